@@ -1,1 +1,22 @@
+//! Hookwright: a self-hosted webhook delivery server whose deliveries are shaped by WebAssembly components.
+//!
+//! `ARCHITECTURE.md` beside this crate's manifest is the map. Modules are listed in reading order; imports
+//! point upwards only.
 
+// Words: pure. No async, no clock, no randomness, no I/O.
+pub mod time;
+pub mod id;
+pub mod event;
+pub mod subscription;
+pub mod secret;
+pub mod signature;
+pub mod retry;
+pub mod endpoint;
+pub mod message;
+pub mod attempt;
+pub mod delivery;
+
+// Machinery: each does one kind of I/O.
+pub mod store;
+
+// Edges: where people and programs touch it.

@@ -1,0 +1,161 @@
+//! Where a tenant wants its events, and how.
+
+use std::time::Duration;
+
+use crate::event::Tenant;
+use crate::id::EndpointId;
+use crate::retry::RetryPolicy;
+use crate::secret::{Secret, SigningSecret};
+use crate::signature::SignatureScheme;
+use crate::subscription::Subscription;
+use crate::time::Timestamp;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Endpoint {
+    pub id: EndpointId,
+    pub tenant: Tenant,
+    pub name: String,
+    pub description: String,
+    /// Absolute, checked. Secret, because for many targets it is the credential.
+    pub url: Secret,
+    pub subscription: Subscription,
+    pub transforms: Vec<Transform>,
+    pub signature: SignatureScheme,
+    /// The live signing secrets, newest first; never empty.
+    pub secrets: Vec<SigningSecret>,
+    pub auth: Option<Auth>,
+    pub headers: Vec<(String, Secret)>,
+    pub retry: RetryPolicy,
+    /// For the whole of an attempt's request, from resolving the name to the end of the answer.
+    pub timeout: Duration,
+    pub success: SuccessCodes,
+    pub rate_limit: Option<RateLimit>,
+    /// Most requests under way at once, per host.
+    pub concurrency: u32,
+    pub hold: Hold,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// A plugin and its configuration: one link of a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transform {
+    /// A name, or a name and digest: `flatten`, `flatten@sha256:...`.
+    pub plugin: String,
+    /// JSON.
+    pub config: Secret,
+    pub on_failure: OnFailure,
+}
+
+/// What follows when a plugin fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnFailure {
+    #[default]
+    Retry,
+    Fail,
+    /// Go on with the message as it was before the link.
+    Pass,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Auth {
+    Bearer { token: Secret },
+    Basic { username: String, password: Secret },
+}
+
+/// Which statuses mean that the receiver took the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SuccessCodes {
+    Any2xx,
+    Only(Vec<u16>),
+}
+
+impl SuccessCodes {
+    pub fn contains(&self, status: u16) -> bool {
+        match self {
+            SuccessCodes::Any2xx => (200..300).contains(&status),
+            SuccessCodes::Only(codes) => codes.contains(&status),
+        }
+    }
+}
+
+/// At most `requests` in any `per`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    pub requests: u32,
+    pub per: Duration,
+}
+
+/// Whether the endpoint's deliveries wait, and how long they have waited in all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Hold {
+    /// Set while the endpoint is disabled.
+    pub current: Option<Disabled>,
+    /// Sum of the past times in which it was disabled.
+    pub past: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disabled {
+    pub since: Timestamp,
+    /// A sentence.
+    pub reason: String,
+}
+
+impl Hold {
+    pub fn disable(&mut self, reason: impl Into<String>, now: Timestamp) {
+        self.current.get_or_insert_with(|| Disabled { since: now, reason: reason.into() });
+    }
+
+    pub fn enable(&mut self, now: Timestamp) {
+        if let Some(disabled) = self.current.take() {
+            self.past += now.since(disabled.since);
+        }
+    }
+
+    /// All the time for which the endpoint has been disabled, up to `now`.
+    pub fn total(&self, now: Timestamp) -> Duration {
+        self.past + self.current.as_ref().map_or(Duration::ZERO, |d| now.since(d.since))
+    }
+}
+
+impl Endpoint {
+    pub fn enabled(&self) -> bool {
+        self.hold.current.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn success_codes() {
+        let strict = SuccessCodes::Only(vec![200, 201, 204]);
+        for (status, lax_holds, strict_holds) in [
+            (200, true, true),
+            (202, true, false),
+            (204, true, true),
+            (299, true, false),
+            (302, false, false),
+            (199, false, false),
+        ] {
+            assert_eq!(SuccessCodes::Any2xx.contains(status), lax_holds, "{status}");
+            assert_eq!(strict.contains(status), strict_holds, "{status}");
+        }
+    }
+
+    #[test]
+    fn held_time_adds_up() {
+        let at = Timestamp::from_secs;
+        let mut hold = Hold::default();
+        hold.disable("by hand", at(10));
+        hold.disable("again", at(15));
+        assert_eq!(hold.total(at(20)), Duration::from_secs(10));
+        hold.enable(at(30));
+        hold.enable(at(40));
+        assert_eq!(hold.total(at(50)), Duration::from_secs(20));
+        hold.disable("by hand", at(60));
+        assert_eq!(hold.total(at(61)), Duration::from_secs(21));
+    }
+}

@@ -1,0 +1,340 @@
+//! What is remembered: the roles that a store plays, each a trait of few methods in batch shape, so that
+//! an embedded file, plain memory and a shared database fit behind them.
+//!
+//! Promises that hold for every store, each with a test in the conformance suite:
+//!
+//! * What a method answered with `Ok` is on disk (for a store that has one) before it answers.
+//! * Each call is all or nothing.
+//! * A delivery is leased to one holder at a time. Whoever holds an outdated lease changes nothing.
+//! * A delivery that is pending is either leased or will be claimed once it is due; none is forgotten.
+
+pub mod memory;
+pub mod redb;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::attempt::Attempt;
+use crate::delivery::{Delivery, State};
+use crate::event::{ContentDigest, Event, EventType, Tenant};
+use crate::id::{DeliveryId, EndpointId, EventId, WebhookId};
+use crate::time::Timestamp;
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    #[error("The store cannot do its work: {0}.")]
+    Unavailable(String),
+    #[error("A record in the store cannot be read: {0}. Restore a backup, or report this.")]
+    Corrupt(String),
+    #[error("The store is closed.")]
+    Closed,
+}
+
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// Everything that a host needs of its store.
+pub trait Store: Inbox + Queue + Endpoints + Settings + History {}
+impl<T: Inbox + Queue + Endpoints + Settings + History> Store for T {}
+
+/// Counts the changes to the set of endpoints, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct BookVersion(pub u64);
+
+/// Takes events on.
+#[async_trait]
+pub trait Inbox: Send + Sync + 'static {
+    /// Appends events with their deliveries, all of them or none, and gives each its place in the order.
+    ///
+    /// `against` is the version of the set of endpoints that the deliveries were matched with; where the set
+    /// has changed since, nothing is written and the answer is [`Append::Stale`]. An event whose
+    /// `(tenant, producer id)` is known already is not appended: see [`Appended`]. That holds within the batch too.
+    /// Deliveries marked `take` are leased to the caller until `lease_until`; the others wait in the queue, due now.
+    async fn append(
+        &self,
+        batch: Vec<Arrival>,
+        against: BookVersion,
+        lease_until: Timestamp,
+    ) -> Result<Append>;
+}
+
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    pub event: Arc<Event>,
+    pub content: ContentDigest,
+    /// One for each endpoint that wants the event. The place in this list is the delivery's ordinal.
+    pub deliveries: Vec<NewDelivery>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewDelivery {
+    pub endpoint: EndpointId,
+    pub take: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Append {
+    /// The set of endpoints has changed: match again, against this version or a later one.
+    Stale(BookVersion),
+    /// In the order of the batch.
+    Done(Vec<Appended>),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Appended {
+    /// `taken` holds the leases of the deliveries marked `take`, in their order.
+    Accepted { taken: Vec<Lease> },
+    /// The same content was taken on before, as this event with so many deliveries.
+    Duplicate { event: EventId, deliveries: u32 },
+    /// Other content was taken on before under the same producer id, as this event.
+    Conflict { event: EventId },
+}
+
+/// The right to settle a delivery, until it expires or is taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Lease {
+    pub delivery: DeliveryId,
+    /// Rises with every lease of the delivery.
+    pub generation: u64,
+}
+
+/// Hands deliveries out and takes their outcomes back.
+#[async_trait]
+pub trait Queue: Send + Sync + 'static {
+    /// Leases pending deliveries that are due at `now` and not leased (or whose lease has expired), the longest
+    /// due first, fair over endpoints. Skips those of held or deleted endpoints.
+    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>>;
+
+    /// Prolongs leases. Answers those that are lost.
+    async fn renew(&self, leases: Vec<Lease>, until: Timestamp) -> Result<Vec<Lease>>;
+
+    /// Writes what attempts came to and gives up their leases. In the order of the batch: whether the lease was
+    /// still good. Where it was not, nothing of that entry is written.
+    async fn settle(&self, batch: Vec<Settled>) -> Result<Vec<Settle>>;
+
+    /// Gives deliveries back without an attempt, due at `due`. Outdated leases are passed over.
+    async fn release(&self, leases: Vec<Lease>, due: Timestamp) -> Result<()>;
+
+    /// When the next delivery that [`Queue::claim`] could hand out is due; `skip` as there.
+    async fn next_due(&self, skip: HashSet<EndpointId>) -> Result<Option<Timestamp>>;
+
+    /// Makes a waiting delivery due at `now`. One that is leased is left to its holder.
+    async fn retry_now(&self, delivery: DeliveryId, now: Timestamp) -> Result<Steer>;
+
+    /// Ends a pending delivery. A lease on it is taken away.
+    async fn cancel(&self, delivery: DeliveryId, reason: String, now: Timestamp) -> Result<Steer>;
+
+    /// Makes a new delivery, due at `now`, of the event of a finished one. `new_webhook_id` gives it a
+    /// `webhook-id` of its own.
+    async fn replay(&self, delivery: DeliveryId, new_webhook_id: bool, now: Timestamp) -> Result<Replay>;
+
+    /// Cancels up to `limit` pending deliveries, leased or not, whose endpoint no longer exists. Answers how many.
+    async fn cancel_orphans(&self, limit: usize, now: Timestamp) -> Result<usize>;
+
+    /// How many deliveries are pending, leased ones included.
+    async fn pending(&self) -> Result<u64>;
+}
+
+#[derive(Debug, Clone)]
+pub struct Claim {
+    pub now: Timestamp,
+    pub lease_until: Timestamp,
+    /// Most deliveries in all.
+    pub limit: usize,
+    /// Most deliveries of one endpoint.
+    pub per_endpoint: usize,
+    /// Endpoints that cannot take more at the moment.
+    pub skip: HashSet<EndpointId>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    pub lease: Lease,
+    pub delivery: Delivery,
+    pub event: Arc<Event>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Settled {
+    pub lease: Lease,
+    /// As it stands after the attempt.
+    pub delivery: Delivery,
+    pub attempt: Option<Attempt>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settle {
+    Done,
+    LeaseLost,
+}
+
+/// What came of steering one delivery.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Steer {
+    Done(Delivery),
+    /// It is final; nothing was changed.
+    Final(Delivery),
+    NotFound,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Replay {
+    Done(Delivery),
+    /// The delivery is pending; nothing was changed.
+    Pending(Delivery),
+    /// Its endpoint no longer exists.
+    NoEndpoint,
+    /// The event has as many deliveries as it can have ([`crate::id::MAX_DELIVERIES_PER_EVENT`]).
+    Full,
+    NotFound,
+}
+
+/// Keeps the endpoints.
+#[async_trait]
+pub trait Endpoints: Send + Sync + 'static {
+    /// All of them, with the version of the set.
+    async fn endpoints(&self) -> Result<(BookVersion, Vec<EndpointRow>)>;
+
+    /// Creates (revision 1) or replaces (the revision after the stored one) an endpoint. `None` where the
+    /// revision is any other: somebody else was faster.
+    async fn put_endpoint(&self, row: EndpointRow) -> Result<Option<BookVersion>>;
+
+    /// Deletes it. `None` where there is none.
+    async fn delete_endpoint(&self, id: EndpointId) -> Result<Option<BookVersion>>;
+}
+
+/// An endpoint as a store sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointRow {
+    pub id: EndpointId,
+    pub revision: u64,
+    /// Its deliveries wait.
+    pub held: bool,
+    /// Its description, secrets sealed.
+    pub document: Vec<u8>,
+}
+
+/// Keeps small facts about the host by their names.
+#[async_trait]
+pub trait Settings: Send + Sync + 'static {
+    async fn setting(&self, name: &str) -> Result<Option<Vec<u8>>>;
+
+    /// Writes the value unless there is one; answers the one that stands.
+    async fn setting_or(&self, name: &str, value: Vec<u8>) -> Result<Vec<u8>>;
+
+    async fn put_setting(&self, name: &str, value: Vec<u8>) -> Result<()>;
+}
+
+/// Answers what happened.
+#[async_trait]
+pub trait History: Send + Sync + 'static {
+    async fn event(&self, id: EventId) -> Result<Option<EventRecord>>;
+
+    /// Newest first, in the store's order.
+    async fn events(&self, filter: EventFilter, page: PageRequest) -> Result<Page<Arc<Event>>>;
+
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRecord>>;
+
+    /// Newest first, in the store's order.
+    async fn deliveries(&self, filter: DeliveryFilter, page: PageRequest) -> Result<Page<Delivery>>;
+
+    /// Forgets what ended before `before`: finished deliveries, and an event once all of its deliveries are gone (one
+    /// without any by when it was accepted). Looks at `limit` events, oldest first, from where the last call stopped.
+    async fn prune(&self, before: Timestamp, limit: usize) -> Result<Pruned>;
+}
+
+#[derive(Debug, Clone)]
+pub struct EventRecord {
+    pub event: Arc<Event>,
+    /// In the order of their ordinals; pruned ones are missing.
+    pub deliveries: Vec<Delivery>,
+}
+
+#[derive(Debug, Clone)]
+pub struct DeliveryRecord {
+    pub delivery: Delivery,
+    pub event: Arc<Event>,
+    /// The latest ones, oldest first; a store keeps a bounded number.
+    pub attempts: Vec<Attempt>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct EventFilter {
+    pub tenant: Option<Tenant>,
+    pub event_type: Option<EventType>,
+    /// Accepted at or after.
+    pub since: Option<Timestamp>,
+}
+
+impl EventFilter {
+    pub fn fits(&self, event: &Event) -> bool {
+        self.tenant.as_ref().is_none_or(|tenant| *tenant == event.tenant)
+            && self.event_type.as_ref().is_none_or(|wanted| *wanted == event.event_type)
+            && self.since.is_none_or(|since| event.accepted_at >= since)
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryFilter {
+    pub tenant: Option<Tenant>,
+    pub endpoint: Option<EndpointId>,
+    pub event: Option<EventId>,
+    pub state: Option<State>,
+    pub event_type: Option<EventType>,
+    /// Created at or after.
+    pub since: Option<Timestamp>,
+    pub webhook_id: Option<WebhookId>,
+}
+
+impl DeliveryFilter {
+    pub fn fits(&self, delivery: &Delivery) -> bool {
+        self.tenant.as_ref().is_none_or(|tenant| *tenant == delivery.tenant)
+            && self.endpoint.is_none_or(|endpoint| endpoint == delivery.endpoint)
+            && self.event.is_none_or(|event| event == delivery.id.event())
+            && self.state.is_none_or(|state| state == delivery.state)
+            && self.event_type.as_ref().is_none_or(|wanted| *wanted == delivery.event_type)
+            && self.since.is_none_or(|since| delivery.created_at >= since)
+            && self.webhook_id.is_none_or(|wanted| wanted == delivery.webhook_id)
+    }
+
+    /// The one event that the filter can find deliveries of, if there is only one.
+    pub fn only_event(&self) -> Option<EventId> {
+        self.event.or(self.webhook_id.map(|id| id.first_delivery().event()))
+    }
+}
+
+/// A place in the store's order: an event's, or one of its deliveries'.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    pub sequence: u64,
+    pub ordinal: u16,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct PageRequest {
+    /// Begin behind this place.
+    pub after: Option<Place>,
+    /// Most items, at least 1.
+    pub limit: usize,
+}
+
+/// A store looks at a bounded number of rows for a page ([`SCAN_LIMIT`]), so a page may be short, even empty,
+/// while more follow.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<Place>,
+}
+
+/// Most rows that are looked at for one page.
+pub const SCAN_LIMIT: usize = 20_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pruned {
+    pub events: u64,
+    pub deliveries: u64,
+    /// The end has been reached; the next call begins anew.
+    pub done: bool,
+}
