@@ -18,5 +18,7 @@ pub mod delivery;
 
 // Machinery: each does one kind of I/O.
 pub mod store;
+pub mod plugin;
+pub mod send;
 
 // Edges: where people and programs touch it.
