@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 use super::bundled::Bundled;
 use super::engine::{Engine, Plugin};
@@ -28,6 +28,7 @@ pub struct Catalog {
     folder: Option<PathBuf>,
     snapshot: ArcSwap<Snapshot>,
     shelf: Mutex<Shelf>,
+    changed: Notify,
 }
 
 /// The plugins at one moment.
@@ -72,6 +73,13 @@ struct Shelf {
     replaced: VecDeque<Plugin>,
 }
 
+/// What came of looking at a file.
+enum Look {
+    Same,
+    New,
+    Unsettled,
+}
+
 /// A file of the folder as it was last looked at.
 struct Known {
     mark: Mark,
@@ -101,8 +109,11 @@ impl Catalog {
             folder,
             snapshot: ArcSwap::default(),
             shelf: Mutex::new(shelf),
+            changed: Notify::new(),
         };
-        catalog.rescan().await;
+        catalog.publish(&*catalog.shelf.lock().await);
+        // Nobody waits for a file that is half written now: it is refused, and looked at again when it changes.
+        catalog.scan(Duration::ZERO).await;
         Ok(catalog)
     }
 
@@ -129,24 +140,41 @@ impl Catalog {
         &self.engine
     }
 
-    /// Looks at the folder, loads what is new in it, and puts the result in place at once. A file that is
-    /// still being written is left for the next time. True if there is such a file.
+    /// Ends when the folder's plugins or refusals next change, counted from this call.
+    pub fn changed(&self) -> impl Future<Output = ()> {
+        self.changed.notified()
+    }
+
+    /// Looks at the folder, loads what is new in it, and puts it in place file by file. One that is still
+    /// being written is left for the next time. True if there is such a file.
     pub async fn rescan(&self) -> bool {
+        self.scan(folder::SETTLED).await
+    }
+
+    async fn scan(&self, settled: Duration) -> bool {
         let mut shelf = self.shelf.lock().await;
         let found = match &self.folder {
             Some(folder) => folder::scan(folder).await,
-            None => Vec::new(),
+            None => Ok(Vec::new()),
         };
-        shelf.forget_missing(&found);
+        let Ok(found) = found.inspect_err(|error| tracing::warn!(%error, "the plugins folder cannot be read"))
+        else {
+            return false;
+        };
+        if shelf.forget_missing(&found) {
+            self.publish(&shelf);
+        }
         let mut unsettled = false;
         for file in found {
-            unsettled |= self.look_at(&mut shelf, file).await;
+            match self.look_at(&mut shelf, file, settled).await {
+                Look::Same => {}
+                Look::New => self.publish(&shelf),
+                Look::Unsettled => unsettled = true,
+            }
         }
-        self.snapshot.store(Arc::new(shelf.snapshot()));
         unsettled
     }
 
-    /// True if the file is still changing.
     async fn look_at(&self, shelf: &mut Shelf, file: Found) -> bool {
         if shelf
             .files
@@ -155,16 +183,21 @@ impl Catalog {
         {
             return false;
         }
-        let Some((mark, read)) = folder::read(&file, self.engine.limits().file_size_limit).await
-        else {
-            return true;
+        let limit = self.engine.limits().file_size_limit;
+        let Some((mark, read)) = folder::read(&file, limit, settled).await else {
+            return Look::Unsettled;
         };
         let loaded = match (name_of(&file.path), read) {
             (Ok(name), Ok(bytes)) => self.engine.load(bytes, Some(&name)).await,
             (Err(refusal), _) | (_, Err(refusal)) => Err(refusal),
         };
         shelf.note(file, mark, loaded);
-        false
+        Look::New
+    }
+
+    fn publish(&self, shelf: &Shelf) {
+        self.snapshot.store(Arc::new(shelf.snapshot()));
+        self.changed.notify_waiters();
     }
 }
 
@@ -186,20 +219,25 @@ impl Snapshot {
 }
 
 impl Shelf {
-    /// A file that is gone takes its plugin with it.
-    fn forget_missing(&mut self, found: &[Found]) {
+    fn is_known(&self, file: &Found) -> bool {
+        self.files.get(&file.path).is_some_and(|known| known.mark == file.mark)
+    }
+
+    /// A file that is gone takes its plugin with it. True if there is one.
+    fn forget_missing(&mut self, found: &[Found]) -> bool {
         let gone: Vec<PathBuf> = self
             .files
             .keys()
             .filter(|path| !found.iter().any(|file| file.path == **path))
             .cloned()
             .collect();
-        for path in gone {
+        for path in &gone {
             tracing::info!(path = %path.display(), "a plugin file was removed");
-            if let Some((plugin, _)) = self.files.remove(&path).and_then(|known| known.plugin) {
+            if let Some((plugin, _)) = self.files.remove(path).and_then(|known| known.plugin) {
                 self.replace(plugin);
             }
         }
+        !gone.is_empty()
     }
 
     fn note(&mut self, file: Found, mark: Mark, loaded: Result<Plugin, Refusal>) {

@@ -7,7 +7,8 @@ use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::event::{AccessKind, AccessMode};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
 use super::catalog::Catalog;
@@ -49,7 +50,12 @@ async fn follow(catalog: &Catalog, folder: &Path) {
 
 /// `None` where the system has no such service or the folder is not there: the next look tries again.
 fn watch(folder: &Path, hint: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
-    let mut watcher = notify::recommended_watcher(move |_| {
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Looking at the folder is an event, too, and must not lead to the next look.
+        let written = AccessKind::Close(AccessMode::Write);
+        if event.is_ok_and(|event| event.kind.is_access() && event.kind != EventKind::Access(written)) {
+            return;
+        }
         // Full means that a look is due already.
         let _ = hint.try_send(());
     })

@@ -11,7 +11,7 @@ use super::Refusal;
 
 /// A file that stays as it is for so long is complete. One that was renamed into place always is; should one
 /// be read half-written all the same, it is refused, changes, and is looked at again.
-const SETTLED: Duration = Duration::from_millis(100);
+pub(super) const SETTLED: Duration = Duration::from_millis(100);
 /// Most files that are looked at.
 const FILES: usize = 1_000;
 
@@ -28,23 +28,24 @@ pub(super) struct Mark {
     inode: u64,
 }
 
-/// The `.wasm` files, by name. A folder that is not there is empty.
-pub(super) async fn scan(folder: &Path) -> Vec<Found> {
+/// The `.wasm` files, by name. A folder that is not there is empty; one that cannot be read is an error, so
+/// that a drive that is away for a moment takes no plugin with it.
+pub(super) async fn scan(folder: &Path) -> io::Result<Vec<Found>> {
     let folder = folder.to_owned();
     let listed = tokio::task::spawn_blocking(move || list(&folder)).await;
     match listed.unwrap_or_else(|error| Err(io::Error::other(error))) {
-        Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => {
-            tracing::warn!(%error, "the plugins folder cannot be read");
-            Vec::new()
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed,
     }
 }
 
 /// `None` if the file changes while it is looked at.
-pub(super) async fn read(file: &Found, limit: u64) -> Option<(Mark, Result<Bytes, Refusal>)> {
-    tokio::time::sleep(SETTLED).await;
+pub(super) async fn read(
+    file: &Found,
+    limit: u64,
+    settled: Duration,
+) -> Option<(Mark, Result<Bytes, Refusal>)> {
+    tokio::time::sleep(settled).await;
     let path = file.path.clone();
     let read = tokio::task::spawn_blocking(move || {
         let bytes = read_bounded(&path, limit);
