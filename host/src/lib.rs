@@ -22,6 +22,8 @@ pub mod seal;
 pub mod book;
 pub mod ingest;
 pub mod metrics;
+pub mod plugin;
+pub mod send;
 
 // Edges: where people and programs touch it.
 pub mod config;

@@ -331,6 +331,12 @@ pub struct Page<T> {
 /// Most rows that are looked at for one page.
 pub const SCAN_LIMIT: usize = 20_000;
 
+/// How many attempts of a delivery a store keeps, unless it is told otherwise: the latest ones.
+pub const ATTEMPTS_KEPT: u32 = 100;
+
+/// Why a delivery ends whose endpoint was deleted.
+pub const ORPHANED: &str = "Its endpoint was deleted.";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Pruned {
     pub events: u64,
@@ -338,3 +344,6 @@ pub struct Pruned {
     /// The end has been reached; the next call begins anew.
     pub done: bool,
 }
+
+/// Attempts that a store keeps of each delivery, unless told otherwise: the latest ones.
+pub const ATTEMPTS_KEPT: u32 = 100;

@@ -1,1 +1,502 @@
+//! A store in plain memory, for tests and trials. Nothing outlives it.
+//!
+//! It is also the model that other stores are compared with: each method looks at all there is, so that it can be
+//! read as the meaning of its promise.
 
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::event::ProducerId;
+use crate::id::MAX_DELIVERIES_PER_EVENT;
+
+#[derive(Debug)]
+pub struct MemoryStore {
+    contents: Mutex<Contents>,
+    attempts_kept: usize,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemoryStore {
+    pub fn new() -> Self {
+        Self::keeping(ATTEMPTS_KEPT)
+    }
+
+    /// An empty store that keeps so many attempts of a delivery, the latest ones.
+    pub fn keeping(attempts: u32) -> Self {
+        Self { contents: Mutex::default(), attempts_kept: attempts as usize }
+    }
+
+    /// A copy that goes its own way from here.
+    pub fn fork(&self) -> Self {
+        let contents = self.contents().clone();
+        Self { contents: Mutex::new(contents), attempts_kept: self.attempts_kept }
+    }
+
+    /// No method leaves the contents half changed, so they are good even where a holder of the lock panicked.
+    fn contents(&self) -> MutexGuard<'_, Contents> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Inbox for MemoryStore {
+    async fn append(
+        &self,
+        batch: Vec<Arrival>,
+        against: BookVersion,
+        lease_until: Timestamp,
+    ) -> Result<Append> {
+        let mut contents = self.contents();
+        if against != contents.version {
+            return Ok(Append::Stale(contents.version));
+        }
+        batch.iter().try_for_each(check_room)?;
+        let answers = batch.into_iter().map(|arrival| contents.take_on(arrival, lease_until)).collect();
+        Ok(Append::Done(answers))
+    }
+}
+
+#[async_trait]
+impl Queue for MemoryStore {
+    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
+        let mut contents = self.contents();
+        let turns = contents.turns(&claim);
+        Ok(turns.into_iter().filter_map(|place| contents.hand_out(place, claim.lease_until)).collect())
+    }
+
+    async fn renew(&self, leases: Vec<Lease>, until: Timestamp) -> Result<Vec<Lease>> {
+        let mut contents = self.contents();
+        let mut lost = Vec::new();
+        for lease in leases {
+            match contents.leased(lease) {
+                Some(row) => row.leased_until = Some(until),
+                None => lost.push(lease),
+            }
+        }
+        Ok(lost)
+    }
+
+    async fn settle(&self, batch: Vec<Settled>) -> Result<Vec<Settle>> {
+        let mut contents = self.contents();
+        Ok(batch.into_iter().map(|settled| contents.settle(settled, self.attempts_kept)).collect())
+    }
+
+    async fn release(&self, leases: Vec<Lease>, due: Timestamp) -> Result<()> {
+        let mut contents = self.contents();
+        for lease in leases {
+            if let Some(row) = contents.leased(lease) {
+                row.leased_until = None;
+                row.delivery.due = Some(due);
+            }
+        }
+        Ok(())
+    }
+
+    async fn next_due(&self, skip: HashSet<EndpointId>) -> Result<Option<Timestamp>> {
+        Ok(self.contents().waiting(&skip).map(|(_, _, from)| from).min())
+    }
+
+    async fn retry_now(&self, delivery: DeliveryId, now: Timestamp) -> Result<Steer> {
+        Ok(self.contents().steer(delivery, |row| {
+            if row.leased_until.is_none() {
+                row.delivery.due = Some(now);
+            }
+        }))
+    }
+
+    async fn cancel(&self, delivery: DeliveryId, reason: String, now: Timestamp) -> Result<Steer> {
+        Ok(self.contents().steer(delivery, |row| row.cancel(reason, now)))
+    }
+
+    async fn replay(&self, delivery: DeliveryId, new_webhook_id: bool, now: Timestamp) -> Result<Replay> {
+        Ok(self.contents().replay(delivery, new_webhook_id, now))
+    }
+
+    async fn cancel_orphans(&self, limit: usize, now: Timestamp) -> Result<usize> {
+        let mut contents = self.contents();
+        let Contents { deliveries, endpoints, .. } = &mut *contents;
+        let orphans = deliveries
+            .values_mut()
+            .filter(|row| row.is_pending() && !endpoints.contains_key(&row.delivery.endpoint))
+            .take(limit);
+        Ok(orphans.map(|row| row.cancel(ORPHANED.to_owned(), now)).count())
+    }
+
+    async fn pending(&self) -> Result<u64> {
+        Ok(self.contents().deliveries.values().filter(|row| row.is_pending()).count() as u64)
+    }
+}
+
+#[async_trait]
+impl Endpoints for MemoryStore {
+    async fn endpoints(&self) -> Result<(BookVersion, Vec<EndpointRow>)> {
+        let contents = self.contents();
+        Ok((contents.version, contents.endpoints.values().cloned().collect()))
+    }
+
+    async fn put_endpoint(&self, row: EndpointRow) -> Result<Option<BookVersion>> {
+        let mut contents = self.contents();
+        let stored = contents.endpoints.get(&row.id).map_or(0, |stored| stored.revision);
+        if row.revision != stored + 1 {
+            return Ok(None);
+        }
+        contents.endpoints.insert(row.id, row);
+        Ok(Some(contents.next_version()))
+    }
+
+    async fn delete_endpoint(&self, id: EndpointId) -> Result<Option<BookVersion>> {
+        let mut contents = self.contents();
+        let deleted = contents.endpoints.remove(&id);
+        Ok(deleted.map(|_| contents.next_version()))
+    }
+}
+
+#[async_trait]
+impl Settings for MemoryStore {
+    async fn setting(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.contents().settings.get(name).cloned())
+    }
+
+    async fn setting_or(&self, name: &str, value: Vec<u8>) -> Result<Vec<u8>> {
+        Ok(self.contents().settings.entry(name.to_owned()).or_insert(value).clone())
+    }
+
+    async fn put_setting(&self, name: &str, value: Vec<u8>) -> Result<()> {
+        self.contents().settings.insert(name.to_owned(), value);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl History for MemoryStore {
+    async fn event(&self, id: EventId) -> Result<Option<EventRecord>> {
+        let contents = self.contents();
+        Ok(contents.sequences.get(&id).and_then(|sequence| contents.event_record(*sequence)))
+    }
+
+    async fn events(&self, filter: EventFilter, page: PageRequest) -> Result<Page<Arc<Event>>> {
+        let contents = self.contents();
+        let newest_first = contents
+            .events
+            .iter()
+            .rev()
+            .map(|(sequence, entry)| (Place { sequence: *sequence, ordinal: 0 }, &entry.event))
+            .filter(|(_, event)| filter.fits(event));
+        Ok(cut(newest_first.map(|(place, event)| (place, event.clone())), page))
+    }
+
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRecord>> {
+        let contents = self.contents();
+        Ok(contents.place(id).and_then(|place| contents.delivery_record(place)))
+    }
+
+    async fn deliveries(&self, filter: DeliveryFilter, page: PageRequest) -> Result<Page<Delivery>> {
+        let contents = self.contents();
+        let newest_first =
+            contents.deliveries.iter().rev().filter(|(_, row)| filter.fits(&row.delivery));
+        Ok(cut(newest_first.map(|(place, row)| (*place, row.delivery.clone())), page))
+    }
+
+    async fn prune(&self, before: Timestamp, limit: usize) -> Result<Pruned> {
+        Ok(self.contents().prune(before, limit))
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct Contents {
+    version: BookVersion,
+    endpoints: BTreeMap<EndpointId, EndpointRow>,
+    settings: BTreeMap<String, Vec<u8>>,
+    last_sequence: u64,
+    /// By their sequence.
+    events: BTreeMap<u64, Entry>,
+    sequences: BTreeMap<EventId, u64>,
+    deliveries: BTreeMap<Place, Row>,
+    known: BTreeMap<(Tenant, ProducerId), Known>,
+    /// The sequence that the last call of `prune` stopped behind; 0 to begin anew.
+    pruned_to: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    event: Arc<Event>,
+    /// Never falls, so that the ordinal of a pruned delivery is not given again.
+    next_ordinal: u16,
+}
+
+#[derive(Debug, Clone)]
+struct Row {
+    delivery: Delivery,
+    generation: u64,
+    /// Stands until it is given up, taken away or replaced, even where it has expired.
+    leased_until: Option<Timestamp>,
+    attempts: Vec<Attempt>,
+}
+
+/// What the first post under a producer id was answered.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    event: EventId,
+    content: ContentDigest,
+    deliveries: u32,
+}
+
+impl Known {
+    fn answer(self, content: ContentDigest) -> Appended {
+        match self.content == content {
+            true => Appended::Duplicate { event: self.event, deliveries: self.deliveries },
+            false => Appended::Conflict { event: self.event },
+        }
+    }
+}
+
+impl Row {
+    fn new(delivery: Delivery) -> Self {
+        Self { delivery, generation: 0, leased_until: None, attempts: Vec::new() }
+    }
+
+    fn is_pending(&self) -> bool {
+        !self.delivery.state.is_final()
+    }
+
+    /// When it can be claimed; `None` once it is final.
+    fn claimable_from(&self) -> Option<Timestamp> {
+        self.delivery.due.map(|due| self.leased_until.map_or(due, |until| until.max(due)))
+    }
+
+    fn lease(&mut self, until: Timestamp) -> Lease {
+        self.generation += 1;
+        self.leased_until = Some(until);
+        Lease { delivery: self.delivery.id, generation: self.generation }
+    }
+
+    fn cancel(&mut self, reason: String, now: Timestamp) {
+        self.leased_until = None;
+        self.delivery = self.delivery.clone().finish(State::Cancelled, Some(reason), now);
+    }
+
+    fn write(&mut self, settled: Settled, attempts_kept: usize) {
+        // A pending delivery always has a time: without one it would be forgotten.
+        let due = settled.delivery.due.or(self.delivery.due);
+        self.delivery = settled.delivery;
+        self.delivery.due = due.filter(|_| !self.delivery.state.is_final());
+        self.leased_until = None;
+        self.attempts.extend(settled.attempt);
+        let surplus = self.attempts.len().saturating_sub(attempts_kept);
+        self.attempts.drain(..surplus);
+    }
+}
+
+impl Contents {
+    fn next_version(&mut self) -> BookVersion {
+        self.version.0 += 1;
+        self.version
+    }
+
+    fn take_on(&mut self, arrival: Arrival, lease_until: Timestamp) -> Appended {
+        let name = arrival.event.producer_id.clone().map(|id| (arrival.event.tenant.clone(), id));
+        if let Some(known) = name.as_ref().and_then(|name| self.known.get(name)) {
+            return known.answer(arrival.content);
+        }
+        if let Some(name) = name {
+            let deliveries = arrival.deliveries.len() as u32;
+            let (event, content) = (arrival.event.id, arrival.content);
+            self.known.insert(name, Known { event, content, deliveries });
+        }
+        Appended::Accepted { taken: self.insert(arrival, lease_until) }
+    }
+
+    fn insert(&mut self, Arrival { event, deliveries, .. }: Arrival, lease_until: Timestamp) -> Vec<Lease> {
+        self.last_sequence += 1;
+        let sequence = self.last_sequence;
+        self.sequences.insert(event.id, sequence);
+        self.events
+            .insert(sequence, Entry { event: event.clone(), next_ordinal: deliveries.len() as u16 });
+        let mut taken = Vec::new();
+        for (ordinal, NewDelivery { endpoint, take }) in (0..).zip(deliveries) {
+            let id = DeliveryId::of(event.id, ordinal);
+            let (tenant, event_type) = (event.tenant.clone(), event.event_type.clone());
+            let mut row = Row::new(Delivery::new(id, endpoint, tenant, event_type, event.accepted_at));
+            taken.extend(take.then(|| row.lease(lease_until)));
+            self.deliveries.insert(Place { sequence, ordinal }, row);
+        }
+        taken
+    }
+
+    fn place(&self, id: DeliveryId) -> Option<Place> {
+        let sequence = *self.sequences.get(&id.event())?;
+        Some(Place { sequence, ordinal: id.ordinal() })
+    }
+
+    fn row(&mut self, id: DeliveryId) -> Option<&mut Row> {
+        let place = self.place(id)?;
+        self.deliveries.get_mut(&place)
+    }
+
+    /// The row that the lease is the present one of.
+    fn leased(&mut self, lease: Lease) -> Option<&mut Row> {
+        self.row(lease.delivery)
+            .filter(|row| row.leased_until.is_some() && row.generation == lease.generation)
+    }
+
+    /// What could be handed out, now or later, and from when.
+    fn waiting<'a>(
+        &'a self,
+        skip: &'a HashSet<EndpointId>,
+    ) -> impl Iterator<Item = (Place, &'a Delivery, Timestamp)> {
+        let open =
+            |id: &EndpointId| !skip.contains(id) && self.endpoints.get(id).is_some_and(|row| !row.held);
+        self.deliveries
+            .iter()
+            .filter(move |(_, row)| open(&row.delivery.endpoint))
+            .filter_map(|(place, row)| Some((*place, &row.delivery, row.claimable_from()?)))
+    }
+
+    /// What a claim hands out: the first of each endpoint's line, then the second of each, and so on.
+    fn turns(&self, claim: &Claim) -> Vec<Place> {
+        let mut lines: BTreeMap<EndpointId, Vec<_>> = BTreeMap::new();
+        for (place, delivery, _) in self.waiting(&claim.skip).filter(|(_, _, from)| *from <= claim.now) {
+            lines.entry(delivery.endpoint).or_default().push((delivery.due, place));
+        }
+        let mut turns = Vec::new();
+        for line in lines.values_mut() {
+            line.sort();
+            let turn = line.iter().take(claim.per_endpoint).enumerate();
+            turns.extend(turn.map(|(turn, (due, place))| (turn, *due, *place)));
+        }
+        turns.sort();
+        turns.into_iter().take(claim.limit).map(|(_, _, place)| place).collect()
+    }
+
+    fn hand_out(&mut self, place: Place, until: Timestamp) -> Option<Claimed> {
+        let event = self.events.get(&place.sequence)?.event.clone();
+        let row = self.deliveries.get_mut(&place)?;
+        Some(Claimed { lease: row.lease(until), delivery: row.delivery.clone(), event })
+    }
+
+    fn settle(&mut self, settled: Settled, attempts_kept: usize) -> Settle {
+        let Some(row) = self.leased(settled.lease) else { return Settle::LeaseLost };
+        row.write(settled, attempts_kept);
+        Settle::Done
+    }
+
+    fn steer(&mut self, id: DeliveryId, change: impl FnOnce(&mut Row)) -> Steer {
+        match self.row(id) {
+            None => Steer::NotFound,
+            Some(row) if !row.is_pending() => Steer::Final(row.delivery.clone()),
+            Some(row) => {
+                change(row);
+                Steer::Done(row.delivery.clone())
+            }
+        }
+    }
+
+    fn replay(&mut self, id: DeliveryId, new_webhook_id: bool, now: Timestamp) -> Replay {
+        let Some(original) = self.row(id).map(|row| row.delivery.clone()) else { return Replay::NotFound };
+        if !original.state.is_final() {
+            return Replay::Pending(original);
+        }
+        if !self.endpoints.contains_key(&original.endpoint) {
+            return Replay::NoEndpoint;
+        }
+        let Some(place) = self.next_place(id.event()) else { return Replay::Full };
+        let id = DeliveryId::of(id.event(), place.ordinal);
+        let webhook_id = if new_webhook_id { id.webhook_id() } else { original.webhook_id };
+        let delivery = original.replay(id, webhook_id, now);
+        self.deliveries.insert(place, Row::new(delivery.clone()));
+        Replay::Done(delivery)
+    }
+
+    /// The place of the event's next delivery, unless it is full.
+    fn next_place(&mut self, event: EventId) -> Option<Place> {
+        let sequence = *self.sequences.get(&event)?;
+        let entry = self.events.get_mut(&sequence)?;
+        let ordinal = entry.next_ordinal;
+        entry.next_ordinal = ordinal.checked_add(1)?;
+        Some(Place { sequence, ordinal })
+    }
+
+    fn event_record(&self, sequence: u64) -> Option<EventRecord> {
+        let event = self.events.get(&sequence)?.event.clone();
+        let rows = self.deliveries.range(places(sequence));
+        Some(EventRecord { event, deliveries: rows.map(|(_, row)| row.delivery.clone()).collect() })
+    }
+
+    fn delivery_record(&self, place: Place) -> Option<DeliveryRecord> {
+        let row = self.deliveries.get(&place)?;
+        let event = self.events.get(&place.sequence)?.event.clone();
+        Some(DeliveryRecord { delivery: row.delivery.clone(), event, attempts: row.attempts.clone() })
+    }
+
+    fn prune(&mut self, before: Timestamp, limit: usize) -> Pruned {
+        let ahead = self.events.range(self.pruned_to + 1..).map(|(sequence, _)| *sequence);
+        let looked_at: Vec<u64> = ahead.take(limit.max(1)).collect();
+        let last = looked_at.last().copied().unwrap_or(self.last_sequence);
+        let mut pruned = Pruned::default();
+        for sequence in looked_at {
+            pruned.deliveries += self.prune_deliveries(sequence, before);
+            pruned.events += self.prune_event(sequence, before);
+        }
+        pruned.done = self.events.range(last + 1..).next().is_none();
+        self.pruned_to = if pruned.done { 0 } else { last };
+        pruned
+    }
+
+    fn prune_deliveries(&mut self, sequence: u64, before: Timestamp) -> u64 {
+        let rows = self.deliveries.range(places(sequence));
+        let ended = |row: &Row| row.delivery.finished_at.is_some_and(|at| at < before);
+        let gone: Vec<Place> = rows.filter(|(_, row)| ended(row)).map(|(place, _)| *place).collect();
+        gone.iter().for_each(|place| drop(self.deliveries.remove(place)));
+        gone.len() as u64
+    }
+
+    fn prune_event(&mut self, sequence: u64, before: Timestamp) -> u64 {
+        let Some(Entry { event, next_ordinal }) = self.events.get(&sequence).cloned() else { return 0 };
+        let had_deliveries = next_ordinal > 0;
+        let over = had_deliveries || event.accepted_at < before;
+        if !over || self.deliveries.range(places(sequence)).next().is_some() {
+            return 0;
+        }
+        self.events.remove(&sequence);
+        self.sequences.remove(&event.id);
+        if let Some(producer_id) = event.producer_id.clone() {
+            self.known.remove(&(event.tenant.clone(), producer_id));
+        }
+        1
+    }
+}
+
+/// The places of an event's deliveries.
+fn places(sequence: u64) -> std::ops::RangeInclusive<Place> {
+    Place { sequence, ordinal: 0 }..=Place { sequence, ordinal: u16::MAX }
+}
+
+fn check_room(arrival: &Arrival) -> Result<()> {
+    let deliveries = arrival.deliveries.len();
+    if deliveries <= MAX_DELIVERIES_PER_EVENT as usize {
+        return Ok(());
+    }
+    Err(StoreError::Unavailable(format!(
+        "an event would have {deliveries} deliveries; it can have {MAX_DELIVERIES_PER_EVENT}"
+    )))
+}
+
+/// Cuts a page out of all that fit, newest first.
+fn cut<T>(newest_first: impl Iterator<Item = (Place, T)>, page: PageRequest) -> Page<T> {
+    let mut rest = newest_first.filter(|(place, _)| page.after.is_none_or(|after| *place < after)).peekable();
+    let mut next = None;
+    let mut items = Vec::new();
+    while let Some((place, item)) = rest.next_if(|_| items.len() < page.limit.max(1)) {
+        next = Some(place);
+        items.push(item);
+    }
+    Page { items, next: next.filter(|_| rest.peek().is_some()) }
+}

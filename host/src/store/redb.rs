@@ -1,1 +1,502 @@
+//! The embedded store: one file, one writer, one sync for many requests.
+//!
+//! A delivery that succeeds at once is never written as pending: its event's row promises it, and the line of its
+//! journal that is written when it is settled fulfils the promise. Only what waits longer gets a row of its own in
+//! `due`. The watermark says from which event on promises may be open, so that a restart looks at little.
 
+mod desk;
+mod history;
+mod queue;
+mod record;
+mod tables;
+mod writer;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend};
+use tracing::info;
+
+use self::desk::{Desk, EndpointState};
+use self::tables::{META_BOOK_VERSION, META_FORMAT, META_NEXT_SEQUENCE, META_WATERMARK, Snapshot, Tables};
+use self::writer::{Txn, Writer};
+use super::{
+    Append, Arrival, BookVersion, Claim, Claimed, DeliveryFilter, DeliveryRecord, EndpointRow, Endpoints,
+    EventFilter, EventRecord, History, Inbox, Lease, Page, PageRequest, Pruned, Queue, Replay, Result,
+    Settings, Settle, Settled, Steer, StoreError,
+};
+use crate::delivery::Delivery;
+use crate::event::Event;
+use crate::id::{DeliveryId, EndpointId, EventId};
+use crate::time::{Clock, SystemClock, Timestamp};
+
+/// The format of the file that this program writes. An older one is brought up to it; a newer one is refused.
+const FORMAT: u64 = 1;
+
+#[derive(Clone)]
+pub struct Options {
+    /// Bytes of the file that are kept in memory.
+    pub cache_size: usize,
+    /// Attempts kept for each delivery, the latest ones.
+    pub attempts_kept: u32,
+    /// How long a delivery may be unfinished before it gets a row of its own.
+    pub row_after: Duration,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cache_size: 32 << 20,
+            attempts_kept: super::ATTEMPTS_KEPT,
+            row_after: Duration::from_secs(1),
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").field("cache_size", &self.cache_size).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("`{path}` is in use by another process. Stop that one, or choose another data directory.")]
+    InUse { path: String },
+    #[error(
+        "`{path}` was written by a newer version (store format {found}; this one knows up to {FORMAT}). Use the newer \
+         version, or another data directory."
+    )]
+    Newer { path: String, found: u64 },
+    #[error("`{path}` cannot be opened: {reason}.")]
+    Other { path: String, reason: String },
+}
+
+/// A store in a file.
+#[derive(Debug)]
+pub struct RedbStore {
+    // Declared first, so that it is dropped first: it finishes what was submitted.
+    writer: Writer,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    source: Source,
+    options: Options,
+    database: Mutex<Option<Arc<Database>>>,
+    desk: Mutex<Desk>,
+    failure: Mutex<Option<StoreError>>,
+}
+
+#[derive(Debug)]
+enum Source {
+    File(PathBuf),
+    Given,
+}
+
+impl RedbStore {
+    /// Opens the file, or creates it.
+    pub fn open(path: &Path, options: Options) -> std::result::Result<Self, OpenError> {
+        let database = open_file(path, &options)?;
+        Self::start(Source::File(path.to_owned()), database, options)
+    }
+
+    /// Opens a store on other storage than a file, such as one that loses what was not synced.
+    pub fn with_backend(
+        backend: impl StorageBackend,
+        options: Options,
+    ) -> std::result::Result<Self, OpenError> {
+        let database = Database::builder()
+            .set_cache_size(options.cache_size)
+            .create_with_backend(backend)
+            .map_err(|error| refused("the given storage", &error))?;
+        Self::start(Source::Given, database, options)
+    }
+
+    fn start(source: Source, database: Database, options: Options) -> std::result::Result<Self, OpenError> {
+        let shared = Arc::new(Shared {
+            source,
+            options,
+            database: Mutex::new(None),
+            desk: Mutex::new(Desk::default()),
+            failure: Mutex::new(None),
+        });
+        shared.load(database)?;
+        let writer = Writer::start(shared.clone())
+            .map_err(|error| OpenError::Other { path: shared.path(), reason: error.to_string() })?;
+        Ok(Self { writer, shared })
+    }
+
+    async fn write<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Txn<'_>) -> Result<T> + Send + 'static,
+    {
+        self.writer.submit(&self.shared, work).await
+    }
+
+    /// Runs `look` with the desk locked and a snapshot as of that moment, off the async threads.
+    async fn look<T, F>(&self, look: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Desk, &Snapshot) -> Result<T> + Send + 'static,
+    {
+        let shared = self.shared.clone();
+        blocking(move || {
+            let mut desk = shared.desk();
+            let snapshot = shared.snapshot()?;
+            look(&mut desk, &snapshot)
+        })
+        .await
+    }
+
+    /// As [`RedbStore::look`], for what takes longer: only `note` runs under the lock.
+    async fn read<N, T, F, G>(&self, note: G, read: F) -> Result<T>
+    where
+        T: Send + 'static,
+        G: FnOnce(&Desk) -> N + Send + 'static,
+        F: FnOnce(&Snapshot, N) -> Result<T> + Send + 'static,
+    {
+        let shared = self.shared.clone();
+        blocking(move || {
+            let (noted, snapshot) = {
+                let desk = shared.desk();
+                (note(&desk), shared.snapshot()?)
+            };
+            read(&snapshot, noted)
+        })
+        .await
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| StoreError::Unavailable(error.to_string()))?
+}
+
+fn io(error: impl Into<redb::Error>) -> StoreError {
+    StoreError::Unavailable(error.into().to_string())
+}
+
+fn refused(path: &str, error: &DatabaseError) -> OpenError {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen => OpenError::InUse { path: path.to_owned() },
+        other => OpenError::Other { path: path.to_owned(), reason: other.to_string() },
+    }
+}
+
+fn open_file(path: &Path, options: &Options) -> std::result::Result<Database, OpenError> {
+    let shown = path.display().to_string();
+    let database = Database::builder()
+        .set_cache_size(options.cache_size)
+        .create(path)
+        .map_err(|error| refused(&shown, &error))?;
+    // The file's own entry must survive a power cut too.
+    path.parent()
+        .map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
+        .map_err(|error| OpenError::Other { path: shown, reason: error.to_string() })?;
+    Ok(database)
+}
+
+impl Shared {
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn database(&self) -> Result<Arc<Database>> {
+        let database = self.database.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        database.ok_or_else(|| self.failure())
+    }
+
+    fn snapshot(&self) -> Result<Snapshot> {
+        Snapshot::open(&self.database()?.begin_read().map_err(io)?)
+    }
+
+    fn path(&self) -> String {
+        match &self.source {
+            Source::File(path) => path.display().to_string(),
+            Source::Given => "the given storage".to_owned(),
+        }
+    }
+
+    fn fail(&self, failure: StoreError) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+    }
+
+    /// Why the store cannot work at the moment.
+    fn failure(&self) -> StoreError {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or(StoreError::Closed)
+    }
+
+    /// Closes the file and opens it anew: after a failed write nothing in memory can be trusted.
+    fn reopen(&self) -> Result<()> {
+        let closed = self.database.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(database) = closed {
+            let database = Arc::try_unwrap(database).map_err(|still_read| {
+                *self.database.lock().unwrap_or_else(PoisonError::into_inner) = Some(still_read);
+                self.failure()
+            })?;
+            drop(database);
+        }
+        let Source::File(path) = &self.source else { return Err(self.failure()) };
+        let database =
+            open_file(path, &self.options).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        self.load(database).map_err(|error| StoreError::Unavailable(error.to_string()))
+    }
+
+    /// Checks the format, and brings the desk to what the file says.
+    fn load(&self, database: Database) -> std::result::Result<(), OpenError> {
+        let other = |error: StoreError| OpenError::Other { path: self.path(), reason: error.to_string() };
+        let mut desk = Desk::default();
+        let write = database.begin_write().map_err(io).map_err(other)?;
+        {
+            let tables = Tables::open(&write).map_err(other)?;
+            let found = tables.meta.get(META_FORMAT).map_err(io).map_err(other)?.map(|format| format.value());
+            if let Some(found) = found.filter(|found| *found > FORMAT) {
+                return Err(OpenError::Newer { path: self.path(), found });
+            }
+            let now = self.options.clock.now();
+            let mut txn = Txn { tables, desk: &mut desk, now, attempts_kept: self.options.attempts_kept };
+            load_desk(&mut txn).map_err(other)?;
+        }
+        write.commit().map_err(io).map_err(other)?;
+        *self.desk() = desk;
+        *self.database.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(database));
+        Ok(())
+    }
+}
+
+fn load_desk(txn: &mut Txn<'_>) -> Result<()> {
+    let meta = |txn: &Txn<'_>, name| Ok(txn.tables.meta.get(name).map_err(io)?.map(|guard| guard.value()));
+    txn.tables.meta.insert(META_FORMAT, FORMAT).map_err(io)?;
+    txn.desk.version = BookVersion(meta(txn, META_BOOK_VERSION)?.unwrap_or(0));
+    txn.desk.next_sequence = meta(txn, META_NEXT_SEQUENCE)?.unwrap_or(1);
+    let watermark = meta(txn, META_WATERMARK)?.unwrap_or(1);
+    for row in txn.tables.endpoints.iter().map_err(io)? {
+        let (id, row) = row.map_err(io)?;
+        let row = record::decode_endpoint(EndpointId::from_u128(id.value()), row.value())?;
+        txn.desk.endpoints.insert(row.id, EndpointState { revision: row.revision, held: row.held });
+    }
+    txn.desk.waiting = txn.tables.due.len().map_err(io)?;
+    load_lanes(txn)?;
+    let recovered = history::recover(txn, watermark)?;
+    let next = txn.desk.next_sequence;
+    txn.tables.meta.insert(META_WATERMARK, next).map_err(io)?;
+    if txn.desk.waiting > 0 {
+        info!(waiting = txn.desk.waiting, recovered, "deliveries wait from before");
+    }
+    Ok(())
+}
+
+/// Finds the first due row of each endpoint, by leaping from one endpoint to the next.
+fn load_lanes(txn: &mut Txn<'_>) -> Result<()> {
+    let mut from = Some((0, i64::MIN, 0));
+    while let Some(start) = from {
+        let Some(row) = txn.tables.due.range(start..).map_err(io)?.next() else { break };
+        let (endpoint, due, _) = row.map_err(io)?.0.value();
+        txn.desk.waits(EndpointId::from_u128(endpoint), Timestamp::from_micros(due));
+        from = endpoint.checked_add(1).map(|next| (next, i64::MIN, 0));
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Inbox for RedbStore {
+    async fn append(
+        &self,
+        batch: Vec<Arrival>,
+        against: BookVersion,
+        lease_until: Timestamp,
+    ) -> Result<Append> {
+        self.write(move |txn| queue::append(txn, batch, against, lease_until)).await
+    }
+}
+
+#[async_trait]
+impl Queue for RedbStore {
+    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
+        let now = claim.now;
+        if self.look(move |desk, _| Ok(desk.expire(now))).await? {
+            self.write(queue::give_rows_to_expired).await?;
+        }
+        self.look(move |desk, snapshot| queue::claim(desk, snapshot, &claim)).await
+    }
+
+    async fn renew(&self, leases: Vec<Lease>, until: Timestamp) -> Result<Vec<Lease>> {
+        self.look(move |desk, _| {
+            let mut lost = Vec::new();
+            for lease in leases {
+                match desk.leases.get_mut(&lease.delivery) {
+                    Some(held) if held.generation == lease.generation => held.until = until,
+                    _ => lost.push(lease),
+                }
+            }
+            Ok(lost)
+        })
+        .await
+    }
+
+    async fn settle(&self, batch: Vec<Settled>) -> Result<Vec<Settle>> {
+        self.write(move |txn| queue::settle(txn, batch)).await
+    }
+
+    async fn release(&self, leases: Vec<Lease>, due: Timestamp) -> Result<()> {
+        self.write(move |txn| queue::release(txn, &leases, due)).await
+    }
+
+    async fn next_due(&self, skip: HashSet<EndpointId>) -> Result<Option<Timestamp>> {
+        self.look(move |desk, snapshot| queue::next_due(desk, snapshot, &skip)).await
+    }
+
+    async fn retry_now(&self, delivery: DeliveryId, now: Timestamp) -> Result<Steer> {
+        self.write(move |txn| queue::retry_now(txn, delivery, now)).await
+    }
+
+    async fn cancel(&self, delivery: DeliveryId, reason: String, now: Timestamp) -> Result<Steer> {
+        self.write(move |txn| queue::cancel(txn, delivery, reason, now)).await
+    }
+
+    async fn replay(&self, delivery: DeliveryId, new_webhook_id: bool, now: Timestamp) -> Result<Replay> {
+        self.write(move |txn| queue::replay(txn, delivery, new_webhook_id, now)).await
+    }
+
+    async fn cancel_orphans(&self, limit: usize, now: Timestamp) -> Result<usize> {
+        self.write(move |txn| queue::cancel_orphans(txn, limit, now)).await
+    }
+
+    async fn pending(&self) -> Result<u64> {
+        let desk = self.shared.desk();
+        Ok(desk.waiting + desk.implied.len() as u64)
+    }
+}
+
+#[async_trait]
+impl Endpoints for RedbStore {
+    async fn endpoints(&self) -> Result<(BookVersion, Vec<EndpointRow>)> {
+        let shared = self.shared.clone();
+        blocking(move || {
+            let (version, read) = {
+                let desk = shared.desk();
+                (desk.version, shared.database()?.begin_read().map_err(io)?)
+            };
+            let table = read.open_table(tables::ENDPOINTS).map_err(io)?;
+            let rows = table.iter().map_err(io)?.map(|row| {
+                let (id, row) = row.map_err(io)?;
+                record::decode_endpoint(EndpointId::from_u128(id.value()), row.value())
+            });
+            Ok((version, rows.collect::<Result<_>>()?))
+        })
+        .await
+    }
+
+    async fn put_endpoint(&self, row: EndpointRow) -> Result<Option<BookVersion>> {
+        self.write(move |txn| {
+            let stored = txn.desk.endpoints.get(&row.id).map_or(0, |state| state.revision);
+            if row.revision != stored + 1 {
+                return Ok(None);
+            }
+            let bytes = record::encode_endpoint(&row)?;
+            txn.tables.endpoints.insert(row.id.as_u128(), bytes.as_slice()).map_err(io)?;
+            txn.desk.endpoints.insert(row.id, EndpointState { revision: row.revision, held: row.held });
+            raise_version(txn).map(Some)
+        })
+        .await
+    }
+
+    async fn delete_endpoint(&self, id: EndpointId) -> Result<Option<BookVersion>> {
+        self.write(move |txn| {
+            if txn.desk.endpoints.remove(&id).is_none() {
+                return Ok(None);
+            }
+            txn.tables.endpoints.remove(id.as_u128()).map_err(io)?;
+            raise_version(txn).map(Some)
+        })
+        .await
+    }
+}
+
+fn raise_version(txn: &mut Txn<'_>) -> Result<BookVersion> {
+    txn.desk.version.0 += 1;
+    txn.tables.meta.insert(META_BOOK_VERSION, txn.desk.version.0).map_err(io)?;
+    Ok(txn.desk.version)
+}
+
+#[async_trait]
+impl Settings for RedbStore {
+    async fn setting(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let (shared, name) = (self.shared.clone(), name.to_owned());
+        blocking(move || {
+            let read = shared.database()?.begin_read().map_err(io)?;
+            let table = read.open_table(tables::SETTINGS).map_err(io)?;
+            Ok(table.get(name.as_str()).map_err(io)?.map(|value| value.value().to_vec()))
+        })
+        .await
+    }
+
+    async fn setting_or(&self, name: &str, value: Vec<u8>) -> Result<Vec<u8>> {
+        let name = name.to_owned();
+        self.write(move |txn| {
+            let stored =
+                txn.tables.settings.get(name.as_str()).map_err(io)?.map(|value| value.value().to_vec());
+            if let Some(stored) = stored {
+                return Ok(stored);
+            }
+            txn.tables.settings.insert(name.as_str(), value.as_slice()).map_err(io)?;
+            Ok(value)
+        })
+        .await
+    }
+
+    async fn put_setting(&self, name: &str, value: Vec<u8>) -> Result<()> {
+        let name = name.to_owned();
+        self.write(move |txn| {
+            txn.tables.settings.insert(name.as_str(), value.as_slice()).map_err(io)?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl History for RedbStore {
+    async fn event(&self, id: EventId) -> Result<Option<EventRecord>> {
+        let filter = DeliveryFilter { event: Some(id), ..DeliveryFilter::default() };
+        self.read(
+            move |desk| history::implied(desk, &filter),
+            move |snapshot, implied| history::event(snapshot, &implied, id),
+        )
+        .await
+    }
+
+    async fn events(&self, filter: EventFilter, page: PageRequest) -> Result<Page<Arc<Event>>> {
+        self.read(|_| (), move |snapshot, ()| history::events(snapshot, &filter, page)).await
+    }
+
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRecord>> {
+        let filter = DeliveryFilter { event: Some(id.event()), ..DeliveryFilter::default() };
+        self.read(
+            move |desk| history::implied(desk, &filter),
+            move |snapshot, implied| history::delivery(snapshot, &implied, id),
+        )
+        .await
+    }
+
+    async fn deliveries(&self, filter: DeliveryFilter, page: PageRequest) -> Result<Page<Delivery>> {
+        let noted = filter.clone();
+        self.read(
+            move |desk| history::implied(desk, &noted),
+            move |snapshot, implied| history::deliveries(snapshot, implied, &filter, page),
+        )
+        .await
+    }
+
+    async fn prune(&self, before: Timestamp, limit: usize) -> Result<Pruned> {
+        self.write(move |txn| history::prune(txn, before, limit)).await
+    }
+}

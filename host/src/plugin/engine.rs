@@ -1,0 +1,357 @@
+//! Compiles components and gives their calls a place to run.
+
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use anyhow::{Context as _, anyhow};
+use bytes::Bytes;
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use wasmtime::component::{Component, Linker};
+use wasmtime::{PoolingAllocationConfig, Store, Strategy};
+
+use super::bindings::{self, v0_1};
+use super::cache::Cache;
+use super::inspect::{self, Refusal};
+use super::instance::{self, State};
+use super::limits::{Limits, TICK};
+use super::{Call, ConfigError, Description, Failure, Run};
+
+/// The one engine of a process: cheap to clone, and all clones are the same engine.
+#[derive(Clone)]
+pub struct Engine(Arc<Shared>);
+
+struct Shared {
+    limits: Limits,
+    wasmtime: wasmtime::Engine,
+    linker: Linker<State>,
+    /// As many as the pool has room for: calls wait here, they never find it full.
+    slots: Semaphore,
+    compiling: Semaphore,
+    cache: Option<Cache>,
+    pooled: bool,
+    _ticker: Ticker,
+}
+
+/// A component, compiled and checked. Never changes; a newer version is another plugin.
+#[derive(Clone)]
+pub struct Plugin(Arc<Compiled>);
+
+struct Compiled {
+    engine: Engine,
+    pre: v0_1::PluginPre<State>,
+    description: Description,
+    digest: String,
+    size: usize,
+    judges: bool,
+}
+
+impl Engine {
+    /// Starts the engine and its clock.
+    ///
+    /// # Errors
+    ///
+    /// When the machine cannot run compiled WebAssembly, or the limits make no sense to it. A cache that
+    /// cannot be used is only warned about.
+    pub fn new(limits: Limits) -> anyhow::Result<Self> {
+        let (wasmtime, pooled) = start(&limits)?;
+        let linker = instance::linker(&wasmtime).map_err(|error| {
+            anyhow!("the host's side of the plugin contract cannot be set up: {error:#}")
+        })?;
+        let cache = limits
+            .cache_dir
+            .as_deref()
+            .and_then(|dir| Cache::open(dir, &wasmtime));
+        let parallelism = thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self(Arc::new(Shared {
+            slots: Semaphore::new(limits.max_concurrent_calls.clamp(1, Semaphore::MAX_PERMITS)),
+            compiling: Semaphore::new(parallelism),
+            _ticker: Ticker::start(&wasmtime).context("the plugins' clock cannot be started")?,
+            cache,
+            pooled,
+            linker,
+            wasmtime,
+            limits,
+        })))
+    }
+
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// False where the machine has not enough address space for a pool of instances: then each call maps its
+    /// own memory, which is slower.
+    pub fn is_pooled(&self) -> bool {
+        self.0.pooled
+    }
+
+    /// Checks and compiles a component. `stem` is the name that it was filed under, if it was: the plugin has
+    /// to call itself the same.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are no plugin of the contract that this host serves.
+    pub async fn load(&self, bytes: Bytes, stem: Option<&str>) -> Result<Plugin, Refusal> {
+        let (size, limit) = (bytes.len() as u64, self.0.limits.file_size_limit);
+        if size > limit {
+            return Err(Refusal::too_large(size, limit));
+        }
+        inspect::check_bytes(&bytes)?;
+        let size = bytes.len();
+        let (component, digest) = self.compile(bytes).await?;
+        let judges = inspect::check_world(&component)?;
+        let pre = self.link(&component)?;
+        let description = self.describe(&pre).await?;
+        Ok(Plugin(Arc::new(Compiled {
+            engine: self.clone(),
+            pre,
+            description: inspect::check_description(description, stem)?,
+            digest,
+            size,
+            judges,
+        })))
+    }
+
+    /// Off the async threads, and no more at once than there are processors.
+    async fn compile(&self, bytes: Bytes) -> Result<(Component, String), Refusal> {
+        let _turn = self.0.compiling.acquire().await.map_err(|_| stopping())?;
+        let shared = Arc::clone(&self.0);
+        let compiled = tokio::task::spawn_blocking(move || shared.compile(&bytes)).await;
+        compiled.map_err(|_| Refusal::new("compiling the component failed inside the compiler"))?
+    }
+
+    fn link(&self, component: &Component) -> Result<v0_1::PluginPre<State>, Refusal> {
+        self.0
+            .linker
+            .instantiate_pre(component)
+            .and_then(v0_1::PluginPre::new)
+            .map_err(|error| inspect::Refusal::invalid(&error))
+    }
+
+    async fn describe(&self, pre: &v0_1::PluginPre<State>) -> Result<Description, Refusal> {
+        let _slot = self.slot().await;
+        let mut store = self.store(Timestamp::UNIX_EPOCH, [0; 32]);
+        let answer = bindings::describe(pre, &mut store).await;
+        instance::answer(store, answer, self.limits())
+            .map_err(|failure| Refusal::describe(&failure))
+    }
+
+    /// Waits for its turn. The store of a call has to be gone before its slot is.
+    async fn slot(&self) -> Option<SemaphorePermit<'_>> {
+        // Never closed, so there is always a permit in the end.
+        self.0.slots.acquire().await.ok()
+    }
+
+    fn store(&self, now: Timestamp, seed: [u8; 32]) -> Store<State> {
+        instance::store(&self.0.wasmtime, &self.0.limits, now, seed)
+    }
+}
+
+impl Plugin {
+    pub fn name(&self) -> &str {
+        &self.0.description.name
+    }
+
+    pub fn version(&self) -> &str {
+        &self.0.description.version
+    }
+
+    /// SHA-256 of the component, in hex.
+    pub fn digest(&self) -> &str {
+        &self.0.digest
+    }
+
+    /// Of the component, in bytes.
+    pub fn size(&self) -> usize {
+        self.0.size
+    }
+
+    pub fn description(&self) -> &Description {
+        &self.0.description
+    }
+
+    /// Whether it can also read the receiver's answer.
+    pub fn exports_judge(&self) -> bool {
+        self.0.judges
+    }
+
+    /// Runs the plugin once. Waits for a free slot; what it finds there is an instance that nobody used.
+    ///
+    /// Dropping the future stops the plugin.
+    pub async fn transform(&self, call: Call<'_>) -> Run {
+        let engine = &self.0.engine;
+        let _slot = engine.slot().await;
+        let started = Instant::now();
+        let mut store = engine.store(call.event.timestamp, call.seed);
+        let answer = bindings::transform(&self.0.pre, &mut store, &call).await;
+        instance::conclude(store, answer, started, engine.limits())
+    }
+
+    /// Asks the plugin about a configuration (JSON).
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with it. A plugin that cannot answer is an error of the whole configuration.
+    pub async fn check_config(&self, config: &str) -> Result<(), Vec<ConfigError>> {
+        let engine = &self.0.engine;
+        let _slot = engine.slot().await;
+        let mut store = engine.store(Timestamp::UNIX_EPOCH, [0; 32]);
+        let answer = bindings::check_config(&self.0.pre, &mut store, config).await;
+        match instance::answer(store, answer, engine.limits()) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(errors)) => Err(bindings::config_errors(errors, engine.limits())),
+            Err(failure) => Err(vec![unanswered(&failure)]),
+        }
+    }
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Plugin({} {} {})",
+            self.name(),
+            self.version(),
+            self.digest()
+        )
+    }
+}
+
+impl Shared {
+    fn compile(&self, bytes: &[u8]) -> Result<(Component, String), Refusal> {
+        let digest = digest(bytes);
+        let cached = self
+            .cache
+            .as_ref()
+            .and_then(|cache| cache.load(&self.wasmtime, &digest));
+        if let Some(component) = cached {
+            return Ok((component, digest));
+        }
+        let component = Component::from_binary(&self.wasmtime, bytes)
+            .map_err(|error| Refusal::invalid(&error))?;
+        if let Some(cache) = &self.cache {
+            cache.store(&component, &digest);
+        }
+        Ok((component, digest))
+    }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::with_capacity(64), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+}
+
+fn stopping() -> Refusal {
+    Refusal::new("the server is stopping")
+}
+
+fn unanswered(failure: &Failure) -> ConfigError {
+    ConfigError {
+        pointer: String::new(),
+        message: format!("the plugin could not check the configuration: {failure}"),
+    }
+}
+
+/// With a pool of instances if the address space has room for it, else without.
+fn start(limits: &Limits) -> anyhow::Result<(wasmtime::Engine, bool)> {
+    let mut config = configuration();
+    config.allocation_strategy(pool(limits));
+    let pooled = match wasmtime::Engine::new(&config) {
+        Ok(engine) => return Ok((engine, true)),
+        Err(error) => error,
+    };
+    let engine = wasmtime::Engine::new(&configuration())
+        .map_err(|error| anyhow!("the WebAssembly engine cannot start: {error:#}"))?;
+    tracing::warn!(reason = %format!("{pooled:#}"), "no room for a pool of plugin instances, calls will be slower");
+    Ok((engine, false))
+}
+
+fn configuration() -> wasmtime::Config {
+    let mut config = wasmtime::Config::new();
+    config
+        .strategy(Strategy::Cranelift)
+        .epoch_interruption(true)
+        // A plugin that arrives must not take the processors from the deliveries.
+        .parallel_compilation(false)
+        // The same bytes on every machine, whatever its processor makes of NaN.
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
+        // No plugin needs it, and what is not there cannot be wrong. Threads and GC are not even compiled in.
+        .wasm_memory64(false);
+    config
+}
+
+/// Room for every call that has a slot, even if each has the largest component that is allowed: more core
+/// instances and tables than most use, but these cost address space alone.
+fn pool(limits: &Limits) -> PoolingAllocationConfig {
+    const CORE_INSTANCES: u32 = 16;
+    const MEMORIES: u32 = 2;
+    const TABLES: u32 = 8;
+    /// Memory pages given back to the system in one go.
+    const DECOMMIT_BATCH: usize = 16;
+    const TABLE_KEEP_RESIDENT: usize = 64 << 10;
+
+    let calls = u32::try_from(limits.max_concurrent_calls)
+        .unwrap_or(u32::MAX)
+        .max(1);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(calls)
+        .total_core_instances(calls.saturating_mul(CORE_INSTANCES))
+        .total_memories(calls.saturating_mul(MEMORIES))
+        .total_tables(calls.saturating_mul(TABLES))
+        .total_stacks(calls.saturating_mul(2))
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .max_memories_per_component(MEMORIES)
+        .max_tables_per_component(TABLES)
+        .max_memory_size(limits.memory_limit)
+        .table_elements(limits.table_limit)
+        .linear_memory_keep_resident(0)
+        .table_keep_resident(TABLE_KEEP_RESIDENT)
+        .decommit_batch_size(DECOMMIT_BATCH);
+    pool
+}
+
+/// Advances the engine's epoch. A thread, not a task: it has to tick when every async thread is busy.
+struct Ticker {
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    fn start(engine: &wasmtime::Engine) -> std::io::Result<Self> {
+        let (stop, stopped) = mpsc::channel::<()>();
+        let engine = engine.weak();
+        let thread = thread::Builder::new()
+            .name("plugin-clock".into())
+            .spawn(move || {
+                while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(TICK) {
+                    let Some(engine) = engine.upgrade() else {
+                        return;
+                    };
+                    engine.increment_epoch();
+                }
+            })?;
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // It holds nothing that could be lost with it.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What the store keeps in memory: leases, and the deliveries that have no row of their own yet.
+//!
+//! One process owns the file, so leases need not be written: after a restart there are none.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::delivery::Delivery;
+use crate::event::Event;
+use crate::id::{DeliveryId, EndpointId};
+use crate::store::{BookVersion, Lease, Place};
+use crate::time::Timestamp;
+
+#[derive(Debug, Default)]
+pub struct Desk {
+    pub leases: HashMap<DeliveryId, Held>,
+    /// Deliveries that are promised by their event's row alone. Each is leased, or its lease has run out.
+    pub implied: BTreeMap<Place, Implied>,
+    /// For each endpoint with due rows: no row of it that is not leased is due earlier.
+    pub lanes: HashMap<EndpointId, Timestamp>,
+    pub endpoints: HashMap<EndpointId, EndpointState>,
+    pub version: BookVersion,
+    pub next_sequence: u64,
+    /// Due rows in the file.
+    pub waiting: u64,
+    /// The sequence at which pruning goes on.
+    pub prune_from: u64,
+    generation: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Held {
+    pub generation: u64,
+    pub until: Timestamp,
+    pub place: Place,
+    pub endpoint: EndpointId,
+    /// When its row is due; `None` where it has no row.
+    pub due: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Implied {
+    pub delivery: DeliveryId,
+    pub endpoint: EndpointId,
+    pub event: Arc<Event>,
+    pub since: Timestamp,
+}
+
+impl Implied {
+    pub fn delivery(&self) -> Delivery {
+        implied_delivery(self.delivery, self.endpoint, &self.event)
+    }
+}
+
+/// A delivery as its event's row promises it.
+pub fn implied_delivery(id: DeliveryId, endpoint: EndpointId, event: &Event) -> Delivery {
+    Delivery::new(id, endpoint, event.tenant.clone(), event.event_type.clone(), event.accepted_at)
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct EndpointState {
+    pub revision: u64,
+    pub held: bool,
+}
+
+impl Desk {
+    pub fn lease(&mut self, delivery: DeliveryId, held: Held) -> Lease {
+        self.generation += 1;
+        self.leases.insert(delivery, Held { generation: self.generation, ..held });
+        Lease { delivery, generation: self.generation }
+    }
+
+    /// Takes the lease away if it is still good.
+    pub fn give_up(&mut self, lease: Lease) -> Option<Held> {
+        self.live(lease)?;
+        self.leases.remove(&lease.delivery)
+    }
+
+    pub fn live(&self, lease: Lease) -> Option<&Held> {
+        self.leases.get(&lease.delivery).filter(|held| held.generation == lease.generation)
+    }
+
+    /// Notes that the endpoint has a row which is due then.
+    pub fn waits(&mut self, endpoint: EndpointId, due: Timestamp) {
+        let head = self.lanes.entry(endpoint).or_insert(due);
+        *head = due.min(*head);
+    }
+
+    /// Whether deliveries to the endpoint may be handed out.
+    pub fn is_open(&self, endpoint: EndpointId) -> bool {
+        self.endpoints.get(&endpoint).is_some_and(|state| !state.held)
+    }
+
+    /// Ends the leases that ran out by `now`. Answers whether some of their deliveries have no row.
+    pub fn expire(&mut self, now: Timestamp) -> bool {
+        let Desk { leases, lanes, .. } = self;
+        let mut rowless = false;
+        leases.retain(|_, held| {
+            let expired = held.until <= now;
+            match held.due {
+                Some(due) if expired => {
+                    let head = lanes.entry(held.endpoint).or_insert(due);
+                    *head = due.min(*head);
+                }
+                None if expired => rowless = true,
+                _ => {}
+            }
+            !expired
+        });
+        rowless
+    }
+
+    /// The oldest sequence with a delivery that has no row.
+    pub fn watermark(&self) -> u64 {
+        self.implied.keys().next().map_or(self.next_sequence, |place| place.sequence)
+    }
+}

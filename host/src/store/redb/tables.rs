@@ -1,0 +1,107 @@
+//! The tables of the file, and what their keys mean.
+//!
+//! A place is an event's sequence with a delivery's ordinal in the low 16 bits, so that keys ascend in the order of
+//! acceptance: appends touch the right edge of each tree only.
+
+use redb::{ReadOnlyTable, ReadTransaction, Table, TableDefinition, WriteTransaction};
+
+use crate::id::{DeliveryId, EndpointId};
+use crate::store::{Place, Result};
+use crate::time::Timestamp;
+
+use super::io;
+
+/// Sequence -> the event, its payload, and the endpoints that it was promised to.
+pub const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
+/// Event id -> sequence.
+pub const SEQUENCES: TableDefinition<'_, u128, u64> = TableDefinition::new("sequences");
+/// (tenant, producer id) -> (event id, content digest).
+pub const PRODUCER_IDS: TableDefinition<'_, (&str, &str), (u128, [u8; 32])> =
+    TableDefinition::new("producer_ids");
+/// (place, attempt number) -> the delivery as it stood after that attempt. 0 is the line of a delivery that began to
+/// wait before its first attempt. A delivery without a line is still in its event's promise alone.
+pub const JOURNAL: TableDefinition<'_, (u64, u32), &[u8]> = TableDefinition::new("journal");
+/// (endpoint, due, place) of each delivery that waits -> its id.
+pub const DUE: TableDefinition<'_, (u128, i64, u64), u128> = TableDefinition::new("due");
+/// (endpoint, place) -> state, of each delivery with a line in the journal.
+pub const BY_ENDPOINT: TableDefinition<'_, (u128, u64), u8> = TableDefinition::new("by_endpoint");
+pub const ENDPOINTS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("endpoints");
+pub const SETTINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("settings");
+/// Names -> numbers that the store keeps for itself.
+pub const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+
+pub const META_FORMAT: &str = "format";
+pub const META_NEXT_SEQUENCE: &str = "next_sequence";
+/// The oldest sequence with a delivery that may be unfinished and has no line in the journal.
+pub const META_WATERMARK: &str = "watermark";
+pub const META_BOOK_VERSION: &str = "book_version";
+
+/// All tables, open for one transaction.
+pub struct Tables<'txn> {
+    pub events: Table<'txn, u64, &'static [u8]>,
+    pub sequences: Table<'txn, u128, u64>,
+    pub producer_ids: Table<'txn, (&'static str, &'static str), (u128, [u8; 32])>,
+    pub journal: Table<'txn, (u64, u32), &'static [u8]>,
+    pub due: Table<'txn, (u128, i64, u64), u128>,
+    pub by_endpoint: Table<'txn, (u128, u64), u8>,
+    pub endpoints: Table<'txn, u128, &'static [u8]>,
+    pub settings: Table<'txn, &'static str, &'static [u8]>,
+    pub meta: Table<'txn, &'static str, u64>,
+}
+
+impl<'txn> Tables<'txn> {
+    pub fn open(txn: &'txn WriteTransaction) -> Result<Self> {
+        Ok(Self {
+            events: txn.open_table(EVENTS).map_err(io)?,
+            sequences: txn.open_table(SEQUENCES).map_err(io)?,
+            producer_ids: txn.open_table(PRODUCER_IDS).map_err(io)?,
+            journal: txn.open_table(JOURNAL).map_err(io)?,
+            due: txn.open_table(DUE).map_err(io)?,
+            by_endpoint: txn.open_table(BY_ENDPOINT).map_err(io)?,
+            endpoints: txn.open_table(ENDPOINTS).map_err(io)?,
+            settings: txn.open_table(SETTINGS).map_err(io)?,
+            meta: txn.open_table(META).map_err(io)?,
+        })
+    }
+}
+
+/// What reading needs, as of one moment.
+pub struct Snapshot {
+    pub events: ReadOnlyTable<u64, &'static [u8]>,
+    pub sequences: ReadOnlyTable<u128, u64>,
+    pub journal: ReadOnlyTable<(u64, u32), &'static [u8]>,
+    pub due: ReadOnlyTable<(u128, i64, u64), u128>,
+    pub by_endpoint: ReadOnlyTable<(u128, u64), u8>,
+}
+
+impl Snapshot {
+    pub fn open(txn: &ReadTransaction) -> Result<Self> {
+        Ok(Self {
+            events: txn.open_table(EVENTS).map_err(io)?,
+            sequences: txn.open_table(SEQUENCES).map_err(io)?,
+            journal: txn.open_table(JOURNAL).map_err(io)?,
+            due: txn.open_table(DUE).map_err(io)?,
+            by_endpoint: txn.open_table(BY_ENDPOINT).map_err(io)?,
+        })
+    }
+}
+
+pub fn place_key(place: Place) -> u64 {
+    (place.sequence << 16) | u64::from(place.ordinal)
+}
+
+pub fn place_of(key: u64) -> Place {
+    Place { sequence: key >> 16, ordinal: key as u16 }
+}
+
+pub fn first_place(sequence: u64) -> Place {
+    Place { sequence, ordinal: 0 }
+}
+
+pub fn due_key(endpoint: EndpointId, due: Timestamp, place: Place) -> (u128, i64, u64) {
+    (endpoint.as_u128(), due.as_micros(), place_key(place))
+}
+
+pub fn place_at(sequence: u64, delivery: DeliveryId) -> Place {
+    Place { sequence, ordinal: delivery.ordinal() }
+}

@@ -1,0 +1,155 @@
+//! The one writer: many requests, one commit.
+//!
+//! Requests queue up while a commit is on its way to the disk and go into the next one together. Each changes the
+//! tables and the desk; a failed one takes the whole commit with it, so a request checks before it writes, and
+//! after a failure the desk is made anew from the file.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use redb::Durability;
+use tokio::sync::{Semaphore, oneshot};
+use tracing::{error, info};
+
+use crate::store::{Result, StoreError};
+use crate::time::Timestamp;
+
+use super::desk::Desk;
+use super::tables::{META_NEXT_SEQUENCE, META_WATERMARK, Tables};
+use super::{Shared, io, queue};
+
+/// Most requests that wait for the writer; more wait for their turn to wait.
+const QUEUE_LENGTH: usize = 16_384;
+/// Most requests in one commit.
+const BATCH_LENGTH: usize = 1_024;
+/// How often the writer looks for deliveries that have waited without a row for too long.
+const TICK: Duration = Duration::from_millis(250);
+/// Pause between attempts to open the file again after a failure.
+const REOPEN_PAUSE: Duration = Duration::from_secs(1);
+
+/// One commit in the making.
+pub struct Txn<'a> {
+    pub tables: Tables<'a>,
+    pub desk: &'a mut Desk,
+    pub now: Timestamp,
+    pub attempts_kept: u32,
+}
+
+type Reply = Box<dyn FnOnce() + Send>;
+type Work = Box<dyn FnOnce(&mut Txn<'_>) -> Result<Reply> + Send>;
+
+#[derive(Debug)]
+pub struct Writer {
+    sender: Option<Sender<Work>>,
+    permits: Arc<Semaphore>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub fn start(shared: Arc<Shared>) -> std::io::Result<Self> {
+        let (sender, receiver) = channel();
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || run(&shared, &receiver))?;
+        let permits = Arc::new(Semaphore::new(QUEUE_LENGTH));
+        Ok(Self { sender: Some(sender), permits, thread: Some(thread) })
+    }
+
+    /// Runs `work` in the next commit and answers once that is on disk.
+    pub async fn submit<T, F>(&self, shared: &Shared, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Txn<'_>) -> Result<T> + Send + 'static,
+    {
+        let permit = self.permits.clone().acquire_owned().await.map_err(|_| StoreError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        let work: Work = Box::new(move |txn| {
+            let value = work(txn)?;
+            Ok(Box::new(move || {
+                drop(permit);
+                let _ = reply.send(value);
+            }))
+        });
+        self.sender.as_ref().ok_or(StoreError::Closed)?.send(work).map_err(|_| StoreError::Closed)?;
+        // A reply that is dropped means that its commit failed.
+        answer.await.map_err(|_| shared.failure())
+    }
+}
+
+/// Finishes what was submitted, then joins.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.sender.take();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(shared: &Shared, receiver: &Receiver<Work>) {
+    loop {
+        let batch = match receiver.recv_timeout(TICK) {
+            Ok(first) => std::iter::once(first).chain(receiver.try_iter()).take(BATCH_LENGTH).collect(),
+            Err(RecvTimeoutError::Timeout) => Vec::new(),
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        match commit(shared, batch) {
+            Ok(replies) => replies.into_iter().for_each(|reply| reply()),
+            Err(failure) => {
+                error!(error = %failure, "a commit failed; the store is opened again");
+                shared.fail(failure);
+                reopen(shared, receiver);
+            }
+        }
+    }
+}
+
+fn commit(shared: &Shared, batch: Vec<Work>) -> Result<Vec<Reply>> {
+    let mut desk = shared.desk();
+    let now = shared.options.clock.now();
+    if batch.is_empty() && !queue::has_aged(&desk, now, shared.options.row_after) {
+        return Ok(Vec::new());
+    }
+    let database = shared.database()?;
+    let mut write = database.begin_write().map_err(io)?;
+    write.set_durability(Durability::Immediate).map_err(io)?;
+    let mut txn = Txn {
+        tables: Tables::open(&write)?,
+        desk: &mut desk,
+        now,
+        attempts_kept: shared.options.attempts_kept,
+    };
+    let replies = batch.into_iter().map(|work| work(&mut txn)).collect::<Result<Vec<_>>>()?;
+    queue::give_rows(&mut txn, shared.options.row_after)?;
+    note_progress(&mut txn)?;
+    drop(txn);
+    write.commit().map_err(io)?;
+    Ok(replies)
+}
+
+fn note_progress(txn: &mut Txn<'_>) -> Result<()> {
+    let meta = &mut txn.tables.meta;
+    meta.insert(META_NEXT_SEQUENCE, txn.desk.next_sequence).map_err(io)?;
+    meta.insert(META_WATERMARK, txn.desk.watermark()).map_err(io)?;
+    Ok(())
+}
+
+/// Opens the file again, refusing meanwhile what is asked for.
+fn reopen(shared: &Shared, receiver: &Receiver<Work>) {
+    loop {
+        match shared.reopen() {
+            Ok(()) => return info!("the store is open again"),
+            Err(failure) => shared.fail(failure),
+        }
+        let end = std::time::Instant::now() + REOPEN_PAUSE;
+        while let Some(left) = end.checked_duration_since(std::time::Instant::now()) {
+            match receiver.recv_timeout(left) {
+                Ok(refused) => drop(refused),
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+}
