@@ -18,7 +18,14 @@ pub mod delivery;
 
 // Machinery: each does one kind of I/O.
 pub mod store;
+pub mod seal;
+pub mod book;
+pub mod ingest;
+pub mod metrics;
 pub mod plugin;
 pub mod send;
 
 // Edges: where people and programs touch it.
+pub mod config;
+pub mod server;
+pub mod api;

@@ -1,0 +1,520 @@
+//! Every setting: the defaults, before them a TOML file, before it the environment, before that the flags.
+//!
+//! A setting is named by its group and key, such as `ingest.event_limit`; the environment calls the same one
+//! `HOOKWRIGHT_INGEST_EVENT_LIMIT`. `config.default.toml` beside this crate's manifest is the manual.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::secret::Secret;
+
+mod value;
+
+pub use value::{LogFormat, Size};
+use value::{Given, Setting};
+
+/// What every variable of the environment begins with.
+pub const ENVIRONMENT_PREFIX: &str = "HOOKWRIGHT_";
+
+/// The manual: every setting with its default.
+pub const DEFAULT_FILE: &str = include_str!("../config.default.toml");
+
+/// Most bytes of a configuration file.
+const FILE_LIMIT: u64 = 1 << 20;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("the configuration file {} cannot be read: {source}", path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("the configuration file {} is larger than {FILE_LIMIT} bytes; is it the right file?", path.display())]
+    TooLarge { path: PathBuf },
+    #[error("the configuration file {} is not TOML: {message}", path.display())]
+    Syntax { path: PathBuf, message: String },
+    #[error("{origin}: there is no setting `{key}`{}", hint(nearest))]
+    Unknown { origin: String, key: String, nearest: Option<String> },
+    #[error("{origin}: `{key}` {problem}")]
+    Value { origin: String, key: String, problem: String },
+    #[error(
+        "{origin}: `{key}` is a secret and has no place in a file; set `{}` in the environment",
+        variable(key)
+    )]
+    SecretInFile { origin: String, key: String },
+    #[error("`{key}` {problem}")]
+    Range { key: &'static str, problem: String },
+}
+
+/// Declares a group of settings: its struct, its defaults and how a key finds its field.
+macro_rules! settings {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+
+        impl $name {
+            const KEYS: &'static [&'static str] = &[$(stringify!($field)),*];
+
+            /// `None` where the group has no such key.
+            fn set(&mut self, key: &str, given: &Given) -> Option<Result<(), String>> {
+                match key {
+                    $(stringify!($field) => Some(<$type as Setting>::read(given).map(|value| self.$field = value)),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+/// Declares the groups and the settings that stand in none.
+macro_rules! groups {
+    ($($group:ident: $type:ident,)*) => {
+        /// All settings.
+        #[derive(Debug, Clone, PartialEq, Default)]
+        pub struct Config {
+            /// What stands before the first group of the file.
+            pub host: Host,
+            /// From the environment alone; the host makes one at its first start where there is none.
+            pub admin_key: Option<Secret>,
+            /// From the environment alone; base64 of 32 bytes. Otherwise `sealing.key` in the data directory.
+            pub sealing_key: Option<Secret>,
+            $(pub $group: $type,)*
+        }
+
+        impl Config {
+            fn set(&mut self, key: &str, given: &Given) -> Option<Result<(), String>> {
+                match key.split_once('.') {
+                    None => self.host.set(key, given),
+                    $(Some((stringify!($group), key)) => self.$group.set(key, given),)*
+                    Some(_) => None,
+                }
+            }
+
+            /// The names of all settings, those of secrets apart.
+            pub fn keys() -> Vec<String> {
+                let mut keys: Vec<String> = Host::KEYS.iter().map(|key| (*key).to_owned()).collect();
+                $(keys.extend($type::KEYS.iter().map(|key| format!("{}.{key}", stringify!($group))));)*
+                keys
+            }
+        }
+    };
+}
+
+groups! {
+    server: Server,
+    ingest: Ingest,
+    delivery: DeliverySettings,
+    endpoint: EndpointSettings,
+    plugin: PluginSettings,
+    retention: Retention,
+    metrics: MetricsSettings,
+    log: Log,
+}
+
+settings! {
+    /// Where the host listens and keeps its things.
+    Host {
+        listen: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8420),
+        data_dir: PathBuf = PathBuf::from("hookwright-data"),
+        /// `None`: `plugins` in the data directory.
+        plugins_dir: Option<PathBuf> = None,
+        /// Address ranges, otherwise refused, that endpoints may point to.
+        allow_targets: Vec<IpNet> = Vec::new(),
+    }
+}
+
+settings! {
+    /// Connections.
+    Server {
+        max_connections: usize = 4_096,
+        /// For each request's head, and for a new connection's first one.
+        header_timeout: Duration = Duration::from_secs(10),
+        header_limit: Size = Size(64 * KIB),
+        max_headers: usize = 100,
+        drain_timeout: Duration = Duration::from_secs(30),
+    }
+}
+
+settings! {
+    /// Taking events on.
+    Ingest {
+        event_limit: Size = Size(MIB),
+        batch_limit: Size = Size(16 * MIB),
+        batch_items: usize = 1_000,
+        json_depth: usize = 128,
+        max_channels: usize = 32,
+        body_timeout: Duration = Duration::from_secs(30),
+        /// Over the bodies of all requests under way.
+        in_flight_bytes: Size = Size(64 * MIB),
+        retry_after: Duration = Duration::from_secs(1),
+    }
+}
+
+settings! {
+    /// Delivering.
+    DeliverySettings {
+        timeout: Duration = Duration::from_secs(15),
+        max_timeout: Duration = Duration::from_secs(60),
+        max_age: Duration = Duration::from_secs(30 * 86_400),
+        retry_after_limit: Duration = 24 * HOUR,
+        max_in_flight: usize = 1_024,
+        concurrency: u32 = 16,
+        backlog_deliveries: usize = 10_000,
+        backlog_bytes: Size = Size(16 * MIB),
+        answer_body_limit: Size = Size(64 * KIB),
+        stored_request_body: Size = Size(64 * KIB),
+        stored_answer_body: Size = Size(16 * KIB),
+    }
+}
+
+settings! {
+    /// What one endpoint may ask for.
+    EndpointSettings {
+        max_per_tenant: usize = 10_000,
+        max_transforms: usize = 16,
+        max_config: Size = Size(64 * KIB),
+        max_headers: usize = 32,
+        max_header_value: Size = Size(8 * KIB),
+        max_events: usize = 100,
+        max_channels: usize = 100,
+        max_concurrency: u32 = 1_000,
+    }
+}
+
+settings! {
+    /// The bounds of one call of a plugin.
+    PluginSettings {
+        time_limit: Duration = Duration::from_secs(1),
+        memory_limit: Size = Size(64 * MIB),
+        table_limit: usize = 20_000,
+        output_limit: Size = Size(4 * MIB),
+        log_lines: usize = 100,
+        log_line_length: usize = 1_000,
+        max_concurrent_calls: usize = 64,
+        file_size_limit: Size = Size(64 * MIB),
+    }
+}
+
+settings! {
+    /// How long what is over is kept.
+    Retention {
+        events: Duration = 30 * DAY,
+        /// For each delivery, the latest ones.
+        attempts_kept: usize = 100,
+    }
+}
+
+settings! {
+    /// `/metrics`.
+    MetricsSettings {
+        /// Whether it is shown without a key.
+        open: bool = false,
+    }
+}
+
+settings! {
+    /// What is written to stderr.
+    Log {
+        format: LogFormat = LogFormat::Text,
+        filter: String = "info".to_owned(),
+    }
+}
+
+/// The settings that are secret: environment only.
+const SECRETS: [&str; 2] = ["admin_key", "sealing_key"];
+
+impl Config {
+    /// Reads the file, if there is one, then what `environment` holds under [`ENVIRONMENT_PREFIX`], then
+    /// `overrides`: the flags, by the names of their settings, each with one or (for lists) more values.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read, a name that no setting has, a value that a setting cannot take.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        overrides: impl IntoIterator<Item = (&'static str, Vec<String>)>,
+    ) -> Result<Self, ConfigError> {
+        let mut config = Self::default();
+        if let Some(path) = file {
+            config.read_toml(&read_file(path)?, path)?;
+        }
+        config.read_environment(environment)?;
+        for (key, values) in overrides {
+            let flag = format!("--{}", key.replace(['_', '.'], "-"));
+            config.apply(&flag, key, &Given::Many(values))?;
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Where plugins are dropped.
+    pub fn plugins_dir(&self) -> PathBuf {
+        self.host.plugins_dir.clone().unwrap_or_else(|| self.host.data_dir.join("plugins"))
+    }
+
+    fn read_toml(&mut self, text: &str, path: &Path) -> Result<(), ConfigError> {
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
+            path: path.to_owned(),
+            message: error.to_string().trim_end().to_owned(),
+        })?;
+        let origin = path.display().to_string();
+        for (key, value) in table {
+            match value {
+                toml::Value::Table(group) => {
+                    for (name, value) in group {
+                        self.read_value(&origin, &format!("{key}.{name}"), &value)?;
+                    }
+                }
+                value => self.read_value(&origin, &key, &value)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn read_value(&mut self, origin: &str, key: &str, value: &toml::Value) -> Result<(), ConfigError> {
+        if SECRETS.contains(&key) {
+            return Err(ConfigError::SecretInFile { origin: origin.to_owned(), key: key.to_owned() });
+        }
+        let given = Given::of_toml(value).map_err(|problem| ConfigError::Value {
+            origin: origin.to_owned(),
+            key: key.to_owned(),
+            problem,
+        })?;
+        self.apply(origin, key, &given)
+    }
+
+    fn read_environment(
+        &mut self,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<(), ConfigError> {
+        let keys = Self::keys();
+        for (name, text) in environment {
+            let secret = |key| (name == variable(key)).then(|| Secret::new(text.as_str()));
+            if let Some(key) = secret("admin_key") {
+                self.admin_key = Some(key);
+            } else if let Some(key) = secret("sealing_key") {
+                self.sealing_key = Some(key);
+            } else if let Some(key) = keys.iter().find(|key| variable(key) == name) {
+                self.apply(&name, key, &Given::One(text))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, origin: &str, key: &str, given: &Given) -> Result<(), ConfigError> {
+        match self.set(key, given) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(problem)) => {
+                Err(ConfigError::Value { origin: origin.to_owned(), key: key.to_owned(), problem })
+            }
+            None => Err(ConfigError::Unknown {
+                origin: origin.to_owned(),
+                key: key.to_owned(),
+                nearest: nearest(key, &Self::keys()),
+            }),
+        }
+    }
+
+    /// Bounds that types do not hold.
+    fn check(&self) -> Result<(), ConfigError> {
+        let span = |span: Duration| span.as_millis() as usize;
+        let year = span(366 * DAY);
+        let rows: [(&'static str, usize, usize, usize); 25] = [
+            ("server.max_connections", self.server.max_connections, 1, 1_000_000),
+            ("server.header_timeout", span(self.server.header_timeout), 1, year),
+            ("server.header_limit", self.server.header_limit.0, 8 * KIB, 16 * MIB),
+            ("server.max_headers", self.server.max_headers, 16, 10_000),
+            ("ingest.event_limit", self.ingest.event_limit.0, 1, 256 * MIB),
+            ("ingest.batch_limit", self.ingest.batch_limit.0, self.ingest.event_limit.0, 1_024 * MIB),
+            ("ingest.batch_items", self.ingest.batch_items, 1, 10_000),
+            ("ingest.json_depth", self.ingest.json_depth, 1, 128),
+            ("ingest.body_timeout", span(self.ingest.body_timeout), 1, year),
+            ("ingest.in_flight_bytes", self.ingest.in_flight_bytes.0, self.ingest.batch_limit.0, usize::MAX),
+            ("delivery.timeout", span(self.delivery.timeout), 1, span(self.delivery.max_timeout)),
+            ("delivery.max_age", span(self.delivery.max_age), 1, usize::MAX),
+            ("delivery.max_in_flight", self.delivery.max_in_flight, 1, 1_000_000),
+            ("delivery.backlog_deliveries", self.delivery.backlog_deliveries, 1, 100_000_000),
+            ("delivery.concurrency", self.delivery.concurrency as usize, 1, self.endpoint_concurrency()),
+            ("delivery.answer_body_limit", self.delivery.answer_body_limit.0, 0, 256 * MIB),
+            ("delivery.stored_answer_body", self.delivery.stored_answer_body.0, 0, self.answer_limit()),
+            ("endpoint.max_per_tenant", self.endpoint.max_per_tenant, 1, 60_000),
+            ("endpoint.max_transforms", self.endpoint.max_transforms, 0, 1_000),
+            ("endpoint.max_headers", self.endpoint.max_headers, 0, 1_000),
+            ("plugin.time_limit", span(self.plugin.time_limit), 10, year),
+            ("plugin.memory_limit", self.plugin.memory_limit.0, 64 * KIB, 4_096 * MIB),
+            ("plugin.max_concurrent_calls", self.plugin.max_concurrent_calls, 1, 100_000),
+            ("retention.events", span(self.retention.events), 1, usize::MAX),
+            ("retention.attempts_kept", self.retention.attempts_kept, 1, 100_000),
+        ];
+        match rows.into_iter().find(|(_, value, least, most)| value < least || value > most) {
+            Some((key, value, least, most)) => Err(ConfigError::Range {
+                key,
+                problem: format!("is {value}; it must be from {least} to {most} (bytes, milliseconds or a number)"),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn endpoint_concurrency(&self) -> usize {
+        self.endpoint.max_concurrency as usize
+    }
+
+    fn answer_limit(&self) -> usize {
+        self.delivery.answer_body_limit.0
+    }
+}
+
+/// Variables of the environment that look like settings and are none, each as a sentence for the log. They are
+/// no error: container platforms put variables of their own under a service's name.
+pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<String> {
+    const OTHERS: [&str; 3] = ["HOOKWRIGHT_URL", "HOOKWRIGHT_KEY", "HOOKWRIGHT_CONFIG"];
+    let keys = Config::keys();
+    let known = |name: &str| {
+        OTHERS.contains(&name)
+            || SECRETS.iter().any(|key| variable(key) == name)
+            || keys.iter().any(|key| variable(key) == name)
+    };
+    names
+        .into_iter()
+        .filter(|name| name.starts_with(ENVIRONMENT_PREFIX) && !known(name))
+        .map(|name| format!("`{name}` in the environment is no setting and is ignored"))
+        .collect()
+}
+
+/// How the environment calls a setting.
+pub fn variable(key: &str) -> String {
+    format!("{ENVIRONMENT_PREFIX}{}", key.replace('.', "_").to_ascii_uppercase())
+}
+
+fn read_file(path: &Path) -> Result<String, ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+    if std::fs::metadata(path).map_err(unreadable)?.len() > FILE_LIMIT {
+        return Err(ConfigError::TooLarge { path: path.to_owned() });
+    }
+    std::fs::read_to_string(path).map_err(unreadable)
+}
+
+fn hint(nearest: &Option<String>) -> String {
+    nearest.as_ref().map(|key| format!("; did you mean `{key}`?")).unwrap_or_default()
+}
+
+/// The known key that takes the fewest changes to reach, if they are few.
+fn nearest(key: &str, known: &[String]) -> Option<String> {
+    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
+    known
+        .iter()
+        .map(|candidate| (distance(key, candidate).min(1 + distance(&last(key), &last(candidate))), candidate))
+        .min()
+        .filter(|(changes, _)| *changes <= 3)
+        .map(|(_, candidate)| candidate.clone())
+}
+
+/// Levenshtein's.
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in to.iter().enumerate() {
+            let replaced = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, ConfigError> {
+        let mut config = Config::default();
+        config.read_toml(text, Path::new("test.toml"))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    #[test]
+    fn the_manual_says_what_the_code_does() {
+        assert_eq!(read(DEFAULT_FILE).unwrap(), Config::default());
+        let table: toml::Table = DEFAULT_FILE.parse().unwrap();
+        for key in Config::keys() {
+            let stands = match key.split_once('.') {
+                Some((group, key)) => table.get(group).and_then(|group| group.get(key)).is_some(),
+                None => table.contains_key(&key),
+            };
+            assert!(stands, "{key} is missing in config.default.toml");
+        }
+    }
+
+    #[test]
+    fn later_sources_win() {
+        let directory = std::env::temp_dir().join(format!("hookwright-config-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let file = directory.join("a.toml");
+        std::fs::write(&file, "listen = \"127.0.0.1:1\"\n[ingest]\nevent_limit = \"2MiB\"\nbatch_items = 7\n")
+            .unwrap();
+        let environment = [
+            ("HOOKWRIGHT_INGEST_EVENT_LIMIT", "3MiB"),
+            ("HOOKWRIGHT_ALLOW_TARGETS", "10.0.0.0/8, ::1/128"),
+            ("HOOKWRIGHT_ADMIN_KEY", "k"),
+            ("HOOKWRIGHT_LISTEN", "127.0.0.1:2"),
+        ];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let flags = [("listen", vec!["127.0.0.1:3".to_owned()])];
+        let config = Config::load(Some(&file), environment, flags).unwrap();
+        std::fs::remove_dir_all(&directory).unwrap();
+        assert_eq!(config.host.listen.port(), 3);
+        assert_eq!(config.ingest.event_limit, Size(3 * MIB));
+        assert_eq!(config.ingest.batch_items, 7);
+        assert_eq!(config.host.allow_targets.len(), 2);
+        assert_eq!(config.admin_key.unwrap().expose(), "k");
+    }
+
+    #[test]
+    fn errors_name_the_key() {
+        let table = [
+            ("lisen = \"x\"", "did you mean `listen`?"),
+            ("[ingest]\nevnt_limit = 1", "did you mean `ingest.event_limit`?"),
+            ("event_limit = 1", "did you mean `ingest.event_limit`?"),
+            ("[ingest]\nevent_limit = \"1MB\"", "`ingest.event_limit`"),
+            ("[ingest]\njson_depth = 129", "`ingest.json_depth`"),
+            ("[ingest]\nbody_timeout = 30", "`ingest.body_timeout`"),
+            ("[log]\nformat = \"xml\"", "`log.format`"),
+            ("listen = \"localhost\"", "`listen`"),
+            ("allow_targets = [\"10.0.0.0/33\"]", "`allow_targets`"),
+            ("admin_key = \"x\"", "HOOKWRIGHT_ADMIN_KEY"),
+            ("zzzzzzzz = 1", "there is no setting `zzzzzzzz`"),
+            ("= 1", "is not TOML"),
+        ];
+        for (text, expected) in table {
+            let message = read(text).unwrap_err().to_string();
+            assert!(message.contains(expected), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn strangers_in_the_environment_are_told_not_refused() {
+        let names = ["HOOKWRIGHT_PORT", "HOOKWRIGHT_LISTEN", "HOOKWRIGHT_KEY", "PATH"].map(str::to_owned);
+        let told = unknown_variables(names);
+        assert_eq!(told.len(), 1);
+        assert!(told[0].contains("HOOKWRIGHT_PORT"));
+    }
+}

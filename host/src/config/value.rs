@@ -1,0 +1,159 @@
+//! How the values of settings are written.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::time::parse_span;
+
+/// A value as a file, a variable or a flag gives it.
+#[derive(Debug, Clone)]
+pub(super) enum Given {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Given {
+    pub fn of_toml(value: &toml::Value) -> Result<Self, String> {
+        match value {
+            toml::Value::Array(items) => items.iter().map(text_of).collect::<Result<_, _>>().map(Given::Many),
+            value => text_of(value).map(Given::One),
+        }
+    }
+
+    /// Of several the last: a flag given twice.
+    fn one(&self) -> Result<&str, String> {
+        match self {
+            Given::One(text) => Ok(text.trim()),
+            Given::Many(texts) => {
+                texts.last().map(|text| text.trim()).ok_or_else(|| "takes one value".to_owned())
+            }
+        }
+    }
+
+    fn many(&self) -> Vec<&str> {
+        match self {
+            Given::One(text) => text.split(',').map(str::trim).filter(|text| !text.is_empty()).collect(),
+            Given::Many(texts) => texts.iter().map(|text| text.trim()).collect(),
+        }
+    }
+}
+
+fn text_of(value: &toml::Value) -> Result<String, String> {
+    match value {
+        toml::Value::String(text) => Ok(text.clone()),
+        toml::Value::Integer(number) => Ok(number.to_string()),
+        toml::Value::Boolean(truth) => Ok(truth.to_string()),
+        other => Err(format!("takes no {}", other.type_str())),
+    }
+}
+
+/// Reads itself; an error continues the sentence that begins with the setting's name.
+pub(super) trait Setting: Sized {
+    fn read(given: &Given) -> Result<Self, String>;
+}
+
+/// A number of bytes, written `64KiB`, `1MiB`, `2GiB` or as a plain number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(pub usize);
+
+impl Setting for Size {
+    fn read(given: &Given) -> Result<Self, String> {
+        const UNITS: [(&str, usize); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("", 1)];
+        let text = given.one()?;
+        let invalid = || format!("is `{text}`; it takes a size such as `512KiB`, `16MiB` or `1048576`");
+        let (digits, factor) = UNITS
+            .iter()
+            .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)))
+            .ok_or_else(invalid)?;
+        let number: usize = digits.parse().map_err(|_| invalid())?;
+        number.checked_mul(factor).map(Size).ok_or_else(invalid)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Setting for LogFormat {
+    fn read(given: &Given) -> Result<Self, String> {
+        match given.one()? {
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
+            other => Err(format!("is `{other}`; it takes `text` or `json`")),
+        }
+    }
+}
+
+impl Setting for Duration {
+    fn read(given: &Given) -> Result<Self, String> {
+        parse_span(given.one()?).map_err(|error| format!("takes a span: {error}"))
+    }
+}
+
+impl Setting for bool {
+    fn read(given: &Given) -> Result<Self, String> {
+        let text = given.one()?;
+        text.parse().map_err(|_| format!("is `{text}`; it takes `true` or `false`"))
+    }
+}
+
+impl Setting for String {
+    fn read(given: &Given) -> Result<Self, String> {
+        given.one().map(str::to_owned)
+    }
+}
+
+impl Setting for PathBuf {
+    fn read(given: &Given) -> Result<Self, String> {
+        match given.one()? {
+            "" => Err("is empty; it takes a path".to_owned()),
+            path => Ok(path.into()),
+        }
+    }
+}
+
+/// An empty one is none.
+impl Setting for Option<PathBuf> {
+    fn read(given: &Given) -> Result<Self, String> {
+        Ok(Some(given.one()?).filter(|path| !path.is_empty()).map(PathBuf::from))
+    }
+}
+
+impl Setting for SocketAddr {
+    fn read(given: &Given) -> Result<Self, String> {
+        let text = given.one()?;
+        text.parse().map_err(|_| {
+            format!("is `{text}`; it takes an address and a port such as `127.0.0.1:8420` or `[::]:8420`")
+        })
+    }
+}
+
+/// A single address is a range of one.
+impl Setting for Vec<IpNet> {
+    fn read(given: &Given) -> Result<Self, String> {
+        let range = |text: &str| {
+            text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from)).map_err(|_| {
+                format!("holds `{text}`; it takes ranges such as `10.0.0.0/8`, `127.0.0.1` or `fd00::/8`")
+            })
+        };
+        given.many().into_iter().map(range).collect()
+    }
+}
+
+macro_rules! number {
+    ($($type:ty),*) => {$(
+        impl Setting for $type {
+            fn read(given: &Given) -> Result<Self, String> {
+                let text = given.one()?;
+                text.parse().map_err(|_| format!("is `{text}`; it takes a whole number"))
+            }
+        }
+    )*};
+}
+
+number!(u32, usize);

@@ -1,0 +1,284 @@
+//! Sealing what must not lie in the open: an authenticated cipher under one key of the host.
+//!
+//! The key comes from the environment or from a file of mode 0600 beside the data. The store keeps its
+//! fingerprint, so that a wrong key is found at the start and not at the first delivery.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use chacha20poly1305::aead::{Aead, Payload};
+use chacha20poly1305::{Key, KeyInit, XChaCha20Poly1305, XNonce};
+use data_encoding::{BASE64, HEXLOWER};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::event::Tenant;
+use crate::id::EndpointId;
+use crate::secret::Secret;
+use crate::store::{Store, StoreError};
+
+/// The name of the key's file in the data directory.
+pub const KEY_FILE: &str = "sealing.key";
+
+/// The setting of the store that holds the key's fingerprint.
+pub const FINGERPRINT_SETTING: &str = "sealing-key-fingerprint";
+
+const KEY_LENGTH: usize = 32;
+const NONCE_LENGTH: usize = 24;
+const FINGERPRINT_LENGTH: usize = 16;
+const FINGERPRINT_DOMAIN: &[u8] = b"hookwright sealing key fingerprint v1";
+
+/// The key. Wiped when dropped; shows its fingerprint alone.
+#[derive(Clone)]
+pub struct SealingKey {
+    key: Zeroizing<[u8; KEY_LENGTH]>,
+    fingerprint: [u8; FINGERPRINT_LENGTH],
+}
+
+/// What a sealed text belongs to. It opens nowhere else.
+#[derive(Debug, Clone, Copy)]
+pub struct Owner<'a> {
+    pub tenant: &'a Tenant,
+    pub endpoint: EndpointId,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    #[error("the sealed part was changed, or sealed for another endpoint or with another key")]
+    Broken,
+    #[error("the cipher refused the text: it is too long")]
+    TooLong,
+}
+
+/// Why there is no key to work with. Each is a sentence that ends `serve`.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    #[error("The sealing key in {origin} is not the base64 of 32 bytes; `openssl rand -base64 32` makes one.")]
+    Malformed { origin: String },
+    #[error(
+        "This store was sealed with another key (fingerprint {expected}) than the one in {origin} (fingerprint \
+         {found}). Give the right key in HOOKWRIGHT_SEALING_KEY or in {}.", file.display()
+    )]
+    Other { origin: String, expected: String, found: String, file: PathBuf },
+    #[error(
+        "This store is sealed (key fingerprint {expected}), and there is no key: HOOKWRIGHT_SEALING_KEY is not set \
+         and {} does not exist. Give the key that the store was begun with.", file.display()
+    )]
+    Missing { expected: String, file: PathBuf },
+    #[error(
+        "The store holds endpoints but not the fingerprint of the key that sealed them. Restore a whole backup."
+    )]
+    NoFingerprint,
+    #[error("{} can be read by others than its owner; run `chmod 600 {}`.", file.display(), file.display())]
+    OpenToOthers { file: PathBuf },
+    #[error("The sealing key's file {} cannot be used: {source}.", file.display())]
+    File { file: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl SealingKey {
+    pub fn generate() -> Self {
+        Self::from_bytes(Zeroizing::new(rand::random()))
+    }
+
+    /// From base64. `None` where it is not 32 bytes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = Zeroizing::new(BASE64.decode(text.trim().as_bytes()).ok()?);
+        let key: [u8; KEY_LENGTH] = bytes.as_slice().try_into().ok()?;
+        Some(Self::from_bytes(Zeroizing::new(key)))
+    }
+
+    /// Tells keys apart and says nothing else about them.
+    pub fn fingerprint(&self) -> String {
+        HEXLOWER.encode(&self.fingerprint)
+    }
+
+    /// # Errors
+    ///
+    /// Only for texts beyond what the cipher can take (256 GiB).
+    pub fn seal(&self, owner: Owner<'_>, plain: &[u8]) -> Result<Vec<u8>, SealError> {
+        let nonce: [u8; NONCE_LENGTH] = rand::random();
+        let aad = self.associated(owner);
+        let text = self
+            .cipher()
+            .encrypt(&XNonce::from(nonce), Payload { msg: plain, aad: &aad })
+            .map_err(|_| SealError::TooLong)?;
+        Ok([nonce.as_slice(), &text].concat())
+    }
+
+    /// # Errors
+    ///
+    /// Where anything about it is not as it was sealed.
+    pub fn open(&self, owner: Owner<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        let (nonce, text) = sealed.split_first_chunk::<NONCE_LENGTH>().ok_or(SealError::Broken)?;
+        let aad = self.associated(owner);
+        self.cipher()
+            .decrypt(&XNonce::from(*nonce), Payload { msg: text, aad: &aad })
+            .map(Zeroizing::new)
+            .map_err(|_| SealError::Broken)
+    }
+
+    fn from_bytes(key: Zeroizing<[u8; KEY_LENGTH]>) -> Self {
+        let digest = Sha256::new().chain_update(FINGERPRINT_DOMAIN).chain_update(&key[..]).finalize();
+        let mut fingerprint = [0; FINGERPRINT_LENGTH];
+        fingerprint.copy_from_slice(&digest[..FINGERPRINT_LENGTH]);
+        Self { key, fingerprint }
+    }
+
+    fn cipher(&self) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new(&Key::from(*self.key))
+    }
+
+    /// Each part behind its length, so that no two owners read the same.
+    fn associated(&self, owner: Owner<'_>) -> Vec<u8> {
+        let id = owner.endpoint.as_u128().to_be_bytes();
+        let mut bytes = Vec::with_capacity(96);
+        for part in [owner.tenant.as_str().as_bytes(), &id, &self.fingerprint] {
+            bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(part);
+        }
+        bytes
+    }
+
+    fn encoded(&self) -> Zeroizing<String> {
+        Zeroizing::new(BASE64.encode(&self.key[..]))
+    }
+}
+
+impl std::fmt::Debug for SealingKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SealingKey({})", self.fingerprint())
+    }
+}
+
+/// Finds the store's key: `given`, else the file at `file`. A store that has none yet, and no endpoints, takes
+/// what is found, or a new one that is written to `file`.
+///
+/// # Errors
+///
+/// See [`KeyError`]; the store and the file are unchanged then.
+pub async fn establish(
+    store: &dyn Store,
+    given: Option<&Secret>,
+    file: &Path,
+) -> Result<SealingKey, KeyError> {
+    let expected = store.setting(FINGERPRINT_SETTING).await?;
+    let expected = expected.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let found = find(given, file)?;
+    let (key, origin) = match (expected, found) {
+        (None, _) if !store.endpoints().await?.1.is_empty() => return Err(KeyError::NoFingerprint),
+        (Some(expected), None) => return Err(KeyError::Missing { expected, file: file.to_owned() }),
+        (None, None) => (make(file)?, file.display().to_string()),
+        (_, Some(found)) => found,
+    };
+    let stands = store.setting_or(FINGERPRINT_SETTING, key.fingerprint().into_bytes()).await?;
+    match String::from_utf8_lossy(&stands).into_owned() {
+        expected if expected == key.fingerprint() => Ok(key),
+        expected => {
+            Err(KeyError::Other { origin, expected, found: key.fingerprint(), file: file.to_owned() })
+        }
+    }
+}
+
+/// The key that is there, and where it was.
+fn find(given: Option<&Secret>, file: &Path) -> Result<Option<(SealingKey, String)>, KeyError> {
+    let (text, origin) = match given {
+        Some(text) => (Zeroizing::new(text.expose().to_owned()), "HOOKWRIGHT_SEALING_KEY".to_owned()),
+        None => match read(file)? {
+            Some(text) => (text, file.display().to_string()),
+            None => return Ok(None),
+        },
+    };
+    match SealingKey::parse(&text) {
+        Some(key) => Ok(Some((key, origin))),
+        None => Err(KeyError::Malformed { origin }),
+    }
+}
+
+fn read(file: &Path) -> Result<Option<Zeroizing<String>>, KeyError> {
+    let unusable = |source| KeyError::File { file: file.to_owned(), source };
+    match fs::metadata(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unusable(error)),
+        Ok(metadata) if open_to_others(&metadata) => {
+            return Err(KeyError::OpenToOthers { file: file.to_owned() });
+        }
+        Ok(_) => {}
+    }
+    fs::read_to_string(file).map(|text| Some(Zeroizing::new(text))).map_err(unusable)
+}
+
+/// On disk before it is used: a store sealed with a lost key is lost.
+fn make(file: &Path) -> Result<SealingKey, KeyError> {
+    let key = SealingKey::generate();
+    write_new(file, &key).map_err(|source| KeyError::File { file: file.to_owned(), source })?;
+    Ok(key)
+}
+
+fn write_new(file: &Path, key: &SealingKey) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut opened = options.open(file)?;
+    opened.write_all(key.encoded().as_bytes())?;
+    opened.write_all(b"\n")?;
+    opened.sync_all()?;
+    #[cfg(unix)]
+    if let Some(directory) = file.parent().filter(|path| !path.as_os_str().is_empty()) {
+        fs::File::open(directory)?.sync_all()?;
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn open_to_others(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o077 != 0
+}
+
+#[cfg(not(unix))]
+fn open_to_others(_: &fs::Metadata) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opens_for_its_owner_alone() {
+        let key = SealingKey::generate();
+        let (a, b) = (Tenant::parse("a").unwrap(), Tenant::parse("b").unwrap());
+        let (one, two) = (EndpointId::from_u128(1), EndpointId::from_u128(2));
+        let owner = Owner { tenant: &a, endpoint: one };
+        let sealed = key.seal(owner, b"hunter2").unwrap();
+        assert_eq!(key.open(owner, &sealed).unwrap().as_slice(), b"hunter2");
+        assert!(!sealed.windows(7).any(|window| window == b"hunter2"));
+        assert_ne!(sealed, key.seal(owner, b"hunter2").unwrap());
+        for stranger in [Owner { tenant: &b, ..owner }, Owner { endpoint: two, ..owner }] {
+            assert_eq!(key.open(stranger, &sealed), Err(SealError::Broken));
+        }
+        assert_eq!(SealingKey::generate().open(owner, &sealed), Err(SealError::Broken));
+        for place in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[place] ^= 1;
+            assert_eq!(key.open(owner, &changed), Err(SealError::Broken), "{place}");
+        }
+        assert_eq!(key.open(owner, b"short"), Err(SealError::Broken));
+    }
+
+    #[test]
+    fn keys_are_read_back() {
+        let key = SealingKey::generate();
+        let again = SealingKey::parse(&format!("{}\n", *key.encoded())).unwrap();
+        assert_eq!(again.fingerprint(), key.fingerprint());
+        assert_ne!(SealingKey::generate().fingerprint(), key.fingerprint());
+        assert!(!format!("{key:?}").contains(key.encoded().as_str()));
+        for bad in ["", "AAAA", "not base64", &BASE64.encode(&[0; 31]), &BASE64.encode(&[0; 33])] {
+            assert!(SealingKey::parse(bad).is_none(), "{bad}");
+        }
+    }
+}
