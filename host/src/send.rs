@@ -97,8 +97,9 @@ pub enum NewClientError {
     Resolver(#[from] hickory_resolver::net::NetError),
 }
 
-/// Everything about a request but where it comes from.
-#[derive(Clone, Debug)]
+/// Everything about a request but where it comes from. It has no `Debug`, since headers and URL may carry
+/// secrets.
+#[derive(Clone)]
 pub struct Request {
     pub method: Method,
     pub url: Url,

@@ -62,6 +62,11 @@ impl FaultKind {
             Self::Protocol => "protocol",
         }
     }
+
+    /// The kind that a stored word names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
 }
 
 impl fmt::Display for Fault {
@@ -149,7 +154,7 @@ impl Fault {
 impl From<UrlError> for Fault {
     fn from(error: UrlError) -> Self {
         let kind = match error.kind {
-            UrlErrorKind::Address(_) | UrlErrorKind::Scheme => FaultKind::RefusedAddress,
+            UrlErrorKind::Address(_) | UrlErrorKind::PlainHttp => FaultKind::RefusedAddress,
             _ => FaultKind::InvalidRequest,
         };
         Self {

@@ -24,8 +24,10 @@ pub enum UrlErrorKind {
     TooLong,
     /// Not a URL at all, or one without a host.
     Malformed,
-    /// Neither http nor https, or http where only https may go.
+    /// Neither http nor https.
     Scheme,
+    /// http where only https may go.
+    PlainHttp,
     /// `user:password@`.
     Userinfo,
     Fragment,
@@ -113,7 +115,7 @@ fn check_name(https: bool, rule: &Rule) -> Result<(), UrlError> {
         return Ok(());
     }
     Err(UrlError {
-        kind: UrlErrorKind::Scheme,
+        kind: UrlErrorKind::PlainHttp,
         message: "plain http is for opened address ranges only: use https".to_owned(),
         hint: Some("start the server with `--allow-target` and the range of this host".to_owned()),
     })
@@ -134,7 +136,7 @@ fn refused(refusal: &Refusal, url: &Url) -> UrlError {
         reason => format!("deliveries may not go to {host}: it is {reason}"),
     };
     let kind = match refusal.reason {
-        Reason::PlainHttp => UrlErrorKind::Scheme,
+        Reason::PlainHttp => UrlErrorKind::PlainHttp,
         reason => UrlErrorKind::Address(reason),
     };
     UrlError {
@@ -289,8 +291,8 @@ mod tests {
             ("gopher://127.0.0.1:6379/", Scheme),
             ("javascript:alert(1)", Scheme),
             ("unix:/run/docker.sock", Scheme),
-            ("http://example.com/", Scheme),
-            ("http://93.184.216.34/", Scheme),
+            ("http://example.com/", PlainHttp),
+            ("http://93.184.216.34/", PlainHttp),
             ("https://user@example.com/", Userinfo),
             ("https://user:password@example.com/", Userinfo),
             ("https://:password@example.com/", Userinfo),
@@ -339,12 +341,12 @@ mod tests {
 
     #[test]
     fn plain_http_is_for_opened_ranges() {
-        let scheme = Err(UrlErrorKind::Scheme);
+        let plain_http = Err(UrlErrorKind::PlainHttp);
         let kind = |text, allow| check(text, allow).map(drop).map_err(|error| error.kind);
         assert_eq!(kind("http://10.0.0.1/", &["10.0.0.0/8"]), Ok(()));
-        assert_eq!(kind("http://93.184.216.34/", &["10.0.0.0/8"]), scheme);
+        assert_eq!(kind("http://93.184.216.34/", &["10.0.0.0/8"]), plain_http);
         assert_eq!(kind("http://receiver.internal/", &["10.0.0.0/8"]), Ok(()));
-        assert_eq!(kind("http://receiver.internal/", &[]), scheme);
+        assert_eq!(kind("http://receiver.internal/", &[]), plain_http);
     }
 
     #[test]

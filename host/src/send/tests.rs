@@ -447,13 +447,47 @@ async fn what_is_no_request_is_not_sent() {
         "https://user@example.com/",
         "https://example.com:0/",
     ] {
-        assert!(client().send(post(url)).await.result.is_err(), "{url}");
+        assert_eq!(
+            summary(&client().send(post(url)).await),
+            "invalid_request",
+            "{url}"
+        );
     }
     let connect = Request {
         method: Method::CONNECT,
         ..post("https://example.com/")
     };
     assert_eq!(summary(&client().send(connect).await), "invalid_request");
+}
+
+#[tokio::test]
+async fn a_name_may_end_in_a_dot() {
+    let authority = authority("ours");
+    let server = secure(&authority, "receiver.test", (2020, 4000), &[]).await;
+    let url = format!("https://receiver.test.:{}/", server.address.port());
+    let exchange = trusting(authority.der().clone()).send(post(&url)).await;
+    assert_eq!(summary(&exchange), "200 8", "{}", outcome(&exchange));
+}
+
+/// More streams at once than the receiver allows on a connection wait for their turn.
+#[tokio::test]
+async fn many_requests_share_one_http2_connection() {
+    let authority = authority("ours");
+    let server = secure(&authority, "receiver.test", (2020, 4000), &["h2"]).await;
+    let client = trusting(authority.der().clone());
+    assert_eq!(
+        summary(&client.send(post(&server.secure_url("/"))).await),
+        "200 8"
+    );
+    let mut rounds = tokio::task::JoinSet::new();
+    for _ in 0..300 {
+        let (client, request) = (client.clone(), post(&server.secure_url("/")));
+        rounds.spawn(async move { summary(&client.send(request).await) });
+    }
+    while let Some(round) = rounds.join_next().await {
+        assert_eq!(round.unwrap(), "200 8");
+    }
+    assert_eq!(server.accepted(), 1);
 }
 
 #[tokio::test]
@@ -567,9 +601,17 @@ async fn a_machine_without_authorities_says_so() {
 }
 
 #[test]
-fn words_for_faults_are_distinct() {
-    let words: std::collections::BTreeSet<_> = FaultKind::ALL.iter().map(|k| k.as_str()).collect();
-    assert_eq!(words.len(), FaultKind::ALL.len());
+fn words_for_faults_lead_back_to_them() {
+    for kind in FaultKind::ALL {
+        assert_eq!(FaultKind::from_word(kind.as_str()), Some(kind));
+    }
+    assert_eq!(FaultKind::from_word("other"), None);
+}
+
+/// Whatever the machine lacks: CA certificates, a DNS configuration, a hosts file.
+#[tokio::test]
+async fn a_client_can_be_made_on_any_machine() {
+    assert!(Client::new(Config::default()).is_ok());
 }
 
 /// `200 5`, `200 5 truncated`, `timeout` or `protocol after 200`.
