@@ -1,5 +1,7 @@
 //! Which URLs an endpoint may have.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use url::{Host, Url};
 
@@ -57,12 +59,8 @@ pub fn vet(url: &Url, rule: &Rule) -> Result<(), UrlError> {
     check_form(url)?;
     let port = url.port_or_known_default().unwrap_or_default();
     let verdict = match url.host() {
-        Some(Host::Ipv4(ip)) => rule
-            .verdict((ip, port).into())
-            .and_then(|reach| plain(reach, https, ip.into())),
-        Some(Host::Ipv6(ip)) => rule
-            .verdict((ip, port).into())
-            .and_then(|reach| plain(reach, https, ip.into())),
+        Some(Host::Ipv4(ip)) => check_literal(ip.into(), port, https, rule),
+        Some(Host::Ipv6(ip)) => check_literal(ip.into(), port, https, rule),
         Some(Host::Domain(name)) if is_localhost(name) => rule.localhost(port).map(drop),
         Some(Host::Domain(_)) => return check_name(https, rule),
         None => return Err(error(UrlErrorKind::Malformed, "the URL names no host")),
@@ -121,11 +119,10 @@ fn check_name(https: bool, rule: &Rule) -> Result<(), UrlError> {
     })
 }
 
-fn plain(reach: Reach, https: bool, ip: std::net::IpAddr) -> Result<(), Refusal> {
-    if https || reach == Reach::Opened {
-        Ok(())
-    } else {
-        Err(ssrf::plain_http(ip))
+fn check_literal(ip: IpAddr, port: u16, https: bool, rule: &Rule) -> Result<(), Refusal> {
+    match rule.verdict((ip, port).into())? {
+        Reach::Public if !https => Err(ssrf::plain_http(ip)),
+        Reach::Public | Reach::Opened => Ok(()),
     }
 }
 

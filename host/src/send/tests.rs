@@ -469,6 +469,25 @@ async fn a_name_may_end_in_a_dot() {
     assert_eq!(summary(&exchange), "200 8", "{}", outcome(&exchange));
 }
 
+#[tokio::test]
+async fn an_http2_connection_that_hangs_fails_no_later_request() {
+    let authority = authority("ours");
+    let server = secure(&authority, "receiver.test", (2020, 4000), &["h2"]).await;
+    let client = trusting(authority.der().clone());
+    let hanging = Request {
+        timeout: SHORT,
+        ..post(&server.secure_url("/hang"))
+    };
+    let exchange = client.send(hanging).await;
+    assert_eq!(summary(&exchange), "timeout");
+    assert_eq!(exchange.remote, Some(server.address));
+    assert_eq!(
+        summary(&client.send(post(&server.secure_url("/"))).await),
+        "200 8"
+    );
+    assert_eq!(server.accepted(), 2);
+}
+
 /// More streams at once than the receiver allows on a connection wait for their turn.
 #[tokio::test]
 async fn many_requests_share_one_http2_connection() {
@@ -758,8 +777,8 @@ fn authority(name: &str) -> Authority {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// An HTTPS receiver that answers with the HTTP version it was spoken to in. Its certificate is valid from
-/// the first of January of one year to that of another.
+/// An HTTPS receiver that answers with the HTTP version it was spoken to in, and at `/hang` never. Its
+/// certificate is valid from the first of January of one year to that of another.
 async fn secure(authority: &Authority, name: &str, (from, to): (i32, i32), alpn: &[&str]) -> Sink {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
@@ -798,6 +817,9 @@ fn acceptor(certificate: CertificateDer<'static>, key: &KeyPair, alpn: &[&str]) 
 async fn say_version(
     request: http::Request<Incoming>,
 ) -> Result<http::Response<Full<Bytes>>, std::convert::Infallible> {
+    if request.uri().path() == "/hang" {
+        std::future::pending::<()>().await;
+    }
     Ok(http::Response::new(Full::new(Bytes::from(format!(
         "{:?}",
         request.version()
