@@ -12,7 +12,7 @@
 //! /// What a user writes under `"config"` in an endpoint's transform.
 //! #[derive(Deserialize, JsonSchema)]
 //! #[serde(deny_unknown_fields, default)]
-//! struct Config {
+//! pub struct Config {
 //!     /// The member of the payload that becomes the text.
 //!     path: Path,
 //! }

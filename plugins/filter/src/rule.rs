@@ -24,6 +24,9 @@ pub(crate) enum Rule<'c> {
     },
 }
 
+/// Which ways round a comparison may come out.
+type Holds = fn(Ordering) -> bool;
+
 /// One test of the value at a path.
 pub(crate) enum Test<'c> {
     Exists(bool),
@@ -32,7 +35,7 @@ pub(crate) enum Test<'c> {
     In(Vec<Value<'c>>),
     Range {
         word: &'static str,
-        holds: fn(Ordering) -> bool,
+        holds: Holds,
         bound: Value<'c>,
     },
     Prefix(&'c str),
@@ -257,7 +260,7 @@ fn tests<'c>(
     pointer: &str,
     errors: &mut Vec<ConfigError>,
 ) -> Vec<Test<'c>> {
-    let ranges: [(_, _, fn(Ordering) -> bool, _); 4] = [
+    let ranges: [(_, _, Holds, _); 4] = [
         ("gt", GREATER, Ordering::is_gt, &condition.gt),
         ("gte", GREATER_OR_EQUAL, Ordering::is_ge, &condition.gte),
         ("lt", LESS, Ordering::is_lt, &condition.lt),
