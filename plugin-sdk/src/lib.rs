@@ -1,5 +1,5 @@
-//! Write plugins for [Hookwright](https://github.com/hookwright/hookwright): small WebAssembly components that
-//! filter and reshape what a webhook server sends.
+//! Write plugins for Hookwright, the self-hosted webhook delivery server: small WebAssembly components that filter
+//! and reshape what it sends.
 //!
 //! # A plugin in one file
 //!

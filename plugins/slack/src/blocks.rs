@@ -84,8 +84,13 @@ impl Blocks {
             self.blocks.push(Block::Section(Section::Fields(row)));
         }
         if left_out > 0 {
+            let fields = if left_out == 1 {
+                "field is"
+            } else {
+                "fields are"
+            };
             let text =
-                format!("{left_out} fields are left out: the message would be too long for Slack.");
+                format!("{left_out} {fields} left out: the message would be too long for Slack.");
             self.blocks.push(Block::Context {
                 elements: [Text::PlainText(text)],
             });
