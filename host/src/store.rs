@@ -344,6 +344,3 @@ pub struct Pruned {
     /// The end has been reached; the next call begins anew.
     pub done: bool,
 }
-
-/// Attempts that a store keeps of each delivery, unless told otherwise: the latest ones.
-pub const ATTEMPTS_KEPT: u32 = 100;
