@@ -1,6 +1,5 @@
 //! Serving HTTP: accepting connections within bounds, and draining them.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
@@ -14,9 +13,8 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tower_service::Service;
 
 use crate::config;
@@ -30,6 +28,9 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 
 /// How long to wait after the system refused a connection: mostly for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The most that `max_connections` can be.
+const MAX_CONNECTIONS: usize = 1_000_000;
 
 /// The bounds of a server.
 #[derive(Debug, Clone)]
@@ -65,10 +66,12 @@ pub async fn run(
     metrics: Arc<Metrics>,
     shutdown: impl Future<Output = ()>,
 ) -> bool {
-    let drain = GracefulShutdown::new();
+    let connections = u32::try_from(limits.max_connections.clamp(1, MAX_CONNECTIONS)).unwrap_or(u32::MAX);
+    let (drain, draining) = watch::channel(false);
     let server = Server {
         http: http(&limits),
-        slots: Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS))),
+        slots: Arc::new(Semaphore::new(connections as usize)),
+        draining,
         header_timeout: limits.header_timeout,
         router,
         metrics,
@@ -79,18 +82,22 @@ pub async fn run(
             biased;
             () = &mut shutdown => break,
             accepted = server.accept(&listener) => match accepted {
-                Some((stream, slot)) => server.serve(stream, slot, drain.watcher()),
+                Some((stream, slot)) => server.serve(stream, slot),
                 None => break,
             },
         }
     }
     drop(listener);
-    tokio::time::timeout(limits.drain_timeout, drain.shutdown()).await.is_ok()
+    drain.send_replace(true);
+    // All slots are free once the last connection has ended.
+    tokio::time::timeout(limits.drain_timeout, server.slots.acquire_many(connections)).await.is_ok()
 }
 
 struct Server {
     http: auto::Builder<TokioExecutor>,
     slots: Arc<Semaphore>,
+    /// Turns true once.
+    draining: watch::Receiver<bool>,
     header_timeout: Duration,
     router: Router,
     metrics: Arc<Metrics>,
@@ -112,7 +119,7 @@ impl Server {
         }
     }
 
-    fn serve(&self, stream: TcpStream, slot: OwnedSemaphorePermit, watcher: Watcher) {
+    fn serve(&self, stream: TcpStream, slot: OwnedSemaphorePermit) {
         let counted = self.metrics.connection();
         let first = Arc::new(FirstRequest::default());
         let service = {
@@ -120,23 +127,31 @@ impl Server {
             service_fn(move |request: Request<Incoming>| {
                 first.arrived();
                 let mut router = router.clone();
-                async move { Service::call(&mut router, request).await.or_else(|never: Infallible| match never {}) }
+                async move { Service::call(&mut router, request).await }
             })
         };
         // Small answers go out at once; a connection that refuses the option works all the same.
         let _ = stream.set_nodelay(true);
         let connection = self.http.serve_connection(TokioIo::new(stream), service).into_owned();
-        let connection = watcher.watch(connection);
-        let deadline = self.header_timeout;
+        let (deadline, mut draining) = (self.header_timeout, self.draining.clone());
         tokio::spawn(async move {
-            tokio::select! {
-                ended = connection => {
-                    if let Err(error) = ended {
-                        tracing::debug!(%error, "a connection ended with an error");
+            let mut connection = pin!(connection);
+            let mut drained = false;
+            loop {
+                tokio::select! {
+                    ended = &mut connection => {
+                        if let Err(error) = ended {
+                            tracing::debug!(%error, "a connection ended with an error");
+                        }
+                        break;
+                    }
+                    // Before its first request the protocol is not known, and neither side's own timer runs.
+                    () = first.overdue(deadline) => break,
+                    _ = draining.wait_for(|draining| *draining), if !drained => {
+                        drained = true;
+                        connection.as_mut().graceful_shutdown();
                     }
                 }
-                // Before its first request the protocol is not known, and neither side's own timer runs.
-                () = first.overdue(deadline) => tracing::debug!("a connection sent no request in time"),
             }
             drop((slot, counted));
         });
@@ -159,6 +174,9 @@ impl FirstRequest {
 
     /// Ends once the time is over without a request; never after one.
     async fn overdue(&self, deadline: Duration) {
+        if self.seen.load(Ordering::Relaxed) {
+            return std::future::pending().await;
+        }
         if tokio::time::timeout(deadline, self.changed.notified()).await.is_ok() {
             std::future::pending::<()>().await;
         }

@@ -58,7 +58,7 @@ pub(super) async fn post(State(api): State<Arc<Api>>, request: Request) -> Resul
 async fn post_one(api: &Api, event: NewEvent) -> Result<Response, Problem> {
     let accepted = api.ingest.accept(vec![event]).await?;
     match accepted.first() {
-        Some(Accepted::Done { id, deliveries, duplicate }) => json(
+        Some(Accepted::Event { id, deliveries, duplicate }) => json(
             StatusCode::ACCEPTED,
             &Taken { id: id.to_string(), deliveries: *deliveries, duplicate: *duplicate },
         ),

@@ -12,12 +12,12 @@ use serde_json::Value;
 use super::page::Query;
 use super::problem::{Kind, Problem};
 use super::{Api, json};
-use crate::plugin::{Entry, Example, RefusedFile, Source, Verdict};
+use crate::plugin::{Entry, Example, Refused, Source, Verdict};
 
 #[derive(Serialize)]
 struct Plugins {
     items: Vec<PluginView>,
-    /// Files of the plugins folder that are no plugins.
+    /// Files that are no plugins, with the reason.
     refused: Vec<RefusedView>,
 }
 
@@ -40,7 +40,10 @@ struct PluginView {
 
 #[derive(Serialize)]
 struct RefusedView {
-    file: String,
+    /// The name that it was meant for.
+    name: String,
+    /// Null where it came with the server.
+    file: Option<String>,
     reason: String,
 }
 
@@ -87,8 +90,9 @@ impl PluginView {
 }
 
 impl RefusedView {
-    fn of(file: &RefusedFile) -> Self {
-        Self { file: file.path.display().to_string(), reason: file.reason.clone() }
+    fn of(file: &Refused) -> Self {
+        let path = file.path.as_ref().map(|path| path.display().to_string());
+        Self { name: file.name.clone(), file: path, reason: file.reason.clone() }
     }
 }
 

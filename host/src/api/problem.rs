@@ -218,6 +218,13 @@ impl From<IngestError> for Problem {
     fn from(error: IngestError) -> Self {
         match error {
             IngestError::Store(error) => error.into(),
+            IngestError::Book(error) => error.into(),
+            error @ IngestError::Unsteady => {
+                Self::new(Kind::Overloaded, error.to_string()).retry_after(Duration::from_secs(1))
+            }
+            error @ IngestError::TooManyEndpoints { .. } => {
+                Self::new(Kind::Conflict, sentence_of(&error))
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::api::Api;
 use crate::api::fields::{Fields, escape};
-use crate::api::problem::{FieldError, Problem};
+use crate::api::problem::Problem;
 use crate::config::Config;
 use crate::endpoint::{Auth, OnFailure, RateLimit, SuccessCodes, Transform};
 use crate::event::{Channel, Tenant};
@@ -427,7 +427,7 @@ fn within(text: &str, least: Duration, most: Duration) -> Result<Duration, Strin
 
 /// For tests of this module's neighbours.
 #[cfg(test)]
-pub(super) fn read_for_test(value: Value) -> Result<Spec, Vec<FieldError>> {
+pub(super) fn read_for_test(value: Value) -> Result<Spec, Vec<crate::api::problem::FieldError>> {
     let Value::Object(map) = value else { return Err(Vec::new()) };
     read(&Config::default(), &Rule::default(), map).map_err(|problem| problem.errors)
 }

@@ -22,7 +22,7 @@ pub(super) enum Verdict {
 impl Verdict {
     pub fn of(accepted: Accepted) -> Self {
         match accepted {
-            Accepted::Done { id, deliveries, duplicate } => {
+            Accepted::Event { id, deliveries, duplicate } => {
                 Self::Taken(Taken { id: id.to_string(), deliveries, duplicate })
             }
             Accepted::Conflict { event } => Self::Problem(super::conflict(event)),
