@@ -30,3 +30,4 @@ pub mod ingest;
 pub mod config;
 pub mod server;
 pub mod api;
+pub mod app;
