@@ -106,6 +106,7 @@ macro_rules! exercise {
                 pending_deliveries_are_kept_however_old
                 what_ended_goes_by_itself
                 an_event_goes_with_its_last_delivery
+                an_event_goes_though_the_clock_went_back
                 an_event_without_deliveries_goes_by_its_age
                 replays_keep_their_event
                 ordinals_are_not_given_again
