@@ -307,7 +307,7 @@ fn next_ordinal(txn: &mut Txn<'_>, sequence: u64) -> Result<Option<u16>> {
 pub fn cancel_orphans(txn: &mut Txn<'_>, limit: usize, now: Timestamp) -> Result<usize> {
     let orphans = orphans(txn, limit)?;
     for (place, delivery) in &orphans {
-        end(txn, *place, delivery.clone(), "Its endpoint was deleted.".to_owned(), now)?;
+        end(txn, *place, delivery.clone(), crate::store::ORPHANED.to_owned(), now)?;
     }
     if orphans.len() < limit {
         let Desk { lanes, endpoints, .. } = &mut *txn.desk;
