@@ -17,8 +17,7 @@ fn main() {
 }
 
 fn run() -> Result<(), String> {
-    let host =
-        PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("CARGO_MANIFEST_DIR is not set")?);
+    let host = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("CARGO_MANIFEST_DIR is not set")?);
     let workspace = host.parent().ok_or("the host has to be in its workspace")?;
     for path in ["wit", "plugin-sdk", "plugins", "Cargo.toml", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={}", workspace.join(path).display());
@@ -42,10 +41,8 @@ fn embed(components: &[Component]) -> Result<(), String> {
     let mut list = String::from("static COMPONENTS: &[(&str, &[u8])] = &[\n");
     for Component { name, path } in components {
         let file = format!("{name}.wasm");
-        fs::copy(path, out_dir.join(&file))
-            .map_err(|error| format!("{}: {error}", path.display()))?;
-        list +=
-            &format!("    ({name:?}, include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{file}\"))),\n");
+        fs::copy(path, out_dir.join(&file)).map_err(|error| format!("{}: {error}", path.display()))?;
+        list += &format!("    ({name:?}, include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{file}\"))),\n");
     }
     list += "];\n";
     fs::write(out_dir.join("bundled.rs"), list).map_err(|error| error.to_string())

@@ -64,10 +64,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/events", post(events::post).get(events::list))
         .route("/v1/events/{id}", get(events::show))
         .route("/v1/endpoints", post(endpoints::create).get(endpoints::list))
-        .route(
-            "/v1/endpoints/{id}",
-            get(endpoints::show).patch(endpoints::patch).delete(endpoints::delete),
-        )
+        .route("/v1/endpoints/{id}", get(endpoints::show).patch(endpoints::patch).delete(endpoints::delete))
         .route("/v1/deliveries", get(deliveries::list))
         .route("/v1/deliveries/{id}", get(deliveries::show))
         .route("/v1/deliveries/{id}/retry", post(deliveries::retry))

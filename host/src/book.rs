@@ -160,13 +160,10 @@ impl Book {
         Ok(true)
     }
 
-    async fn put(
-        &self,
-        endpoint: Endpoint,
-        revision: u64,
-    ) -> Result<Option<Arc<Endpoint>>, BookError> {
+    async fn put(&self, endpoint: Endpoint, revision: u64) -> Result<Option<Arc<Endpoint>>, BookError> {
         let id = endpoint.id;
-        let document = record::write(&endpoint, &self.key).map_err(|source| BookError::Record { id, source })?;
+        let document =
+            record::write(&endpoint, &self.key).map_err(|source| BookError::Record { id, source })?;
         let row = EndpointRow { id, revision, held: !endpoint.enabled(), document };
         let _writing = self.writing.lock().await;
         let Some(version) = self.store.put_endpoint(row).await? else {
@@ -180,11 +177,7 @@ impl Book {
     }
 
     /// Puts one change in place where it is the only one since; otherwise reads everything.
-    async fn place(
-        &self,
-        version: BookVersion,
-        change: impl FnOnce(&mut Snapshot),
-    ) -> Result<(), BookError> {
+    async fn place(&self, version: BookVersion, change: impl FnOnce(&mut Snapshot)) -> Result<(), BookError> {
         let mut snapshot = Snapshot::clone(&self.snapshot.load());
         if version.0 != snapshot.version.0 + 1 {
             return self.reload_locked().await;

@@ -13,8 +13,8 @@ use crate::secret::Secret;
 
 mod value;
 
-pub use value::{LogFormat, Size};
 use value::{Given, Setting};
+pub use value::{LogFormat, Size};
 
 /// What every variable of the environment begins with.
 pub const ENVIRONMENT_PREFIX: &str = "HOOKWRIGHT_";
@@ -364,7 +364,9 @@ impl Config {
         match rows.into_iter().find(|(_, value, least, most)| value < least || value > most) {
             Some((key, value, least, most)) => Err(ConfigError::Range {
                 key,
-                problem: format!("is {value}; it must be from {least} to {most} (bytes, milliseconds or a number)"),
+                problem: format!(
+                    "is {value}; it must be from {least} to {most} (bytes, milliseconds or a number)"
+                ),
             }),
             None => Ok(()),
         }
@@ -418,7 +420,9 @@ fn nearest(key: &str, known: &[String]) -> Option<String> {
     let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
     known
         .iter()
-        .map(|candidate| (distance(key, candidate).min(1 + distance(&last(key), &last(candidate))), candidate))
+        .map(|candidate| {
+            (distance(key, candidate).min(1 + distance(&last(key), &last(candidate))), candidate)
+        })
         .min()
         .filter(|(changes, _)| *changes <= 3)
         .map(|(_, candidate)| candidate.clone())
@@ -469,8 +473,11 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("hookwright-config-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let file = directory.join("a.toml");
-        std::fs::write(&file, "listen = \"127.0.0.1:1\"\n[ingest]\nevent_limit = \"2MiB\"\nbatch_items = 7\n")
-            .unwrap();
+        std::fs::write(
+            &file,
+            "listen = \"127.0.0.1:1\"\n[ingest]\nevent_limit = \"2MiB\"\nbatch_items = 7\n",
+        )
+        .unwrap();
         let environment = [
             ("HOOKWRIGHT_INGEST_EVENT_LIMIT", "3MiB"),
             ("HOOKWRIGHT_ALLOW_TARGETS", "10.0.0.0/8, ::1/128"),

@@ -23,7 +23,9 @@ pub enum IngestError {
     Book(#[from] BookError),
     #[error("The endpoints change faster than events can be matched with them. Try again in a second.")]
     Unsteady,
-    #[error("{endpoints} endpoints want this event; {MAX_DELIVERIES_PER_EVENT} is the most an event can have")]
+    #[error(
+        "{endpoints} endpoints want this event; {MAX_DELIVERIES_PER_EVENT} is the most an event can have"
+    )]
     TooManyEndpoints { endpoints: usize },
 }
 
@@ -85,7 +87,11 @@ impl Ingest {
             let slots: Vec<_> = endpoints
                 .iter()
                 .map(|endpoint| {
-                    if endpoint.enabled() { self.intake.reserve(endpoint.id, event.payload.len()) } else { None }
+                    if endpoint.enabled() {
+                        self.intake.reserve(endpoint.id, event.payload.len())
+                    } else {
+                        None
+                    }
                 })
                 .collect();
             let deliveries = endpoints
@@ -114,7 +120,8 @@ impl Ingest {
                 if held_room.len() < arrival.deliveries.len() {
                     self.intake.expect(arrival.event.accepted_at);
                 }
-                let taken = taken.into_iter().zip(held_room).map(|(lease, (endpoint, slot))| (lease, endpoint, slot));
+                let taken =
+                    taken.into_iter().zip(held_room).map(|(lease, (endpoint, slot))| (lease, endpoint, slot));
                 self.intake.hand_over(&arrival.event, taken);
                 Accepted::Event { id: arrival.event.id, deliveries, duplicate: false }
             }

@@ -54,7 +54,9 @@ pub enum SealError {
 /// Why there is no key to work with. Each is a sentence that ends `serve`.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    #[error("The sealing key in {origin} is not the base64 of 32 bytes; `openssl rand -base64 32` makes one.")]
+    #[error(
+        "The sealing key in {origin} is not the base64 of 32 bytes; `openssl rand -base64 32` makes one."
+    )]
     Malformed { origin: String },
     #[error(
         "This store was sealed with another key (fingerprint {expected}) than the one in {origin} (fingerprint \

@@ -224,7 +224,9 @@ mod tests {
         }
     }
 
-    async fn start(router: Router) -> (std::net::SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<bool>) {
+    async fn start(
+        router: Router,
+    ) -> (std::net::SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<bool>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -270,7 +272,8 @@ mod tests {
             )
         };
         let (address, stop, task) = start(router).await;
-        let request = tokio::spawn(async move { exchange(address, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await });
+        let request =
+            tokio::spawn(async move { exchange(address, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await });
         entered.notified().await;
         stop.send(()).unwrap();
         go.notify_one();

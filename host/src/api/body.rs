@@ -104,9 +104,8 @@ pub(super) async fn read(
 
 async fn next(api: &Api, body: &mut Body, deadline: Instant) -> Result<Option<Bytes>, Problem> {
     loop {
-        let frame = timeout_at(deadline, body.frame())
-            .await
-            .map_err(|_| too_slow(api.config.ingest.body_timeout))?;
+        let frame =
+            timeout_at(deadline, body.frame()).await.map_err(|_| too_slow(api.config.ingest.body_timeout))?;
         match frame {
             None => return Ok(None),
             Some(Err(error)) => {

@@ -34,10 +34,7 @@ const CANCEL_BATCH: usize = 1_000;
 
 const DISABLED_BY_REQUEST: &str = "It was disabled by request.";
 
-pub(super) async fn create(
-    State(api): State<Arc<Api>>,
-    request: Request,
-) -> Result<Response, Problem> {
+pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     require_json(&parts.headers, &[])?;
     let spec = Spec::read(&api, read_object(&api, &parts.headers, body).await?)?;
@@ -52,8 +49,7 @@ pub(super) async fn create(
     let id = EndpointId::mint(now, rand::random());
     let endpoint = endpoint(spec, id, vec![secret.clone()], hold, now, now);
     let endpoint = api.book.create(endpoint).await?;
-    let view = EndpointView { secret: Some(secret.text().expose()), ..EndpointView::of(&endpoint) };
-    json(StatusCode::CREATED, &view)
+    json(StatusCode::CREATED, &EndpointView::of(&endpoint).with_secret(&secret))
 }
 
 pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {

@@ -84,10 +84,8 @@ async fn post_many(api: &Api, items: Vec<Result<NewEvent, Problem>>) -> Result<R
         false => api.ingest.accept(events).await?,
     };
     let mut accepted = accepted.into_iter();
-    let verdicts: Option<Vec<Verdict>> = verdicts
-        .into_iter()
-        .map(|refused| refused.or_else(|| accepted.next().map(Verdict::of)))
-        .collect();
+    let verdicts: Option<Vec<Verdict>> =
+        verdicts.into_iter().map(|refused| refused.or_else(|| accepted.next().map(Verdict::of))).collect();
     let verdicts = verdicts.ok_or_else(|| Problem::internal(&"ingest answered too few items"))?;
     batch::answer(&verdicts)
 }
@@ -225,7 +223,9 @@ pub(super) async fn show(
     let book = api.book.snapshot();
     let view = EventView {
         payload: Some(Cow::Borrowed(payload)),
-        deliveries: Some(record.deliveries.iter().map(|delivery| DeliveryView::of(delivery, &book)).collect()),
+        deliveries: Some(
+            record.deliveries.iter().map(|delivery| DeliveryView::of(delivery, &book)).collect(),
+        ),
         ..EventView::of(&record.event)
     };
     json(StatusCode::OK, &view)

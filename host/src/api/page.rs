@@ -35,11 +35,7 @@ impl Query {
     }
 
     /// The parameter, read by `parse`. What is wrong is kept for [`Query::finish`].
-    pub fn take<T, E: Display>(
-        &mut self,
-        name: &str,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
+    pub fn take<T, E: Display>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
         let place = self.pairs.iter().position(|(given, _)| given == name)?;
         let (_, text) = self.pairs.remove(place);
         match parse(&text) {

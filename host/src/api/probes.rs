@@ -25,10 +25,7 @@ pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<Response, Prob
 }
 
 /// With the key, or without where `metrics.open` is set.
-pub(super) async fn metrics(
-    State(api): State<Arc<Api>>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+pub(super) async fn metrics(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Response, Problem> {
     if !api.config.metrics.open {
         auth::check(&api.admin_key, &headers)?;
     }

@@ -65,9 +65,11 @@ impl Kind {
             ),
             Kind::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "The request is not acceptable"),
             Kind::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Too much at once"),
-            Kind::Unavailable => {
-                (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The server cannot do its work at the moment")
-            }
+            Kind::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "The server cannot do its work at the moment",
+            ),
             Kind::Internal => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something is wrong with the server")
             }
@@ -222,9 +224,7 @@ impl From<IngestError> for Problem {
             error @ IngestError::Unsteady => {
                 Self::new(Kind::Overloaded, error.to_string()).retry_after(Duration::from_secs(1))
             }
-            error @ IngestError::TooManyEndpoints { .. } => {
-                Self::new(Kind::Conflict, sentence_of(&error))
-            }
+            error @ IngestError::TooManyEndpoints { .. } => Self::new(Kind::Conflict, sentence_of(&error)),
         }
     }
 }

@@ -111,10 +111,9 @@ pub(super) fn read(id: EndpointId, document: &[u8], key: &SealingKey) -> Result<
             .map(|rate| RateLimit { requests: rate.requests, per: Duration::from_millis(rate.per_ms) }),
         concurrency: open.concurrency,
         hold: Hold {
-            current: open.disabled.map(|held| Disabled {
-                since: Timestamp::from_micros(held.since),
-                reason: held.reason,
-            }),
+            current: open
+                .disabled
+                .map(|held| Disabled { since: Timestamp::from_micros(held.since), reason: held.reason }),
             past: Duration::from_micros(open.held_past_us),
         },
         created_at: Timestamp::from_micros(open.created_at),

@@ -137,9 +137,11 @@ impl Setting for SocketAddr {
 impl Setting for Vec<IpNet> {
     fn read(given: &Given) -> Result<Self, String> {
         let range = |text: &str| {
-            text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from)).map_err(|_| {
-                format!("holds `{text}`; it takes ranges such as `10.0.0.0/8`, `127.0.0.1` or `fd00::/8`")
-            })
+            text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from)).map_err(
+                |_| {
+                    format!("holds `{text}`; it takes ranges such as `10.0.0.0/8`, `127.0.0.1` or `fd00::/8`")
+                },
+            )
         };
         given.many().into_iter().map(range).collect()
     }

@@ -131,9 +131,7 @@ impl ResponseView {
 impl BodyView {
     fn of(bytes: &[u8], length: Option<u64>, truncated: bool) -> Self {
         match text(bytes, truncated) {
-            Some(text) => {
-                Self { encoding: "utf-8", content: text.into_owned(), length, truncated }
-            }
+            Some(text) => Self { encoding: "utf-8", content: text.into_owned(), length, truncated },
             None => Self { encoding: "base64", content: BASE64.encode(bytes), length, truncated },
         }
     }

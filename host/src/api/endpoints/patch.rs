@@ -153,9 +153,7 @@ mod tests {
         let shown = serde_json::to_value(EndpointView::of(&endpoint)).unwrap();
         assert!(!shown.to_string().contains("planted"), "{shown}");
         let Value::Object(mut shown) = shown else { panic!("an object") };
-        for only_shown in
-            ["id", "created_at", "updated_at", "disabled_since", "disabled_because"]
-        {
+        for only_shown in ["id", "created_at", "updated_at", "disabled_since", "disabled_because"] {
             shown.remove(only_shown);
         }
         assert_eq!(Value::Object(apply(&endpoint, shown)), Value::Object(patched(json!({}))));
@@ -175,7 +173,11 @@ mod tests {
             (json!({"url": "https://other.example/"}), "/url", json!("https://other.example/")),
             (json!({"auth": null}), "/auth", Value::Null),
             (json!({"auth": {"password": "new"}}), "/auth/username", json!("u")),
-            (json!({"auth": {"type": "bearer", "token": "t"}}), "/auth", json!({"type": "bearer", "token": "t"})),
+            (
+                json!({"auth": {"type": "bearer", "token": "t"}}),
+                "/auth",
+                json!({"type": "bearer", "token": "t"}),
+            ),
             (json!({"retry": {"attempts": 1}}), "/retry", json!({"attempts": 1})),
             (json!({"retry": null}), "/retry", Value::Null),
             (json!({"headers": {"x-key": null}}), "/headers", json!({"X-Other": "planted-other"})),

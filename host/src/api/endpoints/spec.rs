@@ -143,7 +143,9 @@ fn read_fields(config: &Config, targets: &Rule, mut fields: Fields<'_>) -> Optio
 fn name(fields: &mut Fields<'_>) -> Option<String> {
     let name = fields.required("name")?;
     match name.trim().is_empty() || name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
-        true => fields.wrong("name", format!("it must have 1 to {MAX_NAME} characters, none a control character")),
+        true => {
+            fields.wrong("name", format!("it must have 1 to {MAX_NAME} characters, none a control character"))
+        }
         false => Some(name),
     }
 }
@@ -201,7 +203,11 @@ fn transform(mut fields: Fields<'_>, config_limit: usize) -> Option<Transform> {
         fields.wrong::<()>("plugin", format!("it is longer than {MAX_PLUGIN_NAME} bytes"));
     }
     fields.finish(&["plugin", "config", "on_failure"]);
-    Some(Transform { plugin: plugin?, config: Secret::new(config), on_failure: on_failure.unwrap_or_default() })
+    Some(Transform {
+        plugin: plugin?,
+        config: Secret::new(config),
+        on_failure: on_failure.unwrap_or_default(),
+    })
 }
 
 /// Where a masked text stands in a configuration.
@@ -277,7 +283,9 @@ fn credential(fields: &mut Fields<'_>, name: &str, fits: impl Fn(u8) -> bool) ->
     match text.is_empty() || text.len() > MAX_CREDENTIAL || !text.bytes().all(fits) {
         true => fields.wrong(
             name,
-            format!("it must have 1 to {MAX_CREDENTIAL} ASCII characters that can stand in this place of a header"),
+            format!(
+                "it must have 1 to {MAX_CREDENTIAL} ASCII characters that can stand in this place of a header"
+            ),
         ),
         false => Some(text),
     }

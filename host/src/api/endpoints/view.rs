@@ -7,7 +7,7 @@ use url::{Position, Url};
 use super::spec::ON_FAILURE;
 use crate::endpoint::{Auth, Endpoint, SuccessCodes, Transform};
 use crate::retry::RetryPolicy;
-use crate::secret::MASK;
+use crate::secret::{MASK, SigningSecret};
 use crate::signature::SignatureScheme;
 use crate::time::format_span;
 
@@ -36,7 +36,7 @@ pub(super) struct EndpointView<'a> {
     updated_at: String,
     /// Shown once, when the endpoint is created.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub secret: Option<&'a str>,
+    secret: Option<&'a str>,
 }
 
 impl<'a> EndpointView<'a> {
@@ -67,6 +67,10 @@ impl<'a> EndpointView<'a> {
             secret: None,
         }
     }
+
+    pub fn with_secret(self, secret: &'a SigningSecret) -> Self {
+        Self { secret: Some(secret.text().expose()), ..self }
+    }
 }
 
 /// What a client would send to create the endpoint as it stands, secrets included: for merging a patch into.
@@ -74,7 +78,8 @@ pub(super) fn in_full(endpoint: &Endpoint) -> Map<String, Value> {
     let subscription = &endpoint.subscription;
     let events: Vec<String> = subscription.events.iter().map(ToString::to_string).collect();
     let channels: Vec<&str> = subscription.channels.iter().map(|channel| channel.as_str()).collect();
-    let transforms: Vec<Value> = endpoint.transforms.iter().map(|link| transform(link, |value| value)).collect();
+    let transforms: Vec<Value> =
+        endpoint.transforms.iter().map(|link| transform(link, |value| value)).collect();
     let whole = json!({
         "tenant": endpoint.tenant.as_str(),
         "name": endpoint.name,

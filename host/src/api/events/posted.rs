@@ -132,19 +132,11 @@ fn parsed<T, E: Display>(
     parse(&text).map_err(|error| note(pointer, &error)).ok()
 }
 
-fn text(
-    raw: Option<&RawValue>,
-    pointer: &str,
-    note: &mut dyn FnMut(&str, &dyn Display),
-) -> Option<String> {
+fn text(raw: Option<&RawValue>, pointer: &str, note: &mut dyn FnMut(&str, &dyn Display)) -> Option<String> {
     serde_json::from_str(raw?.get()).map_err(|_| note(pointer, &"it must be a string")).ok()
 }
 
-fn channels(
-    raw: Option<&RawValue>,
-    most: usize,
-    note: &mut dyn FnMut(&str, &dyn Display),
-) -> Vec<Channel> {
+fn channels(raw: Option<&RawValue>, most: usize, note: &mut dyn FnMut(&str, &dyn Display)) -> Vec<Channel> {
     let Some(raw) = raw else { return Vec::new() };
     let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) else {
         note("/channels", &"it must be a list of strings");
@@ -204,7 +196,8 @@ mod tests {
     #[test]
     fn the_payload_keeps_its_bytes() {
         let payload = r#"{ "n":12345678901234567890.10,  "a" : [1e400, "\u00e4\ud800"], "n":1 }"#;
-        let event = post(&format!(r#" {{"type":"a.b" ,"payload": {payload} ,"channels":null}} "#), None).unwrap();
+        let event =
+            post(&format!(r#" {{"type":"a.b" ,"payload": {payload} ,"channels":null}} "#), None).unwrap();
         assert_eq!(event.payload, payload.as_bytes());
         assert_eq!(event.tenant, Tenant::default());
         assert_eq!(post(r#"{"type":"a","payload":null}"#, None).unwrap().payload, "null");
@@ -227,7 +220,10 @@ mod tests {
         assert_eq!(event.tenant.as_str(), "t");
         assert_eq!(event.timestamp.unwrap().to_string(), "2026-03-22T08:30:00.000000Z");
         assert_eq!(event.channels.len(), 2);
-        assert_eq!(post(r#"{"type":"a","payload":1}"#, Some("k")).unwrap().producer_id.unwrap().as_str(), "k");
+        assert_eq!(
+            post(r#"{"type":"a","payload":1}"#, Some("k")).unwrap().producer_id.unwrap().as_str(),
+            "k"
+        );
     }
 
     #[test]
