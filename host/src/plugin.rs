@@ -29,7 +29,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 pub use bundled::{Bundled, bundled};
-pub use catalog::{Catalog, Entry, RefusedFile, Snapshot, Source};
+pub use catalog::{Catalog, Entry, Refused, Snapshot, Source};
 pub use engine::{Engine, Plugin};
 pub use inspect::Refusal;
 pub use journal::{Level, LogLine};
