@@ -20,10 +20,11 @@ pub mod delivery;
 pub mod store;
 pub mod seal;
 pub mod book;
-pub mod ingest;
 pub mod metrics;
 pub mod plugin;
 pub mod send;
+pub mod dispatch;
+pub mod ingest;
 
 // Edges: where people and programs touch it.
 pub mod config;

@@ -29,11 +29,13 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 pub use bundled::{Bundled, bundled};
-pub use catalog::{Catalog, Entry, RefusedFile, Snapshot, Source};
+pub use catalog::{Catalog, Entry, Refused, Snapshot, Source};
 pub use engine::{Engine, Plugin};
 pub use inspect::Refusal;
 pub use journal::{Level, LogLine};
 pub use limits::Limits;
+
+pub use crate::message::Message;
 
 /// What was posted, without its payload: that is the body of the first [`Message`].
 #[derive(Clone, Copy, Debug)]
@@ -49,18 +51,6 @@ pub struct Event<'a> {
     pub attempt: u32,
     pub channels: &'a [String],
     pub attributes: &'a [(String, String)],
-}
-
-/// What would go out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// `None` means POST.
-    pub method: Option<String>,
-    /// `None` means the endpoint's own.
-    pub path_and_query: Option<String>,
-    pub content_type: String,
-    pub headers: Vec<(String, String)>,
-    pub body: Bytes,
 }
 
 /// Everything one call depends on: equal calls of equal plugins give equal verdicts.

@@ -35,7 +35,7 @@ pub struct Catalog {
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     entries: BTreeMap<String, Entry>,
-    refused: Vec<RefusedFile>,
+    refused: Vec<Refused>,
     by_digest: BTreeMap<String, Plugin>,
 }
 
@@ -58,10 +58,13 @@ pub enum Source {
     },
 }
 
-/// A file of the folder that is no plugin.
+/// What should be a plugin and is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefusedFile {
-    pub path: PathBuf,
+pub struct Refused {
+    /// The name that it was meant for; empty if the file's is no plugin name.
+    pub name: String,
+    /// `None` if it came with the server.
+    pub path: Option<PathBuf>,
     pub reason: String,
 }
 
@@ -69,6 +72,8 @@ pub struct RefusedFile {
 #[derive(Default)]
 struct Shelf {
     bundled: BTreeMap<String, Plugin>,
+    /// Bundled plugins that were refused: a mistake of the build, or limits too narrow for them.
+    broken: Vec<Refused>,
     files: BTreeMap<PathBuf, Known>,
     replaced: VecDeque<Plugin>,
 }
@@ -90,18 +95,13 @@ struct Known {
 }
 
 impl Catalog {
-    /// Loads the bundled plugins and what lies in `folder`, which need not exist yet.
-    ///
-    /// # Errors
-    ///
-    /// When a bundled plugin is refused: then the build was wrong. Files of the folder are never an error.
-    pub async fn open(
-        engine: Engine,
-        bundled: Vec<Bundled>,
-        folder: Option<PathBuf>,
-    ) -> Result<Self, Refusal> {
+    /// Loads the bundled plugins and what lies in `folder`, which need not exist yet. What is refused is
+    /// listed as such, and the others are there all the same.
+    pub async fn open(engine: Engine, bundled: Vec<Bundled>, folder: Option<PathBuf>) -> Self {
+        let (bundled, broken) = load_bundled(&engine, bundled).await;
         let shelf = Shelf {
-            bundled: load_bundled(&engine, bundled).await?,
+            bundled,
+            broken,
             ..Shelf::default()
         };
         let catalog = Self {
@@ -114,7 +114,7 @@ impl Catalog {
         catalog.publish(&*catalog.shelf.lock().await);
         // Nobody waits for a file that is half written now: it is refused, and looked at again when it changes.
         catalog.scan(Duration::ZERO).await;
-        Ok(catalog)
+        catalog
     }
 
     /// The plugin that answers to `name` now.
@@ -157,7 +157,8 @@ impl Catalog {
             Some(folder) => folder::scan(folder).await,
             None => Ok(Vec::new()),
         };
-        let Ok(found) = found.inspect_err(|error| tracing::warn!(%error, "the plugins folder cannot be read"))
+        let Ok(found) =
+            found.inspect_err(|error| tracing::warn!(%error, "the plugins folder cannot be read"))
         else {
             return false;
         };
@@ -175,13 +176,9 @@ impl Catalog {
         unsettled
     }
 
-    async fn look_at(&self, shelf: &mut Shelf, file: Found) -> bool {
-        if shelf
-            .files
-            .get(&file.path)
-            .is_some_and(|known| known.mark == file.mark)
-        {
-            return false;
+    async fn look_at(&self, shelf: &mut Shelf, file: Found, settled: Duration) -> Look {
+        if shelf.is_known(&file) {
+            return Look::Same;
         }
         let limit = self.engine.limits().file_size_limit;
         let Some((mark, read)) = folder::read(&file, limit, settled).await else {
@@ -213,14 +210,16 @@ impl Snapshot {
 
     /// Files that are no plugins, with the reason. One that would replace a plugin is that entry's problem,
     /// too.
-    pub fn refused(&self) -> &[RefusedFile] {
+    pub fn refused(&self) -> &[Refused] {
         &self.refused
     }
 }
 
 impl Shelf {
     fn is_known(&self, file: &Found) -> bool {
-        self.files.get(&file.path).is_some_and(|known| known.mark == file.mark)
+        self.files
+            .get(&file.path)
+            .is_some_and(|known| known.mark == file.mark)
     }
 
     /// A file that is gone takes its plugin with it. True if there is one.
@@ -273,7 +272,10 @@ impl Shelf {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = Snapshot {
+            refused: self.broken.clone(),
+            ..Snapshot::default()
+        };
         for (path, known) in &self.files {
             snapshot.add_file(path, known);
         }
@@ -309,8 +311,9 @@ impl Shelf {
 impl Snapshot {
     fn add_file(&mut self, path: &Path, known: &Known) {
         let mut refuse = |reason: String| {
-            self.refused.push(RefusedFile {
-                path: path.to_owned(),
+            self.refused.push(Refused {
+                name: known.name.clone(),
+                path: Some(path.to_owned()),
                 reason,
             });
         };
@@ -342,20 +345,29 @@ impl Snapshot {
 async fn load_bundled(
     engine: &Engine,
     bundled: Vec<Bundled>,
-) -> Result<BTreeMap<String, Plugin>, Refusal> {
+) -> (BTreeMap<String, Plugin>, Vec<Refused>) {
     let mut loading = tokio::task::JoinSet::new();
     for Bundled { name, bytes } in bundled {
         let engine = engine.clone();
         loading.spawn(async move { (name, engine.load(bytes, Some(name)).await) });
     }
-    let mut plugins = BTreeMap::new();
-    while let Some(loaded) = loading.join_next().await {
-        let (name, plugin) = loaded.map_err(|_| Refusal::new("loading a bundled plugin failed"))?;
-        let plugin = plugin
-            .map_err(|refusal| Refusal::new(format!("the bundled plugin `{name}`: {refusal}")))?;
-        plugins.insert(name.to_owned(), plugin);
+    let (mut plugins, mut broken) = (BTreeMap::new(), Vec::new());
+    for (name, loaded) in loading.join_all().await {
+        match loaded {
+            Ok(plugin) => {
+                plugins.insert(name.to_owned(), plugin);
+            }
+            Err(refusal) => {
+                tracing::error!(name, reason = %refusal, "a bundled plugin was refused");
+                broken.push(Refused {
+                    name: name.to_owned(),
+                    path: None,
+                    reason: refusal.to_string(),
+                });
+            }
+        }
     }
-    Ok(plugins)
+    (plugins, broken)
 }
 
 /// The stem, with `_` read as `-`: cargo writes the one where people write the other.

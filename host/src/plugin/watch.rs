@@ -53,7 +53,9 @@ fn watch(folder: &Path, hint: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // Looking at the folder is an event, too, and must not lead to the next look.
         let written = AccessKind::Close(AccessMode::Write);
-        if event.is_ok_and(|event| event.kind.is_access() && event.kind != EventKind::Access(written)) {
+        if event
+            .is_ok_and(|event| event.kind.is_access() && event.kind != EventKind::Access(written))
+        {
             return;
         }
         // Full means that a look is due already.

@@ -1,0 +1,248 @@
+//! From what is due to what has been tried: the driver, which is a list of verbs.
+//!
+//! Jobs come from ingest, straight from memory, and from the [`feed`], out of the store. The [`schedule`] says whose
+//! turn it is, a [`worker`] makes the attempt, and what it came to goes back to the store.
+
+pub mod backlog;
+pub mod chain;
+pub mod feed;
+pub mod housekeeping;
+pub mod request;
+pub mod schedule;
+pub mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use crate::endpoint::Endpoint;
+use crate::event::Event;
+use crate::id::EndpointId;
+use crate::store::{Lease, Queue};
+use crate::time::Timestamp;
+
+use self::backlog::{Backlog, Slot};
+use self::feed::Agenda;
+use self::schedule::{Limits, Schedule};
+use self::worker::{Job, Workshop};
+
+/// How long a claimed delivery is kept from others; renewed while it is held.
+pub const LEASE: Duration = Duration::from_secs(90);
+/// How often leases are renewed.
+pub const RENEWAL: Duration = Duration::from_secs(15);
+/// How often the schedule forgets lanes that have nothing to do.
+const TIDY: Duration = Duration::from_secs(30);
+
+/// What the driver is told.
+#[derive(Debug)]
+pub enum Message {
+    Jobs(Vec<Job>),
+    Finished(EndpointId),
+}
+
+/// Where ingest hands over what it took on.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    jobs: mpsc::UnboundedSender<Message>,
+    backlog: Arc<Backlog>,
+    agenda: Arc<Agenda>,
+}
+
+impl Intake {
+    /// Room in memory for a delivery; without it, the delivery waits in the store.
+    pub fn reserve(&self, endpoint: EndpointId, bytes: usize) -> Option<Slot> {
+        self.backlog.reserve(endpoint, bytes)
+    }
+
+    /// Hands over deliveries whose leases came with the append.
+    pub fn hand_over(&self, event: &Arc<Event>, taken: impl IntoIterator<Item = (Lease, EndpointId, Slot)>) {
+        let jobs = taken.into_iter().map(|(lease, endpoint, mut slot)| {
+            slot.hold(lease);
+            let (tenant, event_type) = (event.tenant.clone(), event.event_type.clone());
+            let delivery =
+                crate::delivery::Delivery::new(lease.delivery, endpoint, tenant, event_type, event.accepted_at);
+            Job { lease, delivery, event: event.clone(), slot }
+        });
+        let jobs: Vec<_> = jobs.collect();
+        if !jobs.is_empty() {
+            // A closed channel means that the host stops; the leases end with it.
+            let _ = self.jobs.send(Message::Jobs(jobs));
+        }
+    }
+
+    /// Something waits in the store, due then.
+    pub fn expect(&self, due: Timestamp) {
+        self.agenda.expect(due);
+    }
+}
+
+/// The driver.
+pub struct Dispatcher {
+    workshop: Arc<Workshop>,
+    schedule: Schedule<Job>,
+    backlog: Arc<Backlog>,
+    sender: mpsc::UnboundedSender<Message>,
+    messages: mpsc::UnboundedReceiver<Message>,
+}
+
+impl Dispatcher {
+    pub fn new(workshop: Arc<Workshop>, backlog: Arc<Backlog>, max_in_flight: usize) -> Self {
+        let (sender, messages) = mpsc::unbounded_channel();
+        Self { workshop, schedule: Schedule::new(max_in_flight), backlog, sender, messages }
+    }
+
+    pub fn intake(&self) -> Intake {
+        Intake {
+            jobs: self.sender.clone(),
+            backlog: self.backlog.clone(),
+            agenda: self.workshop.agenda.clone(),
+        }
+    }
+
+    /// Delivers until `shutdown` ends, then waits for what is under way, for `drain` at the most. What is left stays
+    /// in the store.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>, drain: Duration) {
+        let feed = tokio::spawn(self.feed().run());
+        let mut changes = self.workshop.book.watch();
+        let mut tidy = tokio::time::interval(TIDY);
+        tokio::pin!(shutdown);
+        loop {
+            self.start_attempts();
+            let wake_up = wake_up(self.schedule.poll_timeout(), self.workshop.clock.now());
+            tokio::select! {
+                Some(message) = self.messages.recv() => self.note(message),
+                () = wake_up => {}
+                Ok(()) = changes.changed() => self.follow_book().await,
+                _ = tidy.tick() => self.schedule.tidy(self.workshop.clock.now()),
+                () = &mut shutdown => break,
+            }
+        }
+        feed.abort();
+        self.drain(drain).await;
+    }
+
+    fn feed(&self) -> feed::Feed {
+        feed::Feed {
+            queue: self.workshop.queue.clone(),
+            backlog: self.backlog.clone(),
+            agenda: self.workshop.agenda.clone(),
+            book: self.workshop.book.clone(),
+            clock: self.workshop.clock.clone(),
+            jobs: self.sender.clone(),
+        }
+    }
+
+    fn start_attempts(&mut self) {
+        while let Some((endpoint, job)) = self.schedule.poll(self.workshop.clock.now()) {
+            let workshop = self.workshop.clone();
+            let end = End { sender: self.sender.clone(), endpoint };
+            tokio::spawn(async move { workshop.attempt(job, || drop(end)).await });
+        }
+        self.workshop.metrics.set_in_flight(self.schedule.in_flight());
+    }
+
+    fn note(&mut self, message: Message) {
+        match message {
+            Message::Finished(endpoint) => self.schedule.finished(endpoint),
+            Message::Jobs(jobs) => {
+                for job in jobs {
+                    let endpoint = job.delivery.endpoint;
+                    // One that was deleted meanwhile goes through a worker, which gives it back.
+                    let limits = self.workshop.book.get(endpoint).map_or(NO_LIMITS, |endpoint| limits(&endpoint));
+                    self.schedule.push(endpoint, limits, job);
+                }
+            }
+        }
+    }
+
+    /// Takes back what waits in memory for endpoints that are held or gone, and keeps to changed limits.
+    async fn follow_book(&mut self) {
+        let mut back = Vec::new();
+        for id in self.schedule.endpoints() {
+            match self.workshop.book.get(id) {
+                Some(endpoint) if endpoint.enabled() => self.schedule.set_limits(id, limits(&endpoint)),
+                _ => back.extend(self.schedule.drain(id)),
+            }
+        }
+        if !back.is_empty() {
+            give_back(&self.workshop.queue, back, self.workshop.clock.now()).await;
+        }
+    }
+
+    async fn drain(mut self, limit: Duration) {
+        let waiting: Vec<Job> =
+            self.schedule.endpoints().into_iter().flat_map(|id| self.schedule.drain(id)).collect();
+        give_back(&self.workshop.queue, waiting, self.workshop.clock.now()).await;
+        let ended = async {
+            while self.schedule.in_flight() > 0 || !self.backlog.is_empty() {
+                tokio::select! {
+                    Some(message) = self.messages.recv() => match message {
+                        Message::Finished(endpoint) => self.schedule.finished(endpoint),
+                        Message::Jobs(jobs) => give_back(&self.workshop.queue, jobs, self.workshop.clock.now()).await,
+                    },
+                    () = tokio::time::sleep(Duration::from_millis(10)) => {}
+                }
+            }
+        };
+        match tokio::time::timeout(limit, ended).await {
+            Ok(()) => info!("all attempts have ended"),
+            Err(_) => warn!("some attempts have not ended; their deliveries are tried again at the next start"),
+        }
+    }
+}
+
+async fn wake_up(time: Option<Timestamp>, now: Timestamp) {
+    match time {
+        Some(time) => tokio::time::sleep(time.since(now)).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Tells the driver that an attempt is over, also where the attempt's task ends in any other way.
+struct End {
+    sender: mpsc::UnboundedSender<Message>,
+    endpoint: EndpointId,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let _ = self.sender.send(Message::Finished(self.endpoint));
+    }
+}
+
+const NO_LIMITS: Limits = Limits { concurrency: 1, rate: None };
+
+fn limits(endpoint: &Arc<Endpoint>) -> Limits {
+    Limits { concurrency: endpoint.concurrency, rate: endpoint.rate_limit }
+}
+
+async fn give_back(queue: &Arc<dyn Queue>, jobs: Vec<Job>, now: Timestamp) {
+    let leases: Vec<Lease> = jobs.iter().map(|job| job.lease).collect();
+    if leases.is_empty() {
+        return;
+    }
+    if let Err(error) = queue.release(leases, now).await {
+        warn!(%error, "deliveries could not be given back; their leases will run out");
+    }
+}
+
+/// The parts of the driver that run beside it.
+pub fn start_housekeeping(
+    dispatcher: &Dispatcher,
+    history: Arc<dyn crate::store::History>,
+    retention: Duration,
+) -> tokio::task::JoinHandle<()> {
+    let workshop = &dispatcher.workshop;
+    let housekeeping = housekeeping::Housekeeping {
+        queue: workshop.queue.clone(),
+        history,
+        backlog: dispatcher.backlog.clone(),
+        book: workshop.book.clone(),
+        clock: workshop.clock.clone(),
+        metrics: workshop.metrics.clone(),
+        retention,
+    };
+    tokio::spawn(housekeeping.run())
+}

@@ -1,0 +1,201 @@
+//! How much pending work may be in memory, and which leases it holds.
+//!
+//! An endpoint may use a part of the room that is left. So one that hangs, or a hundred, never takes all of it:
+//! what they cannot have waits in the store.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::id::{DeliveryId, EndpointId};
+use crate::store::Lease;
+
+/// An endpoint may hold as many deliveries in memory as this part of the room that is left.
+const SHARE: usize = 4;
+
+/// Most deliveries and payload bytes in memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    pub deliveries: usize,
+    pub bytes: usize,
+}
+
+#[derive(Debug)]
+pub struct Backlog {
+    bounds: Bounds,
+    books: Mutex<Books>,
+    room: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    deliveries: usize,
+    bytes: usize,
+    lanes: HashMap<EndpointId, usize>,
+    leases: HashMap<DeliveryId, Lease>,
+    /// Endpoints that were refused room since it was last looked for.
+    refused: HashSet<EndpointId>,
+}
+
+impl Books {
+    /// How many deliveries an endpoint may have, as things stand.
+    fn share(&self, bounds: Bounds) -> usize {
+        (bounds.deliveries.saturating_sub(self.deliveries) / SHARE).max(1)
+    }
+}
+
+/// Room for one delivery, given back when it is dropped.
+#[derive(Debug)]
+pub struct Slot {
+    backlog: Arc<Backlog>,
+    endpoint: EndpointId,
+    bytes: usize,
+    lease: Option<Lease>,
+}
+
+impl Backlog {
+    pub fn new(bounds: Bounds) -> Arc<Self> {
+        Arc::new(Self { bounds, books: Mutex::default(), room: Notify::new() })
+    }
+
+    /// Room for a delivery of `bytes` to the endpoint, if there is any.
+    pub fn reserve(self: &Arc<Self>, endpoint: EndpointId, bytes: usize) -> Option<Slot> {
+        let mut books = self.books();
+        let share = books.share(self.bounds);
+        let used = books.lanes.get(&endpoint).copied().unwrap_or(0);
+        let full = books.deliveries >= self.bounds.deliveries || books.bytes + bytes > self.bounds.bytes.max(bytes);
+        if full || used >= share {
+            books.refused.insert(endpoint);
+            return None;
+        }
+        drop(books);
+        Some(self.occupy(endpoint, bytes))
+    }
+
+    /// Room for a delivery that has been claimed already: it is counted even where it passes the bound.
+    pub fn occupy(self: &Arc<Self>, endpoint: EndpointId, bytes: usize) -> Slot {
+        let mut books = self.books();
+        books.deliveries += 1;
+        books.bytes += bytes;
+        *books.lanes.entry(endpoint).or_default() += 1;
+        Slot { backlog: self.clone(), endpoint, bytes, lease: None }
+    }
+
+    /// How many more deliveries there is room for.
+    pub fn room(&self) -> usize {
+        let books = self.books();
+        if books.bytes >= self.bounds.bytes { 0 } else { self.bounds.deliveries.saturating_sub(books.deliveries) }
+    }
+
+    /// How many one endpoint could get now, and the endpoints that have their share already.
+    pub fn shares(&self) -> (usize, HashSet<EndpointId>) {
+        let mut books = self.books();
+        let share = books.share(self.bounds);
+        let full: HashSet<_> =
+            books.lanes.iter().filter(|(_, used)| **used * 2 >= share).map(|(endpoint, _)| *endpoint).collect();
+        books.refused.extend(full.iter().copied());
+        (share.div_ceil(2), full)
+    }
+
+    /// Waits until an endpoint that was refused room, or found full, could have some.
+    pub async fn room_again(&self) {
+        self.room.notified().await;
+    }
+
+    pub fn leases(&self) -> Vec<Lease> {
+        self.books().leases.values().copied().collect()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.books().deliveries == 0
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    pub fn hold(&mut self, lease: Lease) {
+        self.lease = Some(lease);
+        self.backlog.books().leases.insert(lease.delivery, lease);
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut books = self.backlog.books();
+        books.deliveries = books.deliveries.saturating_sub(1);
+        books.bytes = books.bytes.saturating_sub(self.bytes);
+        if let Some(lease) = self.lease {
+            // A later lease of the same delivery is another slot's.
+            if books.leases.get(&lease.delivery) == Some(&lease) {
+                books.leases.remove(&lease.delivery);
+            }
+        }
+        let left = books.lanes.get_mut(&self.endpoint).map_or(0, |used| {
+            *used = used.saturating_sub(1);
+            *used
+        });
+        if left == 0 {
+            books.lanes.remove(&self.endpoint);
+        }
+        let low = left * 4 <= books.share(self.backlog.bounds) && books.refused.remove(&self.endpoint);
+        let half_empty = books.deliveries == self.backlog.bounds.deliveries / 2 && !books.refused.is_empty();
+        if low || half_empty {
+            self.backlog.room.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(n: u128) -> EndpointId {
+        EndpointId::from_u128(n)
+    }
+
+    #[test]
+    fn one_endpoint_never_takes_all() {
+        let backlog = Backlog::new(Bounds { deliveries: 100, bytes: 1_000 });
+        let hung: Vec<_> = std::iter::from_fn(|| backlog.reserve(endpoint(1), 1)).collect();
+        assert_eq!(hung.len(), 20);
+        assert!(backlog.reserve(endpoint(2), 1).is_some());
+        assert!(backlog.shares().1.contains(&endpoint(1)));
+    }
+
+    #[test]
+    fn bytes_are_bounded_but_one_payload_always_fits() {
+        let backlog = Backlog::new(Bounds { deliveries: 100, bytes: 1_000 });
+        let large = backlog.reserve(endpoint(1), 5_000);
+        assert!(large.is_some());
+        assert!(backlog.reserve(endpoint(2), 1).is_none());
+        assert_eq!(backlog.room(), 0);
+        drop(large);
+        assert_eq!(backlog.room(), 100);
+        assert!(backlog.reserve(endpoint(2), 1).is_some());
+    }
+
+    #[tokio::test]
+    async fn who_was_refused_is_told_of_room() {
+        let backlog = Backlog::new(Bounds { deliveries: 4, bytes: 1_000 });
+        let slot = backlog.reserve(endpoint(1), 1).unwrap();
+        assert!(backlog.reserve(endpoint(1), 1).is_none());
+        drop(slot);
+        backlog.room_again().await;
+        assert!(backlog.reserve(endpoint(1), 1).is_some());
+    }
+
+    #[test]
+    fn leases_go_with_their_slots() {
+        let backlog = Backlog::new(Bounds { deliveries: 4, bytes: 1_000 });
+        let lease = Lease { delivery: DeliveryId::from_u128(7), generation: 1 };
+        let mut slot = backlog.occupy(endpoint(1), 1);
+        slot.hold(lease);
+        assert_eq!(backlog.leases(), [lease]);
+        drop(slot);
+        assert!(backlog.leases().is_empty() && backlog.is_empty());
+    }
+}

@@ -1,0 +1,126 @@
+//! Brings what is due from the store to the schedule.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tracing::{debug, warn};
+
+use crate::book::Book;
+use crate::store::{Claim, Claimed, Queue, Result};
+use crate::time::{Clock, Timestamp};
+
+use super::backlog::Backlog;
+use super::worker::Job;
+use super::{LEASE, Message};
+
+/// Most deliveries claimed at once. With it, payloads claimed can pass the backlog's bound in bytes by no more than
+/// this many payloads.
+const CLAIM_LIMIT: usize = 64;
+/// How long the feed rests at the most: hints are lost when another host writes, or a clock leaps.
+const LONGEST_REST: Duration = Duration::from_secs(1);
+/// Pause after the store could not answer.
+const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+
+/// When something will be due, told by those who know.
+#[derive(Debug)]
+pub struct Agenda {
+    next: AtomicI64,
+    changed: Notify,
+}
+
+impl Agenda {
+    pub fn new() -> Self {
+        Self { next: AtomicI64::new(i64::MAX), changed: Notify::new() }
+    }
+
+    /// Something is due then.
+    pub fn expect(&self, due: Timestamp) {
+        if self.next.fetch_min(due.as_micros(), Ordering::AcqRel) > due.as_micros() {
+            self.changed.notify_one();
+        }
+    }
+
+    fn take(&self) -> Timestamp {
+        Timestamp::from_micros(self.next.swap(i64::MAX, Ordering::AcqRel))
+    }
+
+    fn next(&self) -> Timestamp {
+        Timestamp::from_micros(self.next.load(Ordering::Acquire))
+    }
+}
+
+impl Default for Agenda {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+pub struct Feed {
+    pub queue: Arc<dyn Queue>,
+    pub backlog: Arc<Backlog>,
+    pub agenda: Arc<Agenda>,
+    pub book: Arc<Book>,
+    pub clock: Arc<dyn Clock>,
+    pub jobs: mpsc::UnboundedSender<Message>,
+}
+
+impl Feed {
+    /// Runs until it is dropped.
+    pub async fn run(self) {
+        let mut changes = self.book.watch();
+        loop {
+            if let Err(error) = self.bring().await {
+                warn!(%error, "the store could not say what is due");
+                tokio::time::sleep(FAILURE_PAUSE).await;
+            }
+            tokio::select! {
+                () = self.rest() => {}
+                () = self.agenda.changed.notified() => {}
+                () = self.backlog.room_again() => {}
+                Ok(()) = changes.changed() => {}
+            }
+        }
+    }
+
+    /// Waits for what is due next.
+    async fn rest(&self) {
+        let left = self.agenda.next().since(self.clock.now());
+        tokio::time::sleep(left.min(LONGEST_REST)).await;
+    }
+
+    /// Claims all that is due and that there is room for.
+    async fn bring(&self) -> Result<()> {
+        self.agenda.take();
+        loop {
+            let limit = self.backlog.room().min(CLAIM_LIMIT);
+            if limit == 0 {
+                return Ok(());
+            }
+            let (per_endpoint, skip) = self.backlog.shares();
+            let now = self.clock.now();
+            let lease_until = now.plus(LEASE);
+            let claim = Claim { now, lease_until, limit, per_endpoint, skip: skip.clone() };
+            let claimed = self.queue.claim(claim).await?;
+            debug!(claimed = claimed.len(), "claimed");
+            if claimed.is_empty() {
+                if let Some(next) = self.queue.next_due(skip).await? {
+                    self.agenda.expect(next);
+                }
+                return Ok(());
+            }
+            self.hand_over(claimed);
+        }
+    }
+
+    fn hand_over(&self, claimed: Vec<Claimed>) {
+        let jobs = claimed.into_iter().map(|Claimed { lease, delivery, event }| {
+            let mut slot = self.backlog.occupy(delivery.endpoint, event.payload.len());
+            slot.hold(lease);
+            Job { lease, delivery, event, slot }
+        });
+        // A closed channel means that the host stops; the leases end with it.
+        let _ = self.jobs.send(Message::Jobs(jobs.collect()));
+    }
+}

@@ -1,0 +1,264 @@
+//! One attempt, from a leased delivery to its settlement: steps 7 to 11 of a payload's way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+
+use crate::attempt::{Attempt, Outcome, RequestRecord, ResponseRecord, Timing};
+use crate::book::Book;
+use crate::delivery::{Delivery, Policy, Settlement, State};
+use crate::endpoint::Endpoint;
+use crate::event::Event;
+use crate::message::Message;
+use crate::metrics::Metrics;
+use crate::plugin::Catalog;
+use crate::send::{self, Client};
+use crate::store::{Lease, Queue, Settle, Settled};
+use crate::time::{Clock, Timestamp};
+
+use super::backlog::Slot;
+use super::chain::{self, Runs, Shaped};
+use super::feed::Agenda;
+use super::request::{self, Redactor};
+
+/// How long a delivery whose plugin is missing waits before it is looked at again.
+const MISSING_PLUGIN_PAUSE: Duration = Duration::from_secs(5);
+
+/// How often a settlement that the store could not write is offered again before the lease is left to run out.
+const SETTLE_TRIES: u32 = 5;
+const SETTLE_PAUSE: Duration = Duration::from_secs(1);
+
+/// A leased delivery in memory.
+#[derive(Debug)]
+pub struct Job {
+    pub lease: Lease,
+    pub delivery: Delivery,
+    pub event: Arc<Event>,
+    pub slot: Slot,
+}
+
+/// What attempts share.
+pub struct Workshop {
+    pub book: Arc<Book>,
+    pub catalog: Arc<Catalog>,
+    pub client: Client,
+    pub queue: Arc<dyn Queue>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+    pub agenda: Arc<Agenda>,
+    pub settings: Settings,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    pub max_age: Duration,
+    pub retry_after_limit: Duration,
+    pub stored_request_body: usize,
+    pub stored_answer_body: usize,
+}
+
+/// An attempt before it is judged.
+struct Tried {
+    outcome: Outcome,
+    request: Option<RequestRecord>,
+    response: Option<ResponseRecord>,
+    timing: Timing,
+}
+
+impl Workshop {
+    /// Tries to deliver. `sent` is called as soon as the receiver has answered, before the result is on disk.
+    pub async fn attempt(&self, job: Job, sent: impl FnOnce()) {
+        let started = self.clock.now();
+        let Some(endpoint) = self.book.get(job.delivery.endpoint).filter(|endpoint| endpoint.enabled()) else {
+            return self.give_back(job, started).await;
+        };
+        if job.delivery.is_too_old(self.settings.max_age, started) {
+            return self.give_up(job, started).await;
+        }
+        let number = job.delivery.attempts.saturating_add(1);
+        let (shaped, runs) = chain::shape(&self.catalog, &endpoint, &job.event, number, started).await;
+        let tried = match shaped {
+            Shaped::Message(message) => self.send(&endpoint, &job, message, started).await,
+            Shaped::Ended(outcome) => Tried::without_request(outcome),
+            Shaped::Missing { plugin } => {
+                warn!(endpoint = %endpoint.id, delivery = %job.delivery.id, plugin, "held: its plugin is missing");
+                return self.give_back(job, started.plus(MISSING_PLUGIN_PAUSE)).await;
+            }
+        };
+        sent();
+        self.settle(&endpoint, job, started, tried, runs).await;
+    }
+
+    async fn send(&self, endpoint: &Endpoint, job: &Job, message: Message, now: Timestamp) -> Tried {
+        let request = match request::build(endpoint, message, job.delivery.webhook_id, now) {
+            Ok(request) => request,
+            Err(error) => {
+                let message = format!("No request could be made: {error}.");
+                return Tried::without_request(Outcome::Unreachable { kind: "invalid_request".to_owned(), message });
+            }
+        };
+        let redactor = Redactor::new(endpoint);
+        let record = redactor.request(&request, &job.event.payload, self.settings.stored_request_body);
+        let exchange = self.client.send(request).await;
+        let response =
+            exchange.result.as_ref().ok().map(|answer| redactor.response(answer, self.settings.stored_answer_body));
+        let outcome = match exchange.result {
+            Ok(answer) => {
+                let asked = send::retry_after(&answer.headers, self.clock.now().as_secs());
+                Outcome::of_answer(answer.status, &endpoint.success, asked)
+            }
+            Err(fault) => Outcome::Unreachable {
+                kind: fault.kind.as_str().to_owned(),
+                message: redactor.text(&fault.message),
+            },
+        };
+        let times = exchange.times;
+        let timing = Timing {
+            dns: times.dns,
+            connect: times.connect,
+            tls: times.tls,
+            first_byte: times.first_byte,
+            ..Timing::default()
+        };
+        Tried { outcome, request: Some(record), response, timing }
+    }
+
+    async fn settle(&self, endpoint: &Endpoint, job: Job, started: Timestamp, tried: Tried, runs: Runs) {
+        let now = self.clock.now();
+        let policy = Policy {
+            retry: &endpoint.retry,
+            held: endpoint.hold.total(now),
+            max_age: self.settings.max_age,
+            retry_after_limit: self.settings.retry_after_limit,
+        };
+        let Job { lease, delivery, event, slot } = job;
+        let queued_for = started.since(delivery.due.unwrap_or(started));
+        let outcome = masked(endpoint, tried.outcome, &runs);
+        let Settlement { delivery, disable_endpoint } =
+            delivery.settle(&outcome, policy, started, now, rand::random());
+        let attempt = Attempt {
+            number: delivery.attempts,
+            started_at: started,
+            duration: now.since(started),
+            outcome,
+            request: tried.request,
+            response: tried.response,
+            timing: Timing {
+                queue: Some(queued_for),
+                transform: (!runs.runs.is_empty()).then_some(runs.duration),
+                ..tried.timing
+            },
+            plugins: masked_runs(endpoint, runs),
+        };
+        self.report(&event, &delivery, &attempt, now);
+        if let Some(reason) = disable_endpoint {
+            self.disable(endpoint, &reason, now).await;
+        }
+        let due = delivery.due;
+        self.write(Settled { lease, delivery, attempt: Some(attempt) }).await;
+        drop(slot);
+        if let Some(due) = due {
+            self.agenda.expect(due);
+        }
+    }
+
+    /// Writes a settlement. Where the store cannot for a while, the lease runs out and the delivery is tried again.
+    async fn write(&self, settled: Settled) {
+        let id = settled.delivery.id;
+        for _ in 0..SETTLE_TRIES {
+            match self.queue.settle(vec![settled.clone()]).await.as_deref() {
+                Ok([Settle::LeaseLost, ..]) => {
+                    self.metrics.lease_lost();
+                    return warn!(delivery = %id, "an attempt's result came too late to count");
+                }
+                Ok(_) => return,
+                Err(error) => {
+                    error!(delivery = %id, %error, "an attempt's result could not be written");
+                    tokio::time::sleep(SETTLE_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn give_back(&self, job: Job, due: Timestamp) {
+        let Job { lease, slot, .. } = job;
+        if let Err(error) = self.queue.release(vec![lease], due).await {
+            warn!(delivery = %lease.delivery, %error, "a delivery could not be given back; its lease will run out");
+        }
+        drop(slot);
+        self.agenda.expect(due);
+    }
+
+    /// Ends what nobody wants any more.
+    async fn give_up(&self, job: Job, now: Timestamp) {
+        let reason = "It waited for longer than `delivery.max_age`.".to_owned();
+        let delivery = job.delivery.finish(State::Failed, Some(reason), now);
+        self.metrics.delivery_finished(delivery.state, now.since(delivery.created_at));
+        self.write(Settled { lease: job.lease, delivery, attempt: None }).await;
+    }
+
+    async fn disable(&self, endpoint: &Endpoint, reason: &str, now: Timestamp) {
+        match self.book.disable(endpoint.id, reason, now).await {
+            Ok(()) => warn!(endpoint = %endpoint.id, reason, "endpoint disabled"),
+            Err(error) => error!(endpoint = %endpoint.id, %error, "the endpoint could not be disabled"),
+        }
+    }
+
+    /// The attempt's one wide line, and its counts.
+    fn report(&self, event: &Event, delivery: &Delivery, attempt: &Attempt, now: Timestamp) {
+        self.metrics.attempt(&attempt.outcome, attempt.duration);
+        attempt.plugins.iter().for_each(|run| self.metrics.plugin_call(run));
+        if delivery.state.is_final() {
+            self.metrics.delivery_finished(delivery.state, now.since(delivery.created_at));
+        }
+        info!(
+            delivery = %delivery.id,
+            event = %event.id,
+            endpoint = %delivery.endpoint,
+            tenant = %event.tenant,
+            r#type = %event.event_type,
+            attempt = attempt.number,
+            outcome = attempt.outcome.word(),
+            kind = attempt.outcome.kind(),
+            status = attempt.response.as_ref().map(|response| response.status),
+            state = delivery.state.word(),
+            next = delivery.due.map(tracing::field::display),
+            ms = attempt.duration.as_secs_f64() * 1e3,
+            reason = delivery.reason.as_deref(),
+            "attempt"
+        );
+    }
+}
+
+impl Tried {
+    fn without_request(outcome: Outcome) -> Self {
+        Self { outcome, request: None, response: None, timing: Timing::default() }
+    }
+}
+
+/// A plugin's own words may hold what its configuration holds.
+fn masked(endpoint: &Endpoint, outcome: Outcome, runs: &Runs) -> Outcome {
+    if runs.runs.is_empty() {
+        return outcome;
+    }
+    let redactor = Redactor::new(endpoint);
+    match outcome {
+        Outcome::Filtered { plugin, reason } => Outcome::Filtered { plugin, reason: redactor.text(&reason) },
+        Outcome::Rejected { plugin, reason } => Outcome::Rejected { plugin, reason: redactor.text(&reason) },
+        Outcome::PluginFailed { plugin, kind, message, retry } => {
+            Outcome::PluginFailed { plugin, kind, message: redactor.text(&message), retry }
+        }
+        other => other,
+    }
+}
+
+fn masked_runs(endpoint: &Endpoint, runs: Runs) -> Vec<crate::attempt::PluginRun> {
+    let mut runs = runs.runs;
+    if runs.iter().any(|run| !run.log.is_empty()) {
+        let redactor = Redactor::new(endpoint);
+        let lines = runs.iter_mut().flat_map(|run| &mut run.log);
+        lines.for_each(|(_, line)| *line = redactor.text(line));
+    }
+    runs
+}
