@@ -30,3 +30,7 @@ pub mod ingest;
 pub mod config;
 pub mod server;
 pub mod api;
+pub mod telemetry;
+pub mod receiver;
+pub mod app;
+pub mod cli;

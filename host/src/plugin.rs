@@ -26,7 +26,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use jiff::Timestamp;
+use crate::time::Timestamp;
 
 pub use bundled::{Bundled, bundled};
 pub use catalog::{Catalog, Entry, Refused, Snapshot, Source};

@@ -39,6 +39,8 @@ mod resolver;
 mod retry_after;
 pub mod ssrf;
 mod target;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod trace;
 
@@ -95,8 +97,9 @@ pub enum NewClientError {
     Resolver(#[from] hickory_resolver::net::NetError),
 }
 
-/// Everything about a request but where it comes from.
-#[derive(Clone, Debug)]
+/// Everything about a request but where it comes from. It has no `Debug`, since headers and URL may carry
+/// secrets.
+#[derive(Clone)]
 pub struct Request {
     pub method: Method,
     pub url: Url,
@@ -172,8 +175,7 @@ impl Client {
     /// part cannot be said to have answered. The fault then carries the status.
     pub async fn send(&self, request: Request) -> Exchange {
         let started = Instant::now();
-        let limit = request.timeout.min(LONGEST_TIMEOUT);
-        let trace = Trace::new(started + limit);
+        let trace = Trace::begin(request.timeout.min(LONGEST_TIMEOUT));
         let mut times = Times::default();
         let mut remote = None;
         let result = match self.outgoing(request) {
@@ -184,7 +186,7 @@ impl Client {
                 let within =
                     tokio::time::timeout_at(trace.deadline(), TRACE.scope(trace.clone(), work))
                         .await;
-                let result = within.unwrap_or_else(|_| Err(expire(&trace, limit, &connection)));
+                let result = within.unwrap_or_else(|_| Err(expire(&trace, &connection)));
                 remote = remote_of(&connection);
                 times.first_byte = head.map(|head: Head| head.at - started);
                 result.map_err(|fault| match head {
@@ -310,7 +312,7 @@ async fn read(mut body: Incoming, limit: usize) -> Result<(Bytes, bool), hyper::
 
 /// The deadline passed. A shared connection that did not answer in time takes no further requests, so that
 /// one dead connection does not fail all that come after.
-fn expire(trace: &Trace, limit: Duration, connection: &CaptureConnection) -> Fault {
+fn expire(trace: &Trace, connection: &CaptureConnection) -> Fault {
     let stage = match (connection.connection_metadata().as_ref(), trace.stage()) {
         (Some(connected), stage) => {
             connected.poison();
@@ -322,7 +324,7 @@ fn expire(trace: &Trace, limit: Duration, connection: &CaptureConnection) -> Fau
         }
         (None, stage) => stage,
     };
-    Fault::timeout(stage, limit)
+    Fault::timeout(stage, trace.limit())
 }
 
 fn remote_of(connection: &CaptureConnection) -> Option<SocketAddr> {

@@ -22,10 +22,6 @@ impl Table {
         self.rows.push(cells.iter().map(|cell| super::screen::one_line(cell)).collect());
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     fn widths(&self) -> Vec<usize> {
         let mut widths: Vec<usize> = self.heading.iter().map(|cell| width(cell)).collect();
         for row in &self.rows {

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
-use jiff::Timestamp;
+use crate::time::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::component::{Component, Linker};
@@ -134,7 +134,7 @@ impl Engine {
 
     async fn describe(&self, pre: &v0_1::PluginPre<State>) -> Result<Description, Refusal> {
         let _slot = self.slot().await;
-        let mut store = self.store(Timestamp::UNIX_EPOCH, [0; 32]);
+        let mut store = self.store(Timestamp::ZERO, [0; 32]);
         let answer = bindings::describe(pre, &mut store).await;
         instance::answer(store, answer, self.limits())
             .map_err(|failure| Refusal::describe(&failure))
@@ -199,7 +199,7 @@ impl Plugin {
     pub async fn check_config(&self, config: &str) -> Result<(), Vec<ConfigError>> {
         let engine = &self.0.engine;
         let _slot = engine.slot().await;
-        let mut store = engine.store(Timestamp::UNIX_EPOCH, [0; 32]);
+        let mut store = engine.store(Timestamp::ZERO, [0; 32]);
         let answer = bindings::check_config(&self.0.pre, &mut store, config).await;
         match instance::answer(store, answer, engine.limits()) {
             Ok(Ok(())) => Ok(()),

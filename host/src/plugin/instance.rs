@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use jiff::Timestamp;
+use crate::time::Timestamp;
 use wasmtime::component::HasSelf;
 use wasmtime::{Store, Trap, WasmBacktrace};
 use wasmtime_wasi::{I32Exit, WasiCtxView, WasiView};

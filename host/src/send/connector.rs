@@ -17,7 +17,6 @@ use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tower_service::Service;
 
 use super::fault::{Fault, FaultKind};
@@ -59,23 +58,21 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let trace = Trace::current().unwrap_or_else(|| Trace::new(Instant::now() + ORPHAN_LIMIT));
+        let trace = Trace::current().unwrap_or_else(|| Trace::begin(ORPHAN_LIMIT));
         let host = host_of(&uri).to_owned();
         let has_roots = self.has_roots;
         let connecting = self.https.call(uri);
         Box::pin(async move {
             // The deadline holds here too: the pool lets a connection be made in the background when its
             // request found another one.
-            let begun = Instant::now();
             let connected = tokio::time::timeout_at(trace.deadline(), connecting).await;
-            let stage = trace.stage();
             match connected {
                 Ok(Ok(stream)) => {
-                    trace.enter(Stage::Answer);
+                    trace.connected();
                     Ok(stream)
                 }
                 Ok(Err(error)) => Err(connect_fault(&host, error.as_ref(), has_roots)),
-                Err(_) => Err(Fault::timeout(stage, begun.elapsed())),
+                Err(_) => Err(Fault::timeout(trace.stage(), trace.limit())),
             }
         })
     }
@@ -99,7 +96,7 @@ impl Service<Uri> for Dialer {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let dialer = self.clone();
-        let trace = Trace::current().unwrap_or_else(|| Trace::new(Instant::now() + ORPHAN_LIMIT));
+        let trace = Trace::current().unwrap_or_else(|| Trace::begin(ORPHAN_LIMIT));
         Box::pin(async move { dialer.dial(&uri, &trace).await.map(TokioIo::new) })
     }
 }
@@ -117,7 +114,7 @@ impl Dialer {
         self.check_loop(&stream, host)?;
         let _ = stream.set_nodelay(true); // without it only latency suffers
         if https {
-            trace.enter(Stage::Tls);
+            trace.begin_tls();
         }
         Ok(stream)
     }

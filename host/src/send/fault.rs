@@ -62,6 +62,11 @@ impl FaultKind {
             Self::Protocol => "protocol",
         }
     }
+
+    /// The kind that a stored word names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
 }
 
 impl fmt::Display for Fault {
@@ -139,7 +144,8 @@ impl Fault {
         } else if error.is_timeout() {
             "the connection went silent: its keep-alive pings were not answered".to_owned()
         } else {
-            format!("the connection broke: {}", innermost(error))
+            let last = chain(error).last();
+            last.map_or_else(String::new, |last| format!("the connection broke: {last}"))
         };
         Self::new(FaultKind::Protocol, message)
     }
@@ -148,7 +154,7 @@ impl Fault {
 impl From<UrlError> for Fault {
     fn from(error: UrlError) -> Self {
         let kind = match error.kind {
-            UrlErrorKind::Address(_) | UrlErrorKind::Scheme => FaultKind::RefusedAddress,
+            UrlErrorKind::Address(_) | UrlErrorKind::PlainHttp => FaultKind::RefusedAddress,
             _ => FaultKind::InvalidRequest,
         };
         Self {
@@ -160,25 +166,16 @@ impl From<UrlError> for Fault {
     }
 }
 
-/// The first error of type `E` in a chain of causes. Looks into `io::Error`, whose own chain skips what it
-/// wraps.
+/// The first error of type `E` in a chain of causes.
 pub(super) fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<E>() {
-            return Some(found);
-        }
-        next = below(error);
-    }
-    None
+    chain(error).find_map(<dyn Error>::downcast_ref)
 }
 
-fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
-    let mut last = error;
-    while let Some(next) = below(last) {
-        last = next;
-    }
-    last
+/// An error and its causes. Looks into `io::Error`, whose own chain skips what it wraps.
+pub(super) fn chain<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| below(*error))
 }
 
 fn below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {

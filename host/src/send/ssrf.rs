@@ -335,3 +335,292 @@ const IPV6: &[(Ipv6Addr, u32, Reason)] = &[
     (v6([0x4000, 0, 0, 0], [0; 4]), 2, Reason::Reserved),
     (v6([0x8000, 0, 0, 0], [0; 4]), 1, Reason::Reserved),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(ip: &str, allow: &[&str]) -> Result<Reach, Refusal> {
+        let allow: Vec<IpNet> = allow.iter().map(|net| net.parse().unwrap()).collect();
+        verdict(SocketAddr::new(ip.parse().unwrap(), 443), &allow, &[])
+    }
+
+    #[test]
+    fn public_addresses_are_open() {
+        for ip in [
+            "1.0.0.0",
+            "1.1.1.1",
+            "8.8.8.8",
+            "9.255.255.255",
+            "11.0.0.0",
+            "93.184.216.34",
+            "100.63.255.255",
+            "100.128.0.0",
+            "126.255.255.255",
+            "128.0.0.0",
+            "168.63.129.15",
+            "168.63.129.17",
+            "169.253.255.255",
+            "169.255.0.0",
+            "172.15.255.255",
+            "172.32.0.0",
+            "191.255.255.255",
+            "192.0.1.0",
+            "192.0.1.255",
+            "192.0.3.0",
+            "192.88.98.255",
+            "192.88.100.0",
+            "192.167.255.255",
+            "192.169.0.0",
+            "198.17.255.255",
+            "198.20.0.0",
+            "198.51.99.255",
+            "198.51.101.0",
+            "203.0.112.255",
+            "203.0.114.0",
+            "223.255.255.255",
+            "2000::",
+            "2001:200::1",
+            "2001:4860:4860::8888",
+            "2001:db7:ffff:ffff:ffff:ffff:ffff:ffff",
+            "2001:db9::",
+            "2003::1",
+            "2606:4700:4700::1111",
+            "2a00:1450:4001:800::200e",
+            "3ffe:ffff::1",
+            "3fff:1000::",
+            "64:ff9b::8.8.8.8",
+            "64:ff9b::1.1.1.1",
+        ] {
+            assert_eq!(judge(ip, &[]), Ok(Reach::Public), "{ip}");
+        }
+    }
+
+    #[test]
+    fn every_other_address_is_refused_by_name() {
+        use Reason::*;
+        for (ip, reason) in [
+            ("0.0.0.0", Unspecified),
+            ("0.0.0.1", Reserved),
+            ("0.255.255.255", Reserved),
+            ("10.0.0.0", Private),
+            ("10.255.255.255", Private),
+            ("100.64.0.0", SharedCarrier),
+            ("100.127.255.255", SharedCarrier),
+            ("100.100.100.200", Metadata),
+            ("127.0.0.0", Loopback),
+            ("127.0.0.1", Loopback),
+            ("127.255.255.255", Loopback),
+            ("168.63.129.16", Metadata),
+            ("169.254.0.0", LinkLocal),
+            ("169.254.255.255", LinkLocal),
+            ("169.254.169.254", Metadata),
+            ("169.254.170.2", Metadata),
+            ("172.16.0.0", Private),
+            ("172.31.255.255", Private),
+            ("192.0.0.0", Reserved),
+            ("192.0.0.192", Metadata),
+            ("192.0.0.255", Reserved),
+            ("192.0.2.0", Documentation),
+            ("192.0.2.255", Documentation),
+            ("192.88.99.0", SixToFour),
+            ("192.88.99.255", SixToFour),
+            ("192.168.0.0", Private),
+            ("192.168.255.255", Private),
+            ("198.18.0.0", Benchmark),
+            ("198.19.255.255", Benchmark),
+            ("198.51.100.0", Documentation),
+            ("198.51.100.255", Documentation),
+            ("203.0.113.0", Documentation),
+            ("203.0.113.255", Documentation),
+            ("224.0.0.0", Multicast),
+            ("239.255.255.255", Multicast),
+            ("240.0.0.0", Reserved),
+            ("255.255.255.254", Reserved),
+            ("255.255.255.255", Broadcast),
+            ("::", Unspecified),
+            ("::1", Loopback),
+            ("::2", Ipv4Compatible),
+            ("::7f00:1", Ipv4Compatible),
+            ("::8.8.8.8", Ipv4Compatible),
+            ("::1:0:0:0", Reserved),
+            ("::ffff:127.0.0.1", Loopback),
+            ("::ffff:10.1.2.3", Private),
+            ("::ffff:169.254.169.254", Metadata),
+            ("::ffff:0.0.0.0", Unspecified),
+            ("::ffff:8.8.8.8", Ipv4Mapped),
+            ("::ffff:0:8.8.8.8", Translated),
+            ("::ffff:0:127.0.0.1", Translated),
+            ("64:ff9b::127.0.0.1", Loopback),
+            ("64:ff9b::10.0.0.1", Private),
+            ("64:ff9b::169.254.169.254", Metadata),
+            ("64:ff9b::255.255.255.255", Broadcast),
+            ("64:ff9b::1:0:0", Reserved),
+            ("64:ff9b:1::", LocalNat64),
+            ("64:ff9b:1:ffff:ffff:ffff:ffff:ffff", LocalNat64),
+            ("64:ff9b:2::", Reserved),
+            ("64:ff9a::8.8.8.8", Reserved),
+            ("100::", Reserved),
+            ("1fff:ffff::1", Reserved),
+            ("2001::", Teredo),
+            ("2001:0:ffff:ffff:ffff:ffff:ffff:ffff", Teredo),
+            ("2001:1::1", Reserved),
+            ("2001:2::1", Benchmark),
+            ("2001:10::1", Reserved),
+            ("2001:20::1", Reserved),
+            ("2001:1ff:ffff::1", Reserved),
+            ("2001:db8::", Documentation),
+            ("2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", Documentation),
+            ("2002::", SixToFour),
+            ("2002:7f00:1::", SixToFour),
+            ("2002:808:808::1", SixToFour),
+            ("2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff", SixToFour),
+            ("2606:4700::5efe:10.0.0.1", Isatap),
+            ("2606:4700::200:5efe:8.8.8.8", Isatap),
+            ("3fff::", Documentation),
+            ("3fff:fff:ffff::1", Documentation),
+            ("4000::", Reserved),
+            ("5f00::1", Reserved),
+            ("8000::1", Reserved),
+            ("c000::1", Reserved),
+            ("fbff:ffff::1", Reserved),
+            ("fc00::", UniqueLocal),
+            ("fd00:ec2::254", Metadata),
+            ("fd20:ce::254", Metadata),
+            ("fd00:ec2::253", UniqueLocal),
+            ("fdff:ffff::1", UniqueLocal),
+            ("fe00::1", Reserved),
+            ("fe7f::1", Reserved),
+            ("fe80::", LinkLocal),
+            ("fe80::5efe:10.0.0.1", LinkLocal),
+            ("febf:ffff::1", LinkLocal),
+            ("fec0::", SiteLocal),
+            ("feff:ffff::1", SiteLocal),
+            ("ff00::", Multicast),
+            ("ff02::1", Multicast),
+            ("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Multicast),
+        ] {
+            let refused = judge(ip, &[]).map_err(|refusal| refusal.reason);
+            assert_eq!(refused, Err(reason), "{ip}");
+        }
+    }
+
+    #[test]
+    fn opening_the_range_a_refusal_names_opens_the_address() {
+        for (ip, range) in [
+            ("127.0.0.1", "127.0.0.0/8"),
+            ("127.8.9.10", "127.0.0.0/8"),
+            ("::1", "::1/128"),
+            ("::ffff:127.0.0.1", "127.0.0.0/8"),
+            ("10.1.2.3", "10.1.2.3/32"),
+            ("::ffff:10.1.2.3", "10.1.2.3/32"),
+            ("64:ff9b::10.1.2.3", "10.1.2.3/32"),
+            ("::ffff:8.8.8.8", "8.8.8.8/32"),
+            ("169.254.1.1", "169.254.1.1/32"),
+            ("fd12::34", "fd12::34/128"),
+            ("2002:7f00:1::", "2002:7f00:1::/128"),
+        ] {
+            let refusal = judge(ip, &[]).unwrap_err();
+            let named = refusal.opens.map(|net| net.to_string());
+            assert_eq!(named.as_deref(), Some(range), "{ip}");
+            assert_eq!(judge(ip, &[range]), Ok(Reach::Opened), "{ip}");
+        }
+        for ip in [
+            "0.0.0.0",
+            "::",
+            "224.0.0.1",
+            "ff02::1",
+            "255.255.255.255",
+            "169.254.169.254",
+        ] {
+            assert_eq!(judge(ip, &[]).unwrap_err().opens, None, "{ip}");
+        }
+    }
+
+    #[test]
+    fn an_opened_range_opens_nothing_else() {
+        for (allow, open, closed) in [
+            ("10.0.0.0/24", "10.0.0.255", "10.0.1.0"),
+            ("10.0.0.0/24", "::ffff:10.0.0.1", "::ffff:10.0.1.0"),
+            ("127.0.0.0/8", "127.1.2.3", "::1"),
+            ("::1/128", "::1", "127.0.0.1"),
+            ("fd00::/8", "fd00::1", "fc00::1"),
+            ("::/0", "fe80::1", "::ffff:10.0.0.1"),
+            ("0.0.0.0/0", "10.0.0.1", "fe80::1"),
+        ] {
+            assert_eq!(
+                judge(open, &[allow]),
+                Ok(Reach::Opened),
+                "{open} in {allow}"
+            );
+            assert!(judge(closed, &[allow]).is_err(), "{closed} outside {allow}");
+        }
+    }
+
+    #[test]
+    fn own_listeners_are_refused_in_opened_ranges_too() {
+        let everything: Vec<IpNet> = vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()];
+        for (own, target, refused) in [
+            ("127.0.0.1:8080", "127.0.0.1:8080", true),
+            ("127.0.0.1:8080", "127.0.0.1:8081", false),
+            ("127.0.0.1:8080", "127.0.0.2:8080", false),
+            ("127.0.0.1:8080", "0.0.0.0:8080", true),
+            ("127.0.0.1:8080", "[::ffff:127.0.0.1]:8080", true),
+            ("127.0.0.1:8080", "[::1]:8080", false),
+            ("0.0.0.0:8080", "127.0.0.1:8080", true),
+            ("0.0.0.0:8080", "127.9.9.9:8080", true),
+            ("0.0.0.0:8080", "[::1]:8080", false),
+            ("0.0.0.0:8080", "10.0.0.1:8080", false),
+            ("[::]:8080", "127.0.0.1:8080", true),
+            ("[::]:8080", "[::1]:8080", true),
+            ("[::]:8080", "[::]:8080", true),
+            ("[::]:8080", "[::]:8081", false),
+            ("192.168.1.5:443", "192.168.1.5:443", true),
+            ("93.184.216.34:443", "93.184.216.34:443", true),
+            ("[2606:4700::1]:443", "[2606:4700::1]:443", true),
+        ] {
+            let own: SocketAddr = own.parse().unwrap();
+            let verdict = verdict(target.parse().unwrap(), &everything, &[own]);
+            let is_own = verdict.is_err_and(|refusal| refusal.reason == Reason::OwnListener);
+            assert_eq!(is_own, refused, "own {own}, target {target}");
+        }
+    }
+
+    #[test]
+    fn a_listener_on_every_address_is_known_by_the_ends_of_a_connection() {
+        let rule = Rule::default();
+        rule.own.set(vec!["0.0.0.0:8080".parse().unwrap()]);
+        let is_loop = |local: &str, target: &str| {
+            rule.is_loop(local.parse().unwrap(), target.parse().unwrap())
+        };
+        assert!(is_loop("192.168.1.5:50000", "192.168.1.5:8080"));
+        assert!(!is_loop("192.168.1.5:50000", "192.168.1.5:8081"));
+        assert!(!is_loop("192.168.1.5:50000", "192.168.1.6:8080"));
+    }
+
+    #[test]
+    fn localhost_means_the_loopback_addresses_that_are_open() {
+        let localhost = |allow: &[&str]| {
+            let allow = allow.iter().map(|net| net.parse().unwrap()).collect();
+            let rule = Rule {
+                allow,
+                own: Listeners::default(),
+            };
+            let found = rule
+                .localhost(80)
+                .map_err(|refusal| refusal.opens.unwrap().to_string());
+            found.map(|found| found.iter().map(SocketAddr::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(localhost(&[]), Err("127.0.0.0/8".to_owned()));
+        assert_eq!(localhost(&["10.0.0.0/8"]), Err("127.0.0.0/8".to_owned()));
+        assert_eq!(
+            localhost(&["127.0.0.0/8"]),
+            Ok(vec!["127.0.0.1:80".to_owned()])
+        );
+        assert_eq!(localhost(&["::1/128"]), Ok(vec!["[::1]:80".to_owned()]));
+        assert_eq!(
+            localhost(&["::1/128", "127.0.0.1/32"]),
+            Ok(vec!["127.0.0.1:80".to_owned(), "[::1]:80".to_owned()])
+        );
+    }
+}

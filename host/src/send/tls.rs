@@ -9,7 +9,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
-use super::fault::{Fault, FaultKind, cause};
+use super::fault::{Fault, FaultKind, cause, chain};
 
 /// The certificate authorities that receivers are checked against.
 #[derive(Clone, Debug)]
@@ -61,12 +61,10 @@ pub(super) fn fault(host: &str, error: &(dyn Error + 'static), has_roots: bool) 
     if let Some(error) = cause::<rustls::Error>(error) {
         return handshake_fault(host, error, has_roots);
     }
-    let message = match cause::<io::Error>(error) {
-        Some(error) if is_closed(error) => {
-            format!("{host} closed the connection during the TLS handshake")
-        }
-        Some(error) => format!("the TLS handshake with {host} failed: {error}"),
-        None => format!("the TLS handshake with {host} failed: {error}"),
+    let message = if chain(error).any(is_closed) {
+        format!("{host} closed the connection during the TLS handshake")
+    } else {
+        format!("the TLS handshake with {host} failed: {error}")
     };
     Fault::new(FaultKind::Tls, message)
 }
@@ -174,11 +172,12 @@ fn alert_message(host: &str, alert: AlertDescription) -> String {
     }
 }
 
-fn is_closed(error: &io::Error) -> bool {
+fn is_closed(error: &(dyn Error + 'static)) -> bool {
     use io::ErrorKind as K;
+    let kind = error.downcast_ref().map(io::Error::kind);
     matches!(
-        error.kind(),
-        K::UnexpectedEof | K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe
+        kind,
+        Some(K::UnexpectedEof | K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe)
     )
 }
 

@@ -20,7 +20,9 @@ pub(super) struct Trace(Arc<Notes>);
 
 struct Notes {
     deadline: Instant,
+    limit: Duration,
     stage: AtomicU8,
+    tls_began: OnceLock<Instant>,
     spent: [OnceLock<Duration>; 3],
 }
 
@@ -50,11 +52,13 @@ impl Stage {
 }
 
 impl Trace {
-    pub(super) fn new(deadline: Instant) -> Self {
-        let stage = AtomicU8::new(Stage::Answer as u8);
+    /// Of a request that begins now and may take as long as `limit`.
+    pub(super) fn begin(limit: Duration) -> Self {
         Self(Arc::new(Notes {
-            deadline,
-            stage,
+            deadline: Instant::now() + limit,
+            limit,
+            stage: AtomicU8::new(Stage::Answer as u8),
+            tls_began: OnceLock::new(),
             spent: Default::default(),
         }))
     }
@@ -66,6 +70,10 @@ impl Trace {
 
     pub(super) fn deadline(&self) -> Instant {
         self.0.deadline
+    }
+
+    pub(super) fn limit(&self) -> Duration {
+        self.0.limit
     }
 
     pub(super) fn enter(&self, stage: Stage) {
@@ -86,15 +94,28 @@ impl Trace {
     /// Runs one stage of making a connection and notes how long it took.
     pub(super) async fn spend<T>(&self, stage: Stage, work: impl Future<Output = T>) -> T {
         self.enter(stage);
-        let started = Instant::now();
+        let began = Instant::now();
         let done = work.await;
-        self.note(stage, started);
+        self.note(stage, began);
         done
     }
 
-    pub(super) fn note(&self, stage: Stage, started: Instant) {
+    /// TCP is up and the TLS handshake, which happens around the code that dialled, comes next.
+    pub(super) fn begin_tls(&self) {
+        self.enter(Stage::Tls);
+        let _ = self.0.tls_began.set(Instant::now());
+    }
+
+    pub(super) fn connected(&self) {
+        if let Some(began) = self.0.tls_began.get() {
+            self.note(Stage::Tls, *began);
+        }
+        self.enter(Stage::Answer);
+    }
+
+    fn note(&self, stage: Stage, began: Instant) {
         if let Some(spent) = self.0.spent.get(stage as usize) {
-            spent.get_or_init(|| started.elapsed());
+            spent.get_or_init(|| began.elapsed());
         }
     }
 

@@ -200,8 +200,7 @@ impl History for MemoryStore {
 
     async fn deliveries(&self, filter: DeliveryFilter, page: PageRequest) -> Result<Page<Delivery>> {
         let contents = self.contents();
-        let newest_first =
-            contents.deliveries.iter().rev().filter(|(_, row)| filter.fits(&row.delivery));
+        let newest_first = contents.deliveries.iter().rev().filter(|(_, row)| filter.fits(&row.delivery));
         Ok(cut(newest_first.map(|(place, row)| (*place, row.delivery.clone())), page))
     }
 
@@ -318,8 +317,7 @@ impl Contents {
         self.last_sequence += 1;
         let sequence = self.last_sequence;
         self.sequences.insert(event.id, sequence);
-        self.events
-            .insert(sequence, Entry { event: event.clone(), next_ordinal: deliveries.len() as u16 });
+        self.events.insert(sequence, Entry { event: event.clone(), next_ordinal: deliveries.len() as u16 });
         let mut taken = Vec::new();
         for (ordinal, NewDelivery { endpoint, take }) in (0..).zip(deliveries) {
             let id = DeliveryId::of(event.id, ordinal);

@@ -1,0 +1,182 @@
+//! What every store promises, each promise a function of its own, run for one store by [`exercise!`].
+//!
+//! To hold a new store to them: implement [`Subject`] for it and write `exercise!(TheSubject);` in a module of its
+//! own. To add a promise: write it in the module of its role and name it in the list below.
+
+pub mod endpoints;
+pub mod history;
+pub mod inbox;
+pub mod model;
+pub mod prune;
+pub mod queue;
+pub mod reopen;
+pub mod settings;
+pub mod steer;
+pub mod world;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use hookwright::store::Store;
+
+/// A store under test, with what it needs to exist.
+#[async_trait]
+pub trait Subject: Sized + Send + Sync + 'static {
+    /// Begins with an empty store, apart from any other.
+    async fn create() -> Self;
+
+    fn store(&self) -> &Arc<dyn Store>;
+
+    /// Closes the store and opens what it left behind; `None` for a store that leaves nothing.
+    async fn reopen(self) -> Option<Self>;
+}
+
+/// Makes a test of each promise for one [`Subject`].
+#[macro_export]
+macro_rules! exercise {
+    ($subject:ty) => {
+        $crate::promises! { $subject:
+            inbox {
+                an_event_is_found_as_it_was_posted
+                payloads_are_kept_byte_for_byte
+                an_event_without_deliveries_is_kept
+                a_stale_version_writes_nothing
+                a_batch_is_all_or_nothing
+                a_known_producer_id_gets_the_first_answer
+                other_content_under_a_known_producer_id_is_a_conflict
+                producer_ids_hold_within_a_batch
+                one_of_many_racing_posts_is_accepted
+                tenants_do_not_share_producer_ids
+                events_without_a_producer_id_are_never_duplicates
+                taken_deliveries_are_leased_to_the_caller
+                an_event_has_no_more_deliveries_than_it_can_have
+            }
+            queue {
+                what_waits_is_due_when_its_event_was_accepted
+                claims_are_exclusive
+                the_longest_due_go_first
+                claims_take_turns_over_endpoints
+                a_claim_keeps_its_bounds
+                skipped_endpoints_wait
+                held_endpoints_wait
+                deleted_endpoints_wait
+                an_expired_lease_is_claimed_again
+                an_expired_taken_lease_is_claimed_again
+                a_late_settle_changes_nothing
+                renewed_leases_stand
+                lost_leases_are_not_renewed
+                released_deliveries_wait_until_due
+                a_settled_delivery_is_never_handed_out_again
+                a_retry_waits_until_it_is_due
+                a_lease_settles_once
+                a_lost_lease_leaves_the_rest_of_the_batch_alone
+                attempts_are_kept_as_they_were
+                the_latest_attempts_are_kept
+                next_due_is_exact
+                next_due_passes_over_what_no_claim_hands_out
+                pending_counts_what_is_not_final
+            }
+            steer {
+                retry_now_makes_a_waiting_delivery_due
+                retry_now_leaves_a_leased_delivery_to_its_holder
+                cancel_ends_a_waiting_delivery
+                cancel_takes_the_lease_away
+                final_deliveries_are_not_steered
+                unknown_deliveries_are_not_found
+                a_replay_is_a_new_delivery
+                a_replay_can_have_a_webhook_id_of_its_own
+                replays_of_replays_keep_the_line
+                pending_deliveries_are_not_replayed
+                nothing_is_replayed_to_a_deleted_endpoint
+                a_full_event_is_not_replayed
+                orphans_are_cancelled
+                orphans_lose_their_leases
+            }
+            history {
+                events_come_newest_first
+                deliveries_come_newest_first
+                each_event_filter_finds_its_own
+                each_delivery_filter_finds_its_own
+                what_is_unknown_is_not_found
+                pages_neither_skip_nor_repeat_events
+                pages_neither_skip_nor_repeat_deliveries
+                pages_hold_under_concurrent_writes
+            }
+            prune {
+                pending_deliveries_are_kept_however_old
+                what_ended_goes_by_itself
+                an_event_goes_with_its_last_delivery
+                an_event_without_deliveries_goes_by_its_age
+                replays_keep_their_event
+                ordinals_are_not_given_again
+                a_pruned_producer_id_is_free
+                held_past_retention_arrives
+                a_call_looks_at_so_many_events
+            }
+            endpoints {
+                rows_are_kept_as_they_are
+                each_change_raises_the_version
+                the_faster_change_wins
+                one_of_many_racing_changes_is_made
+                a_deleted_endpoint_can_be_created_again
+            }
+            settings {
+                settings_are_kept
+                the_first_default_stands
+                racing_defaults_agree
+            }
+            reopen {
+                everything_is_still_there
+                leases_end
+                the_order_goes_on
+                producer_ids_are_remembered
+                waiting_deliveries_keep_their_time
+                deleted_endpoints_stay_deleted
+            }
+            model {
+                the_memory_store_agrees
+            }
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! promises {
+    ($subject:ty: $($role:ident { $($promise:ident)* })*) => {
+        $(mod $role {
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $promise() {
+                    $crate::conformance::$role::$promise::<$subject>().await;
+                }
+            )*
+        })*
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    /// A promise that is written but not listed would never be held.
+    #[test]
+    fn every_promise_is_exercised() {
+        let list = include_str!("conformance.rs");
+        for source in [
+            include_str!("conformance/endpoints.rs"),
+            include_str!("conformance/history.rs"),
+            include_str!("conformance/inbox.rs"),
+            include_str!("conformance/model.rs"),
+            include_str!("conformance/prune.rs"),
+            include_str!("conformance/queue.rs"),
+            include_str!("conformance/reopen.rs"),
+            include_str!("conformance/settings.rs"),
+            include_str!("conformance/steer.rs"),
+        ] {
+            let promises = source.lines().filter_map(|line| line.strip_prefix("pub async fn "));
+            for name in promises.filter_map(|line| line.split('<').next()) {
+                assert!(list.lines().any(|line| line.trim() == name), "`{name}` is missing in the list");
+            }
+        }
+    }
+}

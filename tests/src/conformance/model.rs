@@ -1,0 +1,487 @@
+//! Random operations on the store and on its model, plain memory: the answers are the same, and so is what can be
+//! seen afterwards.
+//!
+//! `PROPTEST_CASES` asks for more rounds. A failure prints the shortest list of operations that shows it.
+//!
+//! What stores may do differently is not compared: the numbers of generations, and whose turn it is where a claim
+//! has not room for all. There the model follows the store, within the bounds of the claim.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hookwright::delivery::{Delivery, State};
+use hookwright::event::{Event, ProducerId};
+use hookwright::id::{DeliveryId, EndpointId, EventId};
+use hookwright::store::memory::MemoryStore;
+use hookwright::store::{
+    Append, Appended, Arrival, BookVersion, Claim, Claimed, DeliveryFilter, DeliveryRecord, EndpointRow,
+    Endpoints, EventFilter, EventRecord, History, Inbox, Lease, PageRequest, Queue, Settings, Settle,
+    Settled, Store,
+};
+use hookwright::time::Timestamp;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::{Config, TestRunner};
+use tokio::runtime::Handle;
+
+use super::Subject;
+use super::world::{START, arrival, attempt, event_type, full_attempt, row, tenant};
+
+/// Rounds, unless `PROPTEST_CASES` says otherwise.
+const CASES: u32 = 24;
+const MOST_OPERATIONS: usize = 60;
+const ENDPOINTS: usize = 5;
+
+pub async fn the_memory_store_agrees<S: Subject>() {
+    let runtime = Handle::current();
+    let rounds = tokio::task::spawn_blocking(move || {
+        let operations = prop::collection::vec(operation(), 1..MOST_OPERATIONS);
+        TestRunner::new(config()).run(&operations, |operations| {
+            runtime.block_on(check::<S>(operations));
+            Ok(())
+        })
+    });
+    if let Err(failure) = rounds.await.expect("the rounds end") {
+        panic!("{failure}");
+    }
+}
+
+fn config() -> Config {
+    let asked = Config { failure_persistence: None, ..Config::default() };
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => asked,
+        None => Config { cases: CASES, ..asked },
+    }
+}
+
+/// Endpoints, leases and deliveries are picked out of what there is when the operation's turn comes.
+#[derive(Debug, Clone)]
+enum Operation {
+    Pass { seconds: u64 },
+    Append { posts: Vec<Post>, stale: bool, lease: u64 },
+    Claim { limit: usize, per_endpoint: usize, skip: u8, lease: u64 },
+    Settle { picks: Vec<(Index, Fate)> },
+    Renew { pick: Index, lease: u64 },
+    Release { pick: Index, pause: u64 },
+    Retry { pick: Index },
+    Cancel { pick: Index },
+    Replay { pick: Index, new_webhook_id: bool },
+    PutEndpoint { pick: usize, held: bool, late: bool },
+    DeleteEndpoint { pick: usize },
+    CancelOrphans,
+    Prune { age: u64, limit: usize },
+    PutSetting { name: u8, value: u8, only_if_absent: bool },
+}
+
+#[derive(Debug, Clone)]
+struct Post {
+    producer_id: Option<u8>,
+    tenant: u8,
+    content: u8,
+    /// A bit for each endpoint.
+    deliveries: u8,
+    take: u8,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    Ends(State),
+    Retries {
+        pause: u64,
+    },
+    /// Like `Retries`, but without an attempt.
+    Waits {
+        pause: u64,
+    },
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let pick = any::<Index>;
+    let endpoint = || 0..ENDPOINTS;
+    let lease = || 1..40_u64;
+    prop_oneof![
+        2 => (1..30_u64).prop_map(|seconds| Operation::Pass { seconds }),
+        6 => (prop::collection::vec(post(), 0..4), prop::bool::weighted(0.1), lease())
+            .prop_map(|(posts, stale, lease)| Operation::Append { posts, stale, lease }),
+        6 => (prop_oneof![0..6_usize, Just(usize::MAX)], prop_oneof![0..3_usize, Just(usize::MAX)], any::<u8>(), any::<u8>(), lease())
+            .prop_map(|(limit, per_endpoint, skip, and, lease)| Operation::Claim { limit, per_endpoint, skip: skip & and, lease }),
+        6 => prop::collection::vec((pick(), fate()), 1..5).prop_map(|picks| Operation::Settle { picks }),
+        1 => (pick(), lease()).prop_map(|(pick, lease)| Operation::Renew { pick, lease }),
+        2 => (pick(), 0..30_u64).prop_map(|(pick, pause)| Operation::Release { pick, pause }),
+        2 => pick().prop_map(|pick| Operation::Retry { pick }),
+        2 => pick().prop_map(|pick| Operation::Cancel { pick }),
+        3 => (pick(), any::<bool>()).prop_map(|(pick, new_webhook_id)| Operation::Replay { pick, new_webhook_id }),
+        4 => (endpoint(), prop::bool::weighted(0.3), prop::bool::weighted(0.1))
+            .prop_map(|(pick, held, late)| Operation::PutEndpoint { pick, held, late }),
+        1 => endpoint().prop_map(|pick| Operation::DeleteEndpoint { pick }),
+        1 => Just(Operation::CancelOrphans),
+        2 => (0..60_u64, 1..5_usize).prop_map(|(age, limit)| Operation::Prune { age, limit }),
+        1 => (0..3_u8, any::<u8>(), any::<bool>())
+            .prop_map(|(name, value, only_if_absent)| Operation::PutSetting { name, value, only_if_absent }),
+    ]
+}
+
+fn post() -> impl Strategy<Value = Post> {
+    (prop::option::weighted(0.3, 0..4_u8), 0..2_u8, 0..2_u8, any::<u8>(), any::<u8>()).prop_map(
+        |(producer_id, tenant, content, deliveries, take)| Post {
+            producer_id,
+            tenant,
+            content,
+            deliveries,
+            take,
+        },
+    )
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    prop_oneof![
+        3 => prop::sample::select(&State::ALL[1..]).prop_map(Fate::Ends),
+        3 => (0..30_u64).prop_map(|pause| Fate::Retries { pause }),
+        1 => (0..30_u64).prop_map(|pause| Fate::Waits { pause }),
+    ]
+}
+
+async fn check<S: Subject>(operations: Vec<Operation>) {
+    let mut pair = Pair::<S>::new().await;
+    for operation in operations {
+        pair.run(operation).await;
+        pair.compare_lists().await;
+    }
+    pair.compare_records().await;
+}
+
+/// Calls a method of both stores and answers what both of them answered.
+macro_rules! same {
+    ($pair:ident.$method:ident($($argument:expr),*)) => {{
+        let expected = $pair.model.$method($($argument.clone()),*).await.unwrap();
+        let answer = $pair.store().$method($($argument.clone()),*).await.unwrap();
+        assert_eq!(answer, expected, "`{}` answers what the model answers", stringify!($method));
+        answer
+    }};
+}
+
+struct Pair<S> {
+    model: MemoryStore,
+    subject: S,
+    endpoints: Vec<EndpointId>,
+    /// Every lease there ever was.
+    leases: Vec<Held>,
+    seconds: u64,
+    /// Makes all times different, so that what is due first is never a matter of taste.
+    moments: u64,
+}
+
+struct Held {
+    model: Lease,
+    store: Lease,
+    until: Timestamp,
+}
+
+impl<S: Subject> Pair<S> {
+    async fn new() -> Self {
+        let endpoints = (0..ENDPOINTS as u64).map(|n| EndpointId::mint(START, n << 20)).collect();
+        let (model, subject) = (MemoryStore::new(), S::create().await);
+        Self { model, subject, endpoints, leases: vec![], seconds: 0, moments: 0 }
+    }
+
+    fn store(&self) -> &dyn Store {
+        &**self.subject.store()
+    }
+
+    /// A moment of its own, so many seconds from now.
+    fn moment(&mut self, seconds: u64) -> Timestamp {
+        self.moments += 1;
+        START.plus(Duration::from_secs(self.seconds + seconds) + Duration::from_micros(self.moments))
+    }
+
+    async fn run(&mut self, operation: Operation) {
+        match operation {
+            Operation::Pass { seconds } => self.seconds += seconds,
+            Operation::Append { posts, stale, lease } => self.append(posts, stale, lease).await,
+            Operation::Claim { limit, per_endpoint, skip, lease } => {
+                let (now, lease_until) = (self.moment(0), self.moment(lease));
+                let skip = self.chosen(skip).collect();
+                self.claim(Claim { now, lease_until, limit, per_endpoint, skip }).await;
+            }
+            Operation::Settle { picks } => self.settle(picks).await,
+            Operation::Renew { pick, lease } => self.renew(pick, lease).await,
+            Operation::Release { pick, pause } => self.release(pick, pause).await,
+            Operation::Retry { .. } | Operation::Cancel { .. } | Operation::Replay { .. } => {
+                self.steer(operation).await;
+            }
+            Operation::PutEndpoint { pick, held, late } => self.put_endpoint(pick, held, late).await,
+            Operation::DeleteEndpoint { pick } => drop(same!(self.delete_endpoint(self.endpoints[pick]))),
+            Operation::CancelOrphans => {
+                let now = self.moment(0);
+                same!(self.cancel_orphans(usize::MAX, now));
+            }
+            Operation::Prune { age, limit } => self.prune(age, limit).await,
+            Operation::PutSetting { name, value, only_if_absent } => {
+                self.put_setting(&format!("setting {name}"), vec![value], only_if_absent).await;
+            }
+        }
+    }
+
+    async fn append(&mut self, posts: Vec<Post>, stale: bool, lease: u64) {
+        let batch: Vec<Arrival> = posts.into_iter().map(|post| self.arrival(post)).collect();
+        let BookVersion(version) = same!(self.endpoints()).0;
+        let against = BookVersion(version - u64::from(stale && version > 0));
+        let until = self.moment(lease);
+        let expected = self.model.append(batch.clone(), against, until).await.unwrap();
+        let answer = self.store().append(batch, against, until).await.unwrap();
+        let (expected, answer) = match (expected, answer) {
+            (Append::Done(expected), Append::Done(answer)) => (expected, answer),
+            (expected, answer) => return assert_eq!(answer, expected),
+        };
+        assert_eq!(answer.len(), expected.len());
+        for (expected, answer) in expected.into_iter().zip(answer) {
+            self.compare_appended(expected, answer, until);
+        }
+    }
+
+    fn compare_appended(&mut self, expected: Appended, answer: Appended, until: Timestamp) {
+        let (expected, answer) = match (expected, answer) {
+            (Appended::Accepted { taken: expected }, Appended::Accepted { taken }) => (expected, taken),
+            (expected, answer) => return assert_eq!(answer, expected),
+        };
+        let named = |leases: &[Lease]| leases.iter().map(|lease| lease.delivery).collect::<Vec<_>>();
+        assert_eq!(named(&answer), named(&expected), "the taken deliveries");
+        let pairs = expected.into_iter().zip(answer);
+        self.leases.extend(pairs.map(|(model, store)| Held { model, store, until }));
+    }
+
+    fn arrival(&mut self, post: Post) -> Arrival {
+        let now = self.moment(0);
+        let event = Event {
+            id: EventId::mint(now, self.moments << 20),
+            producer_id: post.producer_id.map(|id| ProducerId::parse(&format!("id {id}")).unwrap()),
+            event_type: event_type(["invoice.paid", "invoice.sent"][usize::from(post.content)]),
+            tenant: tenant(["a", "b"][usize::from(post.tenant)]),
+            timestamp: now,
+            accepted_at: now,
+            channels: vec![],
+            payload: Bytes::from(vec![post.content]),
+        };
+        let take: HashSet<_> = self.chosen(post.take).collect();
+        let deliveries: Vec<_> = self.chosen(post.deliveries).map(|id| (id, take.contains(&id))).collect();
+        arrival(event, &deliveries)
+    }
+
+    /// The endpoints whose bits are set.
+    fn chosen(&self, bits: u8) -> impl Iterator<Item = EndpointId> {
+        self.endpoints.iter().enumerate().filter(move |(n, _)| bits & (1 << n) != 0).map(|(_, id)| *id)
+    }
+
+    async fn claim(&mut self, claim: Claim) {
+        let room = self.model.fork().claim(claim.clone()).await.unwrap().len();
+        let answer = self.store().claim(claim.clone()).await.unwrap();
+        assert_eq!(answer.len(), room, "as many are handed out as the bounds allow");
+        let mut by_endpoint: BTreeMap<EndpointId, Vec<Claimed>> = BTreeMap::new();
+        for claimed in answer {
+            by_endpoint.entry(claimed.delivery.endpoint).or_default().push(claimed);
+        }
+        for (endpoint, answer) in by_endpoint {
+            assert!(answer.len() <= claim.per_endpoint && !claim.skip.contains(&endpoint));
+            self.follow(endpoint, answer, &claim).await;
+        }
+    }
+
+    /// Has the model hand out as many deliveries of the endpoint as the store did, which must be the same ones.
+    async fn follow(&mut self, endpoint: EndpointId, answer: Vec<Claimed>, claim: &Claim) {
+        let skip = self.endpoints.iter().copied().filter(|id| *id != endpoint).collect();
+        let alike = Claim { limit: answer.len(), per_endpoint: usize::MAX, skip, ..claim.clone() };
+        let expected = self.model.claim(alike).await.unwrap();
+        let told = |claimed: &[Claimed]| -> Vec<(Delivery, Event)> {
+            claimed.iter().map(|claimed| (claimed.delivery.clone(), (*claimed.event).clone())).collect()
+        };
+        assert_eq!(told(&answer), told(&expected), "the longest due of {endpoint}");
+        let pairs = expected.into_iter().zip(answer);
+        let until = claim.lease_until;
+        self.leases.extend(pairs.map(|(model, store)| Held {
+            model: model.lease,
+            store: store.lease,
+            until,
+        }));
+    }
+
+    /// A lease out of all. None that has expired and was not claimed again: a store may, but need not, still take
+    /// its settlement.
+    fn pick(&mut self, pick: Index) -> Option<usize> {
+        let now = self.moment(0);
+        let settled: Vec<usize> = (0..self.leases.len())
+            .filter(|n| {
+                let held = &self.leases[*n];
+                let later = &self.leases[n + 1..];
+                held.until > now || later.iter().any(|later| later.model.delivery == held.model.delivery)
+            })
+            .collect();
+        (!settled.is_empty()).then(|| *pick.get(&settled))
+    }
+
+    async fn settle(&mut self, picks: Vec<(Index, Fate)>) {
+        let (mut for_model, mut for_store) = (vec![], vec![]);
+        for (pick, fate) in picks {
+            let Some(n) = self.pick(pick) else { return };
+            let (model, store) = (self.leases[n].model, self.leases[n].store);
+            let Some(record) = self.model.delivery(model.delivery).await.unwrap() else { continue };
+            let settled = self.settlement(model, record.delivery, fate);
+            for_store.push(Settled { lease: store, ..settled.clone() });
+            for_model.push(settled);
+        }
+        let expected: Vec<Settle> = self.model.settle(for_model).await.unwrap();
+        assert_eq!(self.store().settle(for_store).await.unwrap(), expected, "`settle`");
+    }
+
+    fn settlement(&mut self, lease: Lease, mut delivery: Delivery, fate: Fate) -> Settled {
+        use hookwright::attempt::{BodyRecord, Outcome};
+
+        let now = self.moment(0);
+        let seconds = self.seconds;
+        delivery.attempts += 1;
+        delivery.first_attempt_at.get_or_insert(now);
+        let number = delivery.attempts;
+        let refused = Outcome::Refused { status: 500, retry_after: None };
+        let (delivery, attempt) = match fate {
+            Fate::Ends(state) => {
+                let ended = delivery.finish(state, Some(state.word().to_owned()), now);
+                (ended, Some(full_attempt(number, refused, BodyRecord::Payload)))
+            }
+            Fate::Retries { pause } => {
+                let due = Some(self.moment(pause));
+                let waiting = Delivery { state: State::Pending, due, finished_at: None, ..delivery };
+                (waiting, Some(attempt(number, seconds, refused)))
+            }
+            Fate::Waits { pause } => {
+                let due = Some(self.moment(pause));
+                (Delivery { state: State::Pending, due, finished_at: None, ..delivery }, None)
+            }
+        };
+        Settled { lease, delivery, attempt }
+    }
+
+    async fn renew(&mut self, pick: Index, lease: u64) {
+        let Some(n) = self.pick(pick) else { return };
+        let until = self.moment(lease);
+        let lost = self.model.renew(vec![self.leases[n].model], until).await.unwrap();
+        let answer = self.store().renew(vec![self.leases[n].store], until).await.unwrap();
+        assert_eq!(answer.len(), lost.len(), "`renew`");
+        if lost.is_empty() {
+            self.leases[n].until = until;
+        }
+    }
+
+    async fn release(&mut self, pick: Index, pause: u64) {
+        let Some(n) = self.pick(pick) else { return };
+        let due = self.moment(pause);
+        self.model.release(vec![self.leases[n].model], due).await.unwrap();
+        self.store().release(vec![self.leases[n].store], due).await.unwrap();
+    }
+
+    async fn steer(&mut self, operation: Operation) {
+        let now = self.moment(0);
+        let known = every_delivery(&self.model).await;
+        if known.is_empty() {
+            return;
+        }
+        // One in so many is a delivery that does not exist.
+        let id = |pick: Index| match pick.index(known.len() + 1).checked_sub(1) {
+            Some(n) => known[n].id,
+            None => DeliveryId::of(known[0].id.event(), u16::MAX),
+        };
+        match operation {
+            Operation::Retry { pick } => drop(same!(self.retry_now(id(pick), now))),
+            Operation::Cancel { pick } => drop(same!(self.cancel(id(pick), "Enough.".to_owned(), now))),
+            Operation::Replay { pick, new_webhook_id } => {
+                drop(same!(self.replay(id(pick), new_webhook_id, now)));
+            }
+            other => unreachable!("{other:?} steers no delivery"),
+        }
+    }
+
+    async fn put_endpoint(&mut self, pick: usize, held: bool, late: bool) {
+        let id = self.endpoints[pick];
+        let (_, rows) = self.model.endpoints().await.unwrap();
+        let stored = rows.iter().find(|row| row.id == id).map_or(0, |row| row.revision);
+        let row: EndpointRow = row(id, stored + u64::from(!late), held);
+        same!(self.put_endpoint(row));
+    }
+
+    async fn put_setting(&mut self, name: &str, value: Vec<u8>, only_if_absent: bool) {
+        if only_if_absent {
+            same!(self.setting_or(name, value));
+        } else {
+            same!(self.put_setting(name, value));
+        }
+        same!(self.setting(name));
+    }
+
+    async fn prune(&mut self, age: u64, limit: usize) {
+        let before = self.moment(0).minus(Duration::from_secs(age));
+        let expected = prune_all(&self.model, before, limit).await;
+        assert_eq!(prune_all(self.store(), before, limit).await, expected, "`prune`");
+    }
+
+    async fn compare_lists(&self) {
+        assert_eq!(sorted_rows(self.store()).await, sorted_rows(&self.model).await);
+        assert_eq!(every_delivery(self.store()).await, every_delivery(&self.model).await);
+        assert_eq!(every_event(self.store()).await, every_event(&self.model).await);
+        same!(self.pending());
+        for skip in [0, 0b10101, 0b01010] {
+            let skip: HashSet<_> = self.chosen(skip).collect();
+            same!(self.next_due(skip));
+        }
+        for state in [State::Pending, State::Failed] {
+            let filter = DeliveryFilter { state: Some(state), ..DeliveryFilter::default() };
+            let (answer, expected) =
+                (listed(self.store(), &filter).await, listed(&self.model, &filter).await);
+            assert_eq!(answer, expected, "{filter:?}");
+        }
+    }
+
+    async fn compare_records(&self) {
+        let told = |record: EventRecord| (record.event, record.deliveries);
+        for id in every_event(&self.model).await {
+            let expected = self.model.event(id).await.unwrap().map(told);
+            assert_eq!(self.store().event(id).await.unwrap().map(told), expected);
+        }
+        let told = |record: DeliveryRecord| (record.delivery, record.event, record.attempts);
+        for Delivery { id, .. } in every_delivery(&self.model).await {
+            let expected = self.model.delivery(id).await.unwrap().map(told);
+            assert_eq!(self.store().delivery(id).await.unwrap().map(told), expected);
+        }
+    }
+}
+
+/// In pages large enough for a round.
+const PAGE: PageRequest = PageRequest { after: None, limit: 10_000 };
+
+async fn every_event(store: &dyn Store) -> Vec<EventId> {
+    let page = store.events(EventFilter::default(), PAGE).await.unwrap();
+    page.items.iter().map(|event| event.id).collect()
+}
+
+async fn every_delivery(store: &dyn Store) -> Vec<Delivery> {
+    listed(store, &DeliveryFilter::default()).await
+}
+
+async fn listed(store: &dyn Store, filter: &DeliveryFilter) -> Vec<Delivery> {
+    store.deliveries(filter.clone(), PAGE).await.unwrap().items
+}
+
+async fn sorted_rows(store: &dyn Store) -> (BookVersion, Vec<EndpointRow>) {
+    let (version, mut rows) = store.endpoints().await.unwrap();
+    rows.sort_by_key(|row| row.id);
+    (version, rows)
+}
+
+async fn prune_all(store: &dyn Store, before: Timestamp, limit: usize) -> (u64, u64) {
+    let mut sum = (0, 0);
+    loop {
+        let pruned = store.prune(before, limit).await.unwrap();
+        sum = (sum.0 + pruned.events, sum.1 + pruned.deliveries);
+        if pruned.done {
+            return sum;
+        }
+    }
+}
