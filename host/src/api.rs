@@ -1,0 +1,140 @@
+//! The interface to programs: JSON under `/v1`, and the probes.
+//!
+//! Errors are `application/problem+json` (RFC 9457), see [`problem`]; lists are cursor pages, see [`page`]. Nothing
+//! that is sealed at rest is ever part of an answer, but for a new endpoint's signing secret, once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{DefaultBodyLimit, Path};
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Router, middleware};
+use http::StatusCode;
+use serde::Serialize;
+use tokio::sync::Notify;
+
+use crate::book::Book;
+use crate::config::Config;
+use crate::ingest::Ingest;
+use crate::metrics::Metrics;
+use crate::plugin::Catalog;
+use crate::send::ssrf::Rule;
+use crate::store::Store;
+use crate::time::Clock;
+
+pub mod auth;
+mod body;
+mod deliveries;
+mod endpoints;
+mod events;
+mod fields;
+mod page;
+mod plugins;
+mod probes;
+pub mod problem;
+
+pub use body::Budget;
+use problem::{Kind, Problem};
+
+/// What the handlers work with.
+pub struct Api {
+    pub store: Arc<dyn Store>,
+    pub book: Arc<Book>,
+    pub ingest: Arc<Ingest>,
+    pub plugins: Arc<Catalog>,
+    /// Where endpoints may point.
+    pub targets: Rule,
+    pub metrics: Arc<Metrics>,
+    pub clock: Arc<dyn Clock>,
+    pub config: Arc<Config>,
+    pub admin_key: auth::KeyDigest,
+    /// Bytes of request bodies that may be in memory at once: `ingest.in_flight_bytes`.
+    pub budget: Budget,
+    /// Told when deliveries became due or free outside the schedule.
+    pub wake: Arc<Notify>,
+    /// Set once the host drains: then it is no longer ready.
+    pub stopping: Arc<AtomicBool>,
+}
+
+/// All routes.
+pub fn router(api: Arc<Api>) -> Router {
+    let keyed = Router::new()
+        .route("/v1/events", post(events::post).get(events::list))
+        .route("/v1/events/{id}", get(events::show))
+        .route("/v1/endpoints", post(endpoints::create).get(endpoints::list))
+        .route(
+            "/v1/endpoints/{id}",
+            get(endpoints::show).patch(endpoints::patch).delete(endpoints::delete),
+        )
+        .route("/v1/deliveries", get(deliveries::list))
+        .route("/v1/deliveries/{id}", get(deliveries::show))
+        .route("/v1/deliveries/{id}/retry", post(deliveries::retry))
+        .route("/v1/deliveries/{id}/cancel", post(deliveries::cancel))
+        .route("/v1/plugins", get(plugins::list))
+        .route("/v1/plugins/{name}", get(plugins::show))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&api), auth::require_key));
+    Router::new()
+        .route("/healthz", get(probes::healthz))
+        .route("/readyz", get(probes::readyz))
+        .route("/metrics", get(probes::metrics))
+        .merge(keyed)
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(Arc::clone(&api), count_refusals))
+        .layer(DefaultBodyLimit::disable())
+        .with_state(api)
+}
+
+impl Api {
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+}
+
+async fn not_found(uri: http::Uri) -> Problem {
+    Problem::new(Kind::NotFound, format!("There is nothing at {}.", uri.path()))
+}
+
+async fn method_not_allowed(method: http::Method, uri: http::Uri) -> Problem {
+    Problem::new(Kind::MethodNotAllowed, format!("{} does not take {method}.", uri.path()))
+}
+
+async fn count_refusals(
+    axum::extract::State(api): axum::extract::State<Arc<Api>>,
+    request: axum::extract::Request,
+    next: middleware::Next,
+) -> Response {
+    let response = next.run(request).await;
+    if let Some(kind) = response.extensions().get::<Kind>() {
+        api.metrics.request_refused(kind.word());
+    }
+    response
+}
+
+/// A JSON answer.
+fn json(status: StatusCode, value: &impl Serialize) -> Result<Response, Problem> {
+    let body = serde_json::to_vec(value).map_err(|error| Problem::internal(&error))?;
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    let content_type = http::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, content_type);
+    Ok(response)
+}
+
+/// The part of the path behind the resource's name.
+fn path(part: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+    match part {
+        Ok(Path(text)) => Ok(text),
+        Err(_) => Err(Problem::malformed("The path is not UTF-8.")),
+    }
+}
+
+/// The id in the path. What is none names nothing.
+fn id<T>(part: Result<Path<String>, PathRejection>) -> Result<T, Problem>
+where
+    T: std::str::FromStr<Err = crate::id::InvalidId>,
+{
+    path(part)?.parse().map_err(|error| Problem::new(Kind::NotFound, format!("{error}.")))
+}

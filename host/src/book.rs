@@ -102,10 +102,8 @@ impl Book {
     pub async fn caught_up(&self, version: BookVersion) -> Result<(), BookError> {
         let mut changes = self.changed.subscribe();
         let arrived = changes.wait_for(|seen| *seen >= version);
-        match tokio::time::timeout(PATIENCE, arrived).await {
-            Ok(_) => Ok(()),
-            Err(_) => self.reload().await,
-        }
+        let in_time = tokio::time::timeout(PATIENCE, arrived).await.is_ok();
+        if in_time { Ok(()) } else { self.reload().await }
     }
 
     /// Reads everything again, for changes made by others.

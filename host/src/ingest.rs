@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use rand::Rng;
-
 use crate::book::{Book, BookError};
 use crate::dispatch::Intake;
 use crate::dispatch::backlog::Slot;
@@ -56,12 +54,9 @@ impl Ingest {
     /// Takes on all of the events or none. In their order: what became of each. `Ok` means that they are on disk.
     pub async fn accept(&self, batch: Vec<NewEvent>) -> Result<Vec<Accepted>, IngestError> {
         let now = self.clock.now();
-        let mut rng = rand::rng();
         let contents: Vec<_> = batch.iter().map(|new| new.content).collect();
-        let events: Vec<Arc<Event>> = batch
-            .into_iter()
-            .map(|new| Arc::new(new.accept(EventId::mint(now, rng.next_u64()), now)))
-            .collect();
+        let name = |new: NewEvent| Arc::new(new.accept(EventId::mint(now, rand::random()), now));
+        let events: Vec<Arc<Event>> = batch.into_iter().map(name).collect();
         for _ in 0..MATCH_TRIES {
             let (version, matched) = self.match_all(&events, &contents)?;
             let arrivals = matched.iter().map(|matched| matched.arrival.clone()).collect();

@@ -1,0 +1,198 @@
+//! `/v1/endpoints`: where a tenant wants its events.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, Uri};
+
+use self::spec::Spec;
+use super::body::{read_object, require_json};
+use super::page::{Page, Query};
+use super::problem::{Kind, Problem};
+use super::{Api, json};
+use crate::book::{Entry, Snapshot};
+use crate::endpoint::{Endpoint, Hold};
+use crate::event::Tenant;
+use crate::id::EndpointId;
+use crate::secret::{NEW_KEY_LENGTH, SigningSecret};
+use crate::time::Timestamp;
+
+mod chain;
+mod patch;
+mod spec;
+mod view;
+
+use view::EndpointView;
+
+/// How often a patch is made again that lost to another change.
+const TRIES: usize = 8;
+
+/// Deliveries of a deleted endpoint that are cancelled before the answer; the rest follow in the background.
+const CANCEL_BATCH: usize = 1_000;
+
+const DISABLED_BY_REQUEST: &str = "It was disabled by request.";
+
+pub(super) async fn create(
+    State(api): State<Arc<Api>>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    require_json(&parts.headers, &[])?;
+    let spec = Spec::read(&api, read_object(&api, &parts.headers, body).await?)?;
+    chain::check(&api.plugins.snapshot(), &api.plugins, &spec.transforms).await?;
+    check_room(&api, &spec.tenant)?;
+    let now = api.clock.now();
+    let mut hold = Hold::default();
+    if !spec.enabled {
+        hold.disable(DISABLED_BY_REQUEST, now);
+    }
+    let secret = spec.secret.clone().unwrap_or_else(new_secret);
+    let id = EndpointId::mint(now, rand::random());
+    let endpoint = endpoint(spec, id, vec![secret.clone()], hold, now, now);
+    let endpoint = api.book.create(endpoint).await?;
+    let view = EndpointView { secret: Some(secret.text().expose()), ..EndpointView::of(&endpoint) };
+    json(StatusCode::CREATED, &view)
+}
+
+pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
+    let mut query = Query::of(&uri);
+    let tenant = query.take("tenant", Tenant::parse);
+    let after = query.take("cursor", str::parse::<EndpointId>);
+    let limit = query.limit();
+    query.finish()?;
+    let book = api.book.snapshot();
+    let mut entries = book
+        .entries()
+        .filter(|entry| after.is_none_or(|after| entry.endpoint.id > after))
+        .filter(|entry| tenant.as_ref().is_none_or(|tenant| entry.endpoint.tenant == *tenant));
+    let found: Vec<&Entry> = entries.by_ref().take(limit).collect();
+    let more = entries.next().is_some();
+    let next = found.last().filter(|_| more).map(|entry| entry.endpoint.id.to_string());
+    let items = found.iter().map(|entry| EndpointView::of(&entry.endpoint)).collect();
+    json(StatusCode::OK, &Page { items, next })
+}
+
+pub(super) async fn show(
+    State(api): State<Arc<Api>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let book = api.book.snapshot();
+    let entry = entry(&book, super::id(id)?)?;
+    json(StatusCode::OK, &EndpointView::of(&entry.endpoint))
+}
+
+/// A merge patch (RFC 7396); see [`patch`] for how it keeps what is masked.
+pub(super) async fn patch(
+    State(api): State<Arc<Api>>,
+    id: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let id: EndpointId = super::id(id)?;
+    let (parts, body) = request.into_parts();
+    require_json(&parts.headers, &["application/merge-patch+json"])?;
+    let change = read_object(&api, &parts.headers, body).await?;
+    for _ in 0..TRIES {
+        let book = api.book.snapshot();
+        let Entry { revision, endpoint } = entry(&book, id)?.clone();
+        let patched = patched(&api, &endpoint, change.clone()).await?;
+        if let Some(written) = api.book.replace(patched, revision).await? {
+            api.wake.notify_one();
+            return json(StatusCode::OK, &EndpointView::of(&written));
+        }
+    }
+    Err(Problem::new(Kind::Conflict, "The endpoint is changed by others all the time; try again."))
+}
+
+/// The deliveries that waited for it are cancelled; what it was and did stays in the log until retention.
+pub(super) async fn delete(
+    State(api): State<Arc<Api>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let id: EndpointId = super::id(id)?;
+    if !api.book.delete(id).await? {
+        return Err(not_found(id));
+    }
+    api.store.cancel_orphans(CANCEL_BATCH, api.clock.now()).await?;
+    api.wake.notify_one();
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn patched(
+    api: &Api,
+    stored: &Endpoint,
+    change: serde_json::Map<String, serde_json::Value>,
+) -> Result<Endpoint, Problem> {
+    if change.contains_key("secret") {
+        let message = "a signing secret is given when the endpoint is created and is not changed here";
+        return Err(Problem::field("/secret", message));
+    }
+    let spec = Spec::read(api, patch::apply(stored, change))?;
+    if spec.tenant != stored.tenant {
+        let message = "an endpoint stays with its tenant; create another one";
+        return Err(Problem::field("/tenant", message));
+    }
+    if spec.transforms != stored.transforms {
+        chain::check(&api.plugins.snapshot(), &api.plugins, &spec.transforms).await?;
+    }
+    let now = api.clock.now();
+    let mut hold = stored.hold.clone();
+    match spec.enabled {
+        true => hold.enable(now),
+        false => hold.disable(DISABLED_BY_REQUEST, now),
+    }
+    Ok(endpoint(spec, stored.id, stored.secrets.clone(), hold, stored.created_at, now))
+}
+
+fn endpoint(
+    spec: Spec,
+    id: EndpointId,
+    secrets: Vec<SigningSecret>,
+    hold: Hold,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+) -> Endpoint {
+    Endpoint {
+        id,
+        tenant: spec.tenant,
+        name: spec.name,
+        description: spec.description,
+        url: spec.url,
+        subscription: spec.subscription,
+        transforms: spec.transforms,
+        signature: spec.signature,
+        secrets,
+        auth: spec.auth,
+        headers: spec.headers,
+        retry: spec.retry,
+        timeout: spec.timeout,
+        success: spec.success,
+        rate_limit: spec.rate_limit,
+        concurrency: spec.concurrency,
+        hold,
+        created_at,
+        updated_at,
+    }
+}
+
+fn new_secret() -> SigningSecret {
+    SigningSecret::from_key(rand::random::<[u8; NEW_KEY_LENGTH]>())
+}
+
+fn check_room(api: &Api, tenant: &Tenant) -> Result<(), Problem> {
+    let most = api.config.endpoint.max_per_tenant;
+    if api.book.snapshot().of_tenant(tenant).len() < most {
+        return Ok(());
+    }
+    let detail = format!("The tenant has {most} endpoints, which is the limit (`endpoint.max_per_tenant`).");
+    Err(Problem::new(Kind::Conflict, detail))
+}
+
+fn entry(book: &Snapshot, id: EndpointId) -> Result<&Entry, Problem> {
+    book.entry(id).ok_or_else(|| not_found(id))
+}
+
+fn not_found(id: EndpointId) -> Problem {
+    Problem::new(Kind::NotFound, format!("There is no endpoint {id}."))
+}

@@ -1,0 +1,237 @@
+//! `/v1/events`: posting them, and looking at them.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, Uri};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use self::batch::Verdict;
+use super::body::{self, media_type, require_json};
+use super::deliveries::DeliveryView;
+use super::page::{self, Page, Query};
+use super::problem::{FieldError, Kind, Problem};
+use super::{Api, json};
+use crate::config::Ingest as Limits;
+use crate::event::{Event, EventType, NewEvent, ProducerId, Tenant};
+use crate::id::EventId;
+use crate::ingest::Accepted;
+use crate::store::EventFilter;
+use crate::time::Timestamp;
+
+mod batch;
+mod posted;
+
+pub(super) const NDJSON: &str = "application/x-ndjson";
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// Bodies above this size are parsed away from the threads that serve connections.
+const LARGE: usize = 256 << 10;
+
+/// What was posted, parsed.
+enum Posted {
+    One(Box<NewEvent>),
+    /// For each item its event, or what is wrong with it.
+    Many(Vec<Result<NewEvent, Problem>>),
+}
+
+/// One event is answered with 202, or with a problem. A batch is answered with 202 where all of it was taken on,
+/// and with 207 where some of it was not: each item has its own `status`.
+pub(super) async fn post(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    require_json(&parts.headers, &[NDJSON])?;
+    let lines = media_type(&parts.headers).as_deref() == Some(NDJSON);
+    let key = idempotency_key(&parts.headers)?;
+    let limits = &api.config.ingest;
+    let whole = body::read(&api, &parts.headers, body, |start| size_limit(limits, lines, start)).await?;
+    match parse(&api, whole.bytes.clone(), lines, key).await? {
+        Posted::One(event) => post_one(&api, *event).await,
+        Posted::Many(items) => post_many(&api, items).await,
+    }
+}
+
+async fn post_one(api: &Api, event: NewEvent) -> Result<Response, Problem> {
+    let accepted = api.ingest.accept(vec![event]).await?;
+    match accepted.first() {
+        Some(Accepted::Event { id, deliveries, duplicate }) => json(
+            StatusCode::ACCEPTED,
+            &Taken { id: id.to_string(), deliveries: *deliveries, duplicate: *duplicate },
+        ),
+        Some(Accepted::Conflict { event }) => Err(conflict(*event)),
+        None => Err(Problem::internal(&"ingest answered nothing")),
+    }
+}
+
+async fn post_many(api: &Api, items: Vec<Result<NewEvent, Problem>>) -> Result<Response, Problem> {
+    let mut verdicts = Vec::with_capacity(items.len());
+    let mut events = Vec::with_capacity(items.len());
+    for item in items {
+        verdicts.push(match item {
+            Ok(event) => {
+                events.push(event);
+                None
+            }
+            Err(problem) => Some(Verdict::Problem(problem)),
+        });
+    }
+    let accepted = match events.is_empty() {
+        true => Vec::new(),
+        false => api.ingest.accept(events).await?,
+    };
+    let mut accepted = accepted.into_iter();
+    let verdicts: Option<Vec<Verdict>> = verdicts
+        .into_iter()
+        .map(|refused| refused.or_else(|| accepted.next().map(Verdict::of)))
+        .collect();
+    let verdicts = verdicts.ok_or_else(|| Problem::internal(&"ingest answered too few items"))?;
+    batch::answer(&verdicts)
+}
+
+#[derive(Serialize)]
+struct Taken {
+    id: String,
+    deliveries: u32,
+    duplicate: bool,
+}
+
+fn conflict(event: EventId) -> Problem {
+    let detail = format!(
+        "Another event was posted under this id or Idempotency-Key: {event}. Post the same content, or choose \
+         another id."
+    );
+    Problem::new(Kind::Conflict, detail)
+}
+
+/// A batch shows itself by its content type or its first character.
+fn size_limit(limits: &Limits, lines: bool, start: &[u8]) -> usize {
+    let first = start.iter().find(|byte| !byte.is_ascii_whitespace());
+    match first {
+        Some(b'[') | None => limits.batch_limit.0,
+        Some(_) if lines => limits.batch_limit.0,
+        Some(_) => limits.event_limit.0,
+    }
+}
+
+async fn parse(
+    api: &Arc<Api>,
+    bytes: Bytes,
+    lines: bool,
+    key: Option<ProducerId>,
+) -> Result<Posted, Problem> {
+    if bytes.len() <= LARGE {
+        return parse_now(&api.config.ingest, &bytes, lines, key);
+    }
+    let api = Arc::clone(api);
+    tokio::task::spawn_blocking(move || parse_now(&api.config.ingest, &bytes, lines, key))
+        .await
+        .map_err(|error| Problem::internal(&error))?
+}
+
+fn parse_now(
+    limits: &Limits,
+    bytes: &Bytes,
+    lines: bool,
+    key: Option<ProducerId>,
+) -> Result<Posted, Problem> {
+    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    if !lines && first != Some(&b'[') {
+        return posted::parse(limits, bytes, bytes, key).map(|event| Posted::One(Box::new(event)));
+    }
+    if key.is_some() {
+        let detail = "Idempotency-Key stands for one event; in a batch give each item an `id`.";
+        return Err(Problem::malformed(detail));
+    }
+    let items = match lines {
+        true => batch::lines(bytes, limits.batch_items)?,
+        false => batch::items(bytes, limits.batch_items)?,
+    };
+    Ok(Posted::Many(items.into_iter().map(|item| posted::parse(limits, bytes, item, None)).collect()))
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<ProducerId>, Problem> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Problem::malformed("There is more than one Idempotency-Key."));
+    }
+    let text = value.to_str().map_err(|_| Problem::malformed("The Idempotency-Key is not ASCII text."))?;
+    ProducerId::parse(text)
+        .map(Some)
+        .map_err(|error| Problem::malformed(format!("The header Idempotency-Key: {error}.")))
+}
+
+#[derive(Serialize)]
+struct EventView<'a> {
+    id: String,
+    #[serde(rename = "type")]
+    event_type: &'a str,
+    tenant: &'a str,
+    producer_id: Option<&'a str>,
+    timestamp: String,
+    accepted_at: String,
+    channels: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<Cow<'a, RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deliveries: Option<Vec<DeliveryView>>,
+}
+
+impl<'a> EventView<'a> {
+    fn of(event: &'a Event) -> Self {
+        Self {
+            id: event.id.to_string(),
+            event_type: event.event_type.as_str(),
+            tenant: event.tenant.as_str(),
+            producer_id: event.producer_id.as_ref().map(ProducerId::as_str),
+            timestamp: event.timestamp.to_string(),
+            accepted_at: event.accepted_at.to_string(),
+            channels: event.channels.iter().map(|channel| channel.as_str()).collect(),
+            payload: None,
+            deliveries: None,
+        }
+    }
+}
+
+pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
+    let mut query = Query::of(&uri);
+    let filter = EventFilter {
+        tenant: query.take("tenant", Tenant::parse),
+        event_type: query.take("type", EventType::parse),
+        since: query.take("since", Timestamp::parse),
+    };
+    let request = query.page();
+    query.finish()?;
+    let page = api.store.events(filter, request).await?;
+    let items = page.items.iter().map(|event| EventView::of(event)).collect();
+    json(StatusCode::OK, &Page { items, next: page.next.map(page::encode) })
+}
+
+/// The event with its payload, as it was posted, and its deliveries.
+pub(super) async fn show(
+    State(api): State<Arc<Api>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let id: EventId = super::id(id)?;
+    let record = api.store.event(id).await?.ok_or_else(|| {
+        Problem::new(Kind::NotFound, format!("There is no event {id}; it may be past its retention."))
+    })?;
+    let payload: &RawValue =
+        serde_json::from_slice(&record.event.payload).map_err(|error| Problem::internal(&error))?;
+    let book = api.book.snapshot();
+    let view = EventView {
+        payload: Some(Cow::Borrowed(payload)),
+        deliveries: Some(record.deliveries.iter().map(|delivery| DeliveryView::of(delivery, &book)).collect()),
+        ..EventView::of(&record.event)
+    };
+    json(StatusCode::OK, &view)
+}
+
+/// An error at a field of an event.
+fn field(pointer: &str, message: impl std::fmt::Display) -> FieldError {
+    FieldError::new(pointer, message)
+}

@@ -1,0 +1,38 @@
+//! What machines ask: is it alive, is it ready, how is it doing.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode, header};
+
+use super::problem::{Kind, Problem};
+use super::{Api, auth};
+use crate::metrics::CONTENT_TYPE;
+
+/// The process answers.
+pub(super) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// It takes events: the store works, and it is not about to stop.
+pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
+    if api.is_stopping() {
+        return Err(Problem::new(Kind::Unavailable, "The server is stopping."));
+    }
+    api.store.pending().await?;
+    Ok((StatusCode::OK, "ready\n").into_response())
+}
+
+/// With the key, or without where `metrics.open` is set.
+pub(super) async fn metrics(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    if !api.config.metrics.open {
+        auth::check(&api.admin_key, &headers)?;
+    }
+    api.metrics.set_pending(api.store.pending().await?);
+    let page = api.metrics.encode().map_err(|error| Problem::internal(&error))?;
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], page).into_response())
+}
