@@ -199,7 +199,7 @@ async fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
         file_size_limit: settings.file_size_limit.0 as u64,
         cache_dir: Some(cache),
     })?;
-    Ok(Catalog::open(engine, plugin::bundled(), Some(config.plugins_dir())).await?)
+    Ok(Catalog::open(engine, plugin::bundled(), Some(config.plugins_dir())).await)
 }
 
 /// The key that was given, or the one that was made at the first start; only its digest is kept.

@@ -19,10 +19,6 @@ mod memory {
         fn store(&self) -> &Arc<dyn Store> {
             &self.0
         }
-
-        async fn reopen(self) -> Option<Self> {
-            None
-        }
     }
 
     hookwright_tests::exercise!(Memory);

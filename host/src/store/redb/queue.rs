@@ -385,7 +385,8 @@ fn claim_lane(
         let (key, id) = row.map_err(io)?;
         let (_, due, place) = key.value();
         let (due, place, id) = (Timestamp::from_micros(due), place_of(place), DeliveryId::from_u128(id.value()));
-        if desk.is_leased(id, claim.now) {
+        // A lease may be asked for that has run out already.
+        if desk.is_leased(id, claim.now) || claimed.iter().any(|other| other.delivery.id == id) {
             continue;
         }
         if due > claim.now || found == room {
