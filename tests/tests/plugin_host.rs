@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hookwright::plugin::{
-    Bundled, Call, Catalog, Engine, Event, Failure, FailureKind, Level, Limits, Message, Plugin,
-    Run, Source, Verdict, bundled,
+    Answer, Bundled, Call, Catalog, Engine, Event, Example, Failure, FailureKind, Judgement, Level,
+    Limits, Message, Plugin, Run, Source, Verdict, bundled,
 };
 use jiff::Timestamp;
 use tokio::runtime::Runtime;
@@ -56,16 +56,7 @@ async fn call(plugin: &Plugin, config: &str) -> Run {
 }
 
 async fn call_with(plugin: &Plugin, config: &str, seed: [u8; 32]) -> Run {
-    let event = Event {
-        id: "evt_1",
-        event_type: "lead.captured",
-        tenant: "default",
-        timestamp: "2026-01-02T03:04:05.5Z".parse().expect("a time"),
-        attempted_at: Timestamp::now(),
-        attempt: 1,
-        channels: &[],
-        attributes: &[("a".into(), "b".into())],
-    };
+    let event = event();
     let message = &message();
     plugin
         .transform(Call {
@@ -75,6 +66,19 @@ async fn call_with(plugin: &Plugin, config: &str, seed: [u8; 32]) -> Run {
             seed,
         })
         .await
+}
+
+fn event() -> Event<'static> {
+    Event {
+        id: "evt_1",
+        event_type: "lead.captured",
+        tenant: "default",
+        timestamp: "2026-01-02T03:04:05.5Z".parse().expect("a time"),
+        attempted_at: Timestamp::now(),
+        attempt: 1,
+        channels: &[],
+        attributes: &[],
+    }
 }
 
 async fn failure(plugin: &Plugin, config: &str) -> Failure {
@@ -395,16 +399,56 @@ fn each_wrong_file_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn a_plugin_that_judges_is_known() {
+fn a_plugin_that_judges_reads_the_answer() {
     run(async |plugin| {
         let engine = Engine::new(limits()).expect("an engine");
         let judging = engine
             .load(read(env!("GUEST_JUDGING")), None)
             .await
             .expect("a plugin");
-        assert!(judging.exports_judge());
+        assert!(judging.exports_judge() && judging.description().must_run);
+        for (body, want) in [
+            ("ok", Judgement::Delivered),
+            ("later", Judgement::Retry(Some(Duration::from_secs(7)))),
+            ("gone", Judgement::Disable("gone[2J".into())),
+            ("else", Judgement::ByStatus),
+        ] {
+            assert_eq!(judge(&judging, body).await.result, Ok(want), "{body}");
+        }
+        let failure = judge(&judging, "panic").await.result.expect_err("a panic");
+        assert!(failure.message.contains("no idea"), "{failure}");
+
         assert!(!plugin.exports_judge());
-        assert!(judging.description().must_run);
+        assert_eq!(judge(plugin, "ok").await.result, Ok(Judgement::ByStatus));
+    });
+}
+
+async fn judge(plugin: &Plugin, body: &str) -> Run<Judgement> {
+    let answer = Answer {
+        status: 200,
+        headers: &[("content-type".into(), "text/plain".into())],
+        body: body.as_bytes(),
+        config: "{}",
+        timestamp: Timestamp::UNIX_EPOCH,
+        seed: [0; 32],
+    };
+    plugin.judge(answer).await
+}
+
+#[test]
+fn without_address_space_for_a_pool_calls_work_all_the_same() {
+    run(async |plugin| {
+        assert!(plugin.engine().is_pooled());
+        let engine = Engine::new(Limits {
+            max_concurrent_calls: 100_000,
+            ..limits()
+        })
+        .expect("an engine");
+        assert!(!engine.is_pooled());
+        let plugin = engine.load(read(HOSTILE), None).await.expect("a plugin");
+        assert!(call(&plugin, "echo").await.result.is_ok());
+        let failure = failure(&plugin, "eat-memory").await;
+        assert_eq!(failure.kind, FailureKind::MemoryLimit);
     });
 }
 
@@ -530,16 +574,48 @@ fn a_dropped_file_is_found_without_being_asked_for() {
 }
 
 #[test]
-fn every_bundled_plugin_loads() {
+fn every_bundled_plugin_loads_and_its_examples_come_true() {
     run(async |_| {
         let engine = Engine::new(limits()).expect("an engine");
-        let names: Vec<_> = bundled().iter().map(|bundled| bundled.name).collect();
         let catalog = Catalog::open(engine, bundled(), None).await;
         assert_eq!(catalog.snapshot().refused(), []);
-        for name in names {
-            assert!(catalog.get(name).is_some(), "{name}");
+        for Bundled { name, .. } in bundled() {
+            let plugin = catalog.get(name).expect(name);
+            for example in &plugin.description().examples {
+                check_example(&plugin, example).await;
+            }
         }
     });
+}
+
+async fn check_example(plugin: &Plugin, example: &Example) {
+    let title = format!("{}: {}", plugin.name(), example.title);
+    assert_eq!(
+        plugin.check_config(&example.config).await,
+        Ok(()),
+        "{title}"
+    );
+    let message = Message {
+        body: example.input.clone(),
+        headers: Vec::new(),
+        ..message()
+    };
+    let event = Event {
+        event_type: &example.event_type,
+        attributes: &[],
+        ..event()
+    };
+    let call = Call {
+        event,
+        message: &message,
+        config: &example.config,
+        seed: [0; 32],
+    };
+    assert_eq!(
+        plugin.transform(call).await.result.as_ref(),
+        Ok(&example.expect),
+        "{title}"
+    );
 }
 
 /// Complete at once, as the documentation asks for.

@@ -367,6 +367,7 @@ async fn load_bundled(
             }
         }
     }
+    broken.sort_by(|one, other| one.name.cmp(&other.name));
     (plugins, broken)
 }
 
