@@ -1,6 +1,6 @@
 //! From the text of a configuration to the plugin's own type, or to errors that say where.
 
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_path_to_error::Segment;
 
 pub use crate::bindings::types::ConfigError;
@@ -42,6 +42,32 @@ pub fn parse<C: DeserializeOwned>(text: &str) -> Result<C, Vec<ConfigError>> {
 pub fn join(pointer: &str, segment: impl std::fmt::Display) -> String {
     let segment = segment.to_string().replace('~', "~0").replace('/', "~1");
     format!("{pointer}/{segment}")
+}
+
+/// For an optional member that may be `null` and means it: without this, serde takes `null` for a member that
+/// is not there.
+///
+/// ```
+/// use hookwright_plugin::{config, prelude::*, serde_json::value::RawValue};
+///
+/// #[derive(Deserialize)]
+/// struct Config {
+///     #[serde(default, deserialize_with = "config::present")]
+///     equals: Option<Box<RawValue>>,
+/// }
+///
+/// let config: Config = config::parse(r#"{"equals": null}"#).map_err(Failure::from)?;
+/// assert_eq!(config.equals.map(|value| value.get().to_owned()).as_deref(), Some("null"));
+/// # Ok::<(), Failure>(())
+/// ```
+///
+/// # Errors
+///
+/// Those of the value.
+pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 fn or_empty_object(text: &str) -> &str {

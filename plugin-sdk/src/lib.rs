@@ -1,5 +1,5 @@
-//! Write plugins for [Hookwright](https://github.com/hookwright/hookwright): small WebAssembly components that
-//! filter and reshape what a webhook server sends.
+//! Write plugins for Hookwright, the self-hosted webhook delivery server: small WebAssembly components that filter
+//! and reshape what it sends.
 //!
 //! # A plugin in one file
 //!
@@ -12,7 +12,7 @@
 //! /// What a user writes under `"config"` in an endpoint's transform.
 //! #[derive(Deserialize, JsonSchema)]
 //! #[serde(deny_unknown_fields, default)]
-//! struct Config {
+//! pub struct Config {
 //!     /// The member of the payload that becomes the text.
 //!     path: Path,
 //! }

@@ -44,14 +44,15 @@ pub trait Plugin {
     fn examples() -> Vec<Example>;
 }
 
-/// Makes a plugin of a function. Use it once, in the root of the crate; it declares `pub struct Plugin`.
+/// Makes a plugin of a function. Use it once, in the root of the crate; it declares `pub struct Plugin`, so the
+/// configuration has to be `pub` as well.
 ///
 /// ```
 /// use hookwright_plugin::prelude::*;
 ///
 /// #[derive(Deserialize, JsonSchema, Default)]
 /// #[serde(deny_unknown_fields, default)]
-/// struct Config {
+/// pub struct Config {
 ///     /// How many exclamation marks to add, at most 3.
 ///     marks: usize,
 /// }

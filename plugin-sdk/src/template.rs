@@ -15,11 +15,11 @@ use crate::{Event, Path, json::Value};
 /// use hookwright_plugin::{Template, json, test};
 ///
 /// let payload = json::parse(br#"{"name": "Acme", "total": 12500.00}"#)?;
-/// let template = Template::parse("{name}: {total} {currency|EUR}").map_err(|_| ()).unwrap();
+/// let template = Template::parse("{name}: {total} {currency|EUR}").unwrap();
 /// assert_eq!(template.render(&test::event("a"), &payload), "Acme: 12500.00 EUR");
 /// # Ok::<(), json::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
 }
@@ -65,10 +65,35 @@ impl Template {
 
     /// The text with each place filled in, as [`Value::display`] shows it.
     pub fn render(&self, event: &Event, payload: &Value<'_>) -> String {
-        self.parts
-            .iter()
-            .map(|part| part.render(event, payload))
-            .collect()
+        self.render_with(event, payload, |found| Cow::Borrowed(found))
+    }
+
+    /// As [`render`](Self::render), with what was found going through `escape`. The template's own text, and
+    /// what it says in place of something missing, do not.
+    ///
+    /// ```
+    /// use hookwright_plugin::{Template, json, test, text};
+    ///
+    /// let payload = json::parse(br#"{"name": "R&D"}"#)?;
+    /// let template = Template::parse("<b>{name}</b>").unwrap();
+    /// let shown = template.render_with(&test::event("a"), &payload, text::escape_markup);
+    /// assert_eq!(shown, "<b>R&amp;D</b>");
+    /// # Ok::<(), json::Error>(())
+    /// ```
+    pub fn render_with(
+        &self,
+        event: &Event,
+        payload: &Value<'_>,
+        escape: impl Fn(&str) -> Cow<'_, str>,
+    ) -> String {
+        let mut out = String::new();
+        for part in &self.parts {
+            match part.find(event, payload) {
+                Ok(found) => out.push_str(&escape(&found)),
+                Err(text) => out.push_str(text),
+            }
+        }
+        out
     }
 }
 
@@ -81,12 +106,17 @@ impl Part {
         })
     }
 
-    fn render<'v>(&'v self, event: &'v Event, payload: &'v Value<'_>) -> Cow<'v, str> {
+    /// What was found, or else the template's own text.
+    fn find<'v>(
+        &'v self,
+        event: &'v Event,
+        payload: &'v Value<'_>,
+    ) -> Result<Cow<'v, str>, &'v str> {
         match self {
-            Self::Literal(text) => Cow::Borrowed(text),
+            Self::Literal(text) => Err(text),
             Self::Place { path, otherwise } => match path.find(event, payload) {
-                Some(value) if !value.is_null() => Cow::Owned(value.display().into_owned()),
-                _ => Cow::Borrowed(otherwise),
+                Some(value) if !value.is_null() => Ok(Cow::Owned(value.display().into_owned())),
+                _ => Err(otherwise),
             },
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! ```
 //! # use hookwright_plugin::prelude::*;
-//! # #[derive(Deserialize, JsonSchema)] struct Config {}
+//! # #[derive(Deserialize, JsonSchema)] pub struct Config {}
 //! # fn pass(_: &Event, _: &Message, _: &Config) -> Result<Verdict> { Ok(Verdict::Pass) }
 //! # hookwright_plugin::plugin! { summary: "Passes.", config: Config, transform: pass }
 //! use hookwright_plugin::test;

@@ -83,19 +83,14 @@ const DAY: i64 = 86_400;
 fn read(text: &str) -> Option<Timestamp> {
     let bytes = text.as_bytes();
     let part = |from: usize, to: usize| digits(bytes.get(from..to)?);
-    let mark = |at: usize, marks: &[u8]| {
+    let marks = [(4, "-"), (7, "-"), (10, "Tt "), (13, ":"), (16, ":")];
+    if !marks.iter().all(|(at, marks)| {
         bytes
-            .get(at)
-            .filter(|byte| marks.contains(byte))
-            .map(|_| ())
-    };
-    (
-        mark(4, b"-")?,
-        mark(7, b"-")?,
-        mark(10, b"Tt ")?,
-        mark(13, b":")?,
-        mark(16, b":")?,
-    );
+            .get(*at)
+            .is_some_and(|byte| marks.as_bytes().contains(byte))
+    }) {
+        return None;
+    }
     let days = days(part(0, 4)?, part(5, 7)?, part(8, 10)?)?;
     let (hour, minute, second) = (part(11, 13)?, part(14, 16)?, part(17, 19)?);
     if hour > 23 || minute > 59 || second > 60 {
