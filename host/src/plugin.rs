@@ -204,3 +204,31 @@ pub struct Example {
     pub input: Bytes,
     pub expect: Verdict,
 }
+
+impl Example {
+    /// The event that every example is run with, here and in the tests of plugin authors: it happened at
+    /// 2026-03-22T08:30:00Z, and the attempt began a second later.
+    pub fn event(&self) -> Event<'_> {
+        Event {
+            id: "evt_example",
+            event_type: &self.event_type,
+            tenant: "default",
+            timestamp: Timestamp::constant(1_774_168_200, 0),
+            attempted_at: Timestamp::constant(1_774_168_201, 0),
+            attempt: 1,
+            channels: &[],
+            attributes: &[],
+        }
+    }
+
+    /// The payload as the first link of a chain gets it.
+    pub fn message(&self) -> Message {
+        Message {
+            method: None,
+            path_and_query: None,
+            content_type: "application/json".into(),
+            headers: Vec::new(),
+            body: self.input.clone(),
+        }
+    }
+}

@@ -595,16 +595,7 @@ async fn check_example(plugin: &Plugin, example: &Example) {
         Ok(()),
         "{title}"
     );
-    let message = Message {
-        body: example.input.clone(),
-        headers: Vec::new(),
-        ..message()
-    };
-    let event = Event {
-        event_type: &example.event_type,
-        attributes: &[],
-        ..event()
-    };
+    let (event, message) = (example.event(), example.message());
     let call = Call {
         event,
         message: &message,
@@ -629,23 +620,54 @@ fn put(path: &Path, bytes: &[u8]) {
 #[test]
 #[ignore = "a measurement"]
 fn how_long_a_call_takes() {
-    const CALLS: u32 = 5_000;
-    run(async |plugin| {
-        for config in ["pass", "echo"] {
-            for _ in 0..200 {
-                assert!(call(plugin, config).await.result.is_ok());
-            }
-            let mut times = Vec::new();
-            let start = Instant::now();
-            for _ in 0..CALLS {
-                let start = Instant::now();
-                assert!(call(plugin, config).await.result.is_ok());
-                times.push(start.elapsed());
-            }
-            let mean = start.elapsed() / CALLS;
-            times.sort();
-            let (p50, p99) = (times[times.len() / 2], times[times.len() * 99 / 100]);
-            println!("{config}: mean {mean:?}, p50 {p50:?}, p99 {p99:?}");
+    run(async |hostile| {
+        let engine = Engine::new(limits()).expect("an engine");
+        let catalog = Catalog::open(engine, bundled(), None).await;
+        let flatten = catalog.get("flatten").expect("flatten");
+        let filter = catalog.get("filter").expect("filter");
+        let payload = kilobyte();
+        measure("pass", hostile, "pass", &payload).await;
+        measure("echo", hostile, "echo", &payload).await;
+        measure("flatten", &flatten, "{}", &payload).await;
+        let condition = r#"{"keep":{"path":"items.0.id","equals":0}}"#;
+        if filter.check_config(condition).await.is_ok() {
+            measure("filter", &filter, condition, &payload).await;
         }
     });
+}
+
+fn kilobyte() -> Message {
+    let items: Vec<String> = (0..12)
+        .map(|n| format!(r#"{{"id":{n},"name":"item number {n}","price":{{"amount":"12.{n}0","currency":"EUR"}}}}"#))
+        .collect();
+    let body = format!(
+        r#"{{"items":[{}],"customer":{{"name":"Acme","n":12345678901234567890.10}}}}"#,
+        items.join(",")
+    );
+    Message {
+        body: body.into(),
+        ..message()
+    }
+}
+
+async fn measure(title: &str, plugin: &Plugin, config: &str, message: &Message) {
+    const CALLS: usize = 5_000;
+    let mut times = Vec::with_capacity(CALLS);
+    for _ in 0..CALLS {
+        let call = Call {
+            event: event(),
+            message,
+            config,
+            seed: [1; 32],
+        };
+        let start = Instant::now();
+        plugin.transform(call).await.result.expect(title);
+        times.push(start.elapsed());
+    }
+    times.sort();
+    let (p50, p99) = (times[CALLS / 2], times[CALLS * 99 / 100]);
+    println!(
+        "{title}, {} bytes: p50 {p50:?}, p99 {p99:?}",
+        message.body.len()
+    );
 }
