@@ -97,12 +97,16 @@ fn check_target() -> Result<(), String> {
     let output = rustc
         .output()
         .map_err(|error| format!("rustc cannot be run: {error}"))?;
-    let libdir = String::from_utf8_lossy(&output.stdout);
-    if output.status.success() && Path::new(libdir.trim()).is_dir() {
+    if !output.status.success() {
+        let reason = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("rustc does not answer:\n{}", reason.trim()));
+    }
+    if Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir() {
         return Ok(());
     }
     Err(format!(
-        "plugins need the compilation target {TARGET}; run `rustup target add {TARGET}`"
+        "plugins need the compilation target {TARGET}; run `rustup target add {TARGET}`, or name a toolchain \
+         that has it in {TOOLCHAIN}"
     ))
 }
 
