@@ -13,10 +13,10 @@ use axum::routing::{get, post};
 use axum::{Router, middleware};
 use http::StatusCode;
 use serde::Serialize;
-use tokio::sync::Notify;
 
 use crate::book::Book;
 use crate::config::Config;
+use crate::dispatch::Intake;
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
 use crate::plugin::Catalog;
@@ -52,8 +52,8 @@ pub struct Api {
     pub admin_key: auth::KeyDigest,
     /// Bytes of request bodies that may be in memory at once: `ingest.in_flight_bytes`.
     pub budget: Budget,
-    /// Told when deliveries became due or free outside the schedule.
-    pub wake: Arc<Notify>,
+    /// Told when deliveries became due outside the schedule.
+    pub intake: Intake,
     /// Set once the host drains: then it is no longer ready.
     pub stopping: Arc<AtomicBool>,
 }

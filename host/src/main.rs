@@ -1,1 +1,7 @@
-fn main(){}
+//! The `hookwright` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hookwright::cli::main()
+}

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use crate::attempt::Attempt;
 use crate::delivery::{Delivery, State};
 use crate::event::{ContentDigest, Event, EventType, Tenant};
-use crate::id::{DeliveryId, EndpointId, EventId, WebhookId};
+use crate::id::{DeliveryId, EndpointId, EventId, MAX_DELIVERIES_PER_EVENT, WebhookId};
 use crate::time::Timestamp;
 
 #[derive(Debug, Clone, thiserror::Error)]
@@ -343,4 +343,15 @@ pub struct Pruned {
     pub deliveries: u64,
     /// The end has been reached; the next call begins anew.
     pub done: bool,
+}
+
+/// Whether an event has no more deliveries than it can have.
+fn check_room(arrival: &Arrival) -> Result<()> {
+    let deliveries = arrival.deliveries.len();
+    if deliveries <= MAX_DELIVERIES_PER_EVENT as usize {
+        return Ok(());
+    }
+    Err(StoreError::Unavailable(format!(
+        "an event would have {deliveries} deliveries; it can have {MAX_DELIVERIES_PER_EVENT}"
+    )))
 }

@@ -1,7 +1,7 @@
-//! What every store promises, each promise a function of its own, run for one store by [`exercise!`].
+//! What every store promises, each promise a function of its own, run for one store by [`crate::exercise!`].
 //!
-//! To hold a new store to them: implement [`Subject`] for it and write `exercise!(TheSubject);` in a module of its
-//! own. To add a promise: write it in the module of its role and name it in the list below.
+//! To hold a new store to them: implement [`Subject`] for it, [`Lasting`] if it leaves something behind, and write
+//! `exercise!(TheSubject);` in a module of its own. To add a promise: write it in the module of its role and name it in the list below.
 
 pub mod endpoints;
 pub mod history;
@@ -26,14 +26,32 @@ pub trait Subject: Sized + Send + Sync + 'static {
     async fn create() -> Self;
 
     fn store(&self) -> &Arc<dyn Store>;
-
-    /// Closes the store and opens what it left behind; `None` for a store that leaves nothing.
-    async fn reopen(self) -> Option<Self>;
 }
 
-/// Makes a test of each promise for one [`Subject`].
+/// A subject whose store leaves something behind.
+#[async_trait]
+pub trait Lasting: Subject {
+    /// Closes the store and opens what it left. No one else holds the store by then.
+    async fn reopen(self) -> Self;
+}
+
+/// Makes a test of each promise for one [`Subject`]; with `lasting`, for one that is [`Lasting`], of those about
+/// reopening too.
 #[macro_export]
 macro_rules! exercise {
+    ($subject:ty, lasting) => {
+        $crate::exercise!($subject);
+        $crate::promises! { $subject:
+            reopen {
+                everything_is_still_there
+                leases_end
+                the_order_goes_on
+                producer_ids_are_remembered
+                waiting_deliveries_keep_their_time
+                deleted_endpoints_stay_deleted
+            }
+        }
+    };
     ($subject:ty) => {
         $crate::promises! { $subject:
             inbox {
@@ -106,6 +124,7 @@ macro_rules! exercise {
                 pending_deliveries_are_kept_however_old
                 what_ended_goes_by_itself
                 an_event_goes_with_its_last_delivery
+                an_event_goes_though_the_clock_went_back
                 an_event_without_deliveries_goes_by_its_age
                 replays_keep_their_event
                 ordinals_are_not_given_again
@@ -124,14 +143,6 @@ macro_rules! exercise {
                 settings_are_kept
                 the_first_default_stands
                 racing_defaults_agree
-            }
-            reopen {
-                everything_is_still_there
-                leases_end
-                the_order_goes_on
-                producer_ids_are_remembered
-                waiting_deliveries_keep_their_time
-                deleted_endpoints_stay_deleted
             }
             model {
                 the_memory_store_agrees

@@ -142,7 +142,7 @@ pub(super) async fn retry(
         Steer::NotFound => return Err(not_found(id)),
         Steer::Final(_) => replay(&api, id, new_id, now).await?,
     };
-    api.wake.notify_one();
+    api.intake.expect(api.clock.now());
     json(status, &DeliveryView::of(&delivery, &api.book.snapshot()))
 }
 

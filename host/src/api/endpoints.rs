@@ -94,7 +94,7 @@ pub(super) async fn patch(
         let Entry { revision, endpoint } = entry(&book, id)?.clone();
         let patched = patched(&api, &endpoint, change.clone()).await?;
         if let Some(written) = api.book.replace(patched, revision).await? {
-            api.wake.notify_one();
+            api.intake.expect(api.clock.now());
             return json(StatusCode::OK, &EndpointView::of(&written));
         }
     }
@@ -111,7 +111,7 @@ pub(super) async fn delete(
         return Err(not_found(id));
     }
     api.store.cancel_orphans(CANCEL_BATCH, api.clock.now()).await?;
-    api.wake.notify_one();
+    api.intake.expect(api.clock.now());
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -10,7 +10,6 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::event::ProducerId;
-use crate::id::MAX_DELIVERIES_PER_EVENT;
 
 #[derive(Debug)]
 pub struct MemoryStore {
@@ -58,7 +57,7 @@ impl Inbox for MemoryStore {
         if against != contents.version {
             return Ok(Append::Stale(contents.version));
         }
-        batch.iter().try_for_each(check_room)?;
+        batch.iter().try_for_each(super::check_room)?;
         let answers = batch.into_iter().map(|arrival| contents.take_on(arrival, lease_until)).collect();
         Ok(Append::Done(answers))
     }
@@ -475,16 +474,6 @@ impl Contents {
 /// The places of an event's deliveries.
 fn places(sequence: u64) -> std::ops::RangeInclusive<Place> {
     Place { sequence, ordinal: 0 }..=Place { sequence, ordinal: u16::MAX }
-}
-
-fn check_room(arrival: &Arrival) -> Result<()> {
-    let deliveries = arrival.deliveries.len();
-    if deliveries <= MAX_DELIVERIES_PER_EVENT as usize {
-        return Ok(());
-    }
-    Err(StoreError::Unavailable(format!(
-        "an event would have {deliveries} deliveries; it can have {MAX_DELIVERIES_PER_EVENT}"
-    )))
 }
 
 /// Cuts a page out of all that fit, newest first.

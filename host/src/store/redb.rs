@@ -314,6 +314,9 @@ impl Inbox for RedbStore {
         against: BookVersion,
         lease_until: Timestamp,
     ) -> Result<Append> {
+        for arrival in &batch {
+            super::check_room(arrival)?;
+        }
         self.write(move |txn| queue::append(txn, batch, against, lease_until)).await
     }
 }
@@ -323,7 +326,7 @@ impl Queue for RedbStore {
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
         let now = claim.now;
         if self.look(move |desk, _| Ok(desk.expire(now))).await? {
-            self.write(queue::give_rows_to_expired).await?;
+            self.write(move |txn| queue::give_rows_to_expired(txn, now)).await?;
         }
         self.look(move |desk, snapshot| queue::claim(desk, snapshot, &claim)).await
     }

@@ -121,16 +121,16 @@ pub async fn a_known_producer_id_gets_the_first_answer<S: Subject>() {
     let world = World::<S>::new().await;
     let (first, second) = (world.endpoint().await, world.endpoint().await);
     let event = world.named(0, "once");
-    world.accept(vec![waiting(event.clone(), &[first, second])]).await;
-    let duplicate = Appended::Duplicate { event: event.id, deliveries: 2 };
-    assert_eq!(world.accept(vec![waiting(world.named(1, "once"), &[first])]).await, [duplicate.clone()]);
+    world.accept(vec![arrival(event.clone(), &[(first, true), (second, false)])]).await;
+    let duplicate = [Appended::Duplicate { event: event.id, deliveries: 2 }];
+    assert_eq!(world.accept(vec![waiting(world.named(1, "once"), &[first])]).await, duplicate);
 
     world.finish_all(2, State::Failed).await;
-    world.replay(DeliveryId::of(event.id, 0), false, at(3)).await.unwrap();
+    world.replay(DeliveryId::of(event.id, 1), false, at(3)).await.unwrap();
     let again = arrival(world.named(4, "once"), &[(first, true)]);
-    assert_eq!(world.accept(vec![again]).await, [duplicate], "a replay does not change the answer");
+    assert_eq!(world.accept(vec![again]).await, duplicate, "a replay does not change the answer");
     assert_eq!(world.all_events(EventFilter::default(), 10).await, [event.id]);
-    assert_eq!(world.pending().await.unwrap(), 1, "only the replay waits");
+    assert_eq!(world.pending().await.unwrap(), 2, "the taken one and the replay");
 }
 
 pub async fn other_content_under_a_known_producer_id_is_a_conflict<S: Subject>() {

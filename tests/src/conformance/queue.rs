@@ -47,6 +47,7 @@ pub async fn claims_are_exclusive<S: Subject>() {
                     return all_mine;
                 }
                 all_mine.extend(mine);
+                assert!(all_mine.len() <= 120, "more are handed out than there are");
             }
         });
     }

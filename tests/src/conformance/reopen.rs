@@ -1,12 +1,12 @@
-//! A store that leaves something behind finds all of it again. Others have nothing to promise here.
+//! A store that leaves something behind finds all of it again.
 
 use hookwright::delivery::State;
 use hookwright::store::{Appended, DeliveryFilter, EventFilter, Settle};
 
-use super::Subject;
+use super::Lasting;
 use super::world::{World, arrival, at, finished, retried, sorted, taken, waiting};
 
-pub async fn everything_is_still_there<S: Subject>() {
+pub async fn everything_is_still_there<S: Lasting>() {
     let world = World::<S>::new().await;
     let (first, second) = (world.endpoint().await, world.endpoint().await);
     world.hold(second, true).await;
@@ -19,7 +19,7 @@ pub async fn everything_is_still_there<S: Subject>() {
     let deliveries = world.all_deliveries(DeliveryFilter::default(), 10).await;
     let attempts = world.attempts(done).await;
 
-    let Some(world) = world.reopen().await else { return };
+    let world = world.reopen().await;
     assert_eq!(world.endpoints().await.unwrap(), rows);
     assert_eq!(world.all_events(EventFilter::default(), 10).await, events);
     assert_eq!(world.all_deliveries(DeliveryFilter::default(), 10).await, deliveries);
@@ -29,7 +29,7 @@ pub async fn everything_is_still_there<S: Subject>() {
 }
 
 /// The holder of a lease goes with the process that opened the store.
-pub async fn leases_end<S: Subject>() {
+pub async fn leases_end<S: Lasting>() {
     let world = World::<S>::new().await;
     let endpoint = world.endpoint().await;
     let mut posted = vec![world.post_one(0, endpoint).await];
@@ -37,36 +37,35 @@ pub async fn leases_end<S: Subject>() {
     let answers = world.accept(vec![arrival(world.new_event(0), &[(endpoint, true)])]).await;
     posted.push(taken(&answers[0])[0].delivery);
 
-    let Some(world) = world.reopen().await else { return };
+    let world = world.reopen().await;
     assert_eq!(world.settle_one(finished(&claimed, State::Failed, 1)).await, Settle::LeaseLost);
     assert_eq!(world.due().await, Some(at(0)));
     assert_eq!(sorted(world.claimed_ids(0).await), sorted(posted));
 }
 
-pub async fn the_order_goes_on<S: Subject>() {
+pub async fn the_order_goes_on<S: Lasting>() {
     let mut world = World::<S>::new().await;
     let mut expected = vec![];
     for seconds in [9, 5, 7] {
         let event = world.new_event(seconds);
         expected.insert(0, event.id);
         world.accept(vec![waiting(event, &[])]).await;
-        let Some(reopened) = world.reopen().await else { return };
-        world = reopened;
+        world = world.reopen().await;
     }
     assert_eq!(world.all_events(EventFilter::default(), 2).await, expected);
 }
 
-pub async fn producer_ids_are_remembered<S: Subject>() {
+pub async fn producer_ids_are_remembered<S: Lasting>() {
     let world = World::<S>::new().await;
     let endpoint = world.endpoint().await;
     let event = world.named(0, "once");
     world.accept(vec![waiting(event.clone(), &[endpoint, endpoint])]).await;
-    let Some(world) = world.reopen().await else { return };
+    let world = world.reopen().await;
     let answers = world.accept(vec![waiting(world.named(1, "once"), &[endpoint])]).await;
     assert_eq!(answers, [Appended::Duplicate { event: event.id, deliveries: 2 }]);
 }
 
-pub async fn waiting_deliveries_keep_their_time<S: Subject>() {
+pub async fn waiting_deliveries_keep_their_time<S: Lasting>() {
     let world = World::<S>::new().await;
     let endpoint = world.endpoint().await;
     let retried_one = world.post_one(0, endpoint).await;
@@ -78,7 +77,7 @@ pub async fn waiting_deliveries_keep_their_time<S: Subject>() {
     let cancelled = world.post_one(40, endpoint).await;
     world.cancel(cancelled, "Enough.".to_owned(), at(41)).await.unwrap();
 
-    let Some(world) = world.reopen().await else { return };
+    let world = world.reopen().await;
     for (due, id) in [(50, hurried), (60, released), (70, retried_one)] {
         assert_eq!(world.due().await, Some(at(due)));
         assert_eq!(world.claimed_ids(due).await, [id]);
@@ -86,13 +85,13 @@ pub async fn waiting_deliveries_keep_their_time<S: Subject>() {
     assert_eq!(world.claimed_ids(500).await, []);
 }
 
-pub async fn deleted_endpoints_stay_deleted<S: Subject>() {
+pub async fn deleted_endpoints_stay_deleted<S: Lasting>() {
     let world = World::<S>::new().await;
     let (kept, deleted) = (world.endpoint().await, world.endpoint().await);
     let posted = world.post(0, &[kept, deleted]).await;
     world.delete_endpoint(deleted).await.unwrap();
     let version = world.version().await;
-    let Some(world) = world.reopen().await else { return };
+    let world = world.reopen().await;
     assert_eq!(world.version().await, version);
     assert_eq!(world.claimed_ids(0).await, posted[..1]);
     assert_eq!(

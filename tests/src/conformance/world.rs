@@ -19,7 +19,7 @@ use hookwright::store::{
 };
 use hookwright::time::Timestamp;
 
-use super::Subject;
+use super::{Lasting, Subject};
 
 pub const START: Timestamp = Timestamp::from_secs(1_700_000_000);
 
@@ -52,11 +52,6 @@ impl<S: Subject> World<S> {
 
     pub fn shared(&self) -> Arc<dyn Store> {
         self.subject.store().clone()
-    }
-
-    /// Closes and opens the store; `None` where it keeps nothing.
-    pub async fn reopen(self) -> Option<Self> {
-        Some(Self { subject: self.subject.reopen().await?, minted: self.minted })
     }
 
     fn mint(&self) -> u64 {
@@ -206,6 +201,13 @@ impl<S: Subject> World<S> {
             }
         }
         panic!("the end is not reached in 10,000 calls");
+    }
+}
+
+impl<S: Lasting> World<S> {
+    /// Closes and opens the store.
+    pub async fn reopen(self) -> Self {
+        Self { subject: self.subject.reopen().await, minted: self.minted }
     }
 }
 

@@ -19,10 +19,6 @@ mod memory {
         fn store(&self) -> &Arc<dyn Store> {
             &self.0
         }
-
-        async fn reopen(self) -> Option<Self> {
-            None
-        }
     }
 
     hookwright_tests::exercise!(Memory);
@@ -34,7 +30,7 @@ mod redb {
     use async_trait::async_trait;
     use hookwright::store::Store;
     use hookwright::store::redb::{Options, RedbStore};
-    use hookwright_tests::conformance::Subject;
+    use hookwright_tests::conformance::{Lasting, Subject};
     use tempfile::TempDir;
 
     struct Redb {
@@ -58,12 +54,15 @@ mod redb {
         fn store(&self) -> &Arc<dyn Store> {
             &self.store
         }
+    }
 
-        async fn reopen(self) -> Option<Self> {
+    #[async_trait]
+    impl Lasting for Redb {
+        async fn reopen(self) -> Self {
             drop(self.store);
-            Some(Self::open(self.folder))
+            Self::open(self.folder)
         }
     }
 
-    hookwright_tests::exercise!(Redb);
+    hookwright_tests::exercise!(Redb, lasting);
 }

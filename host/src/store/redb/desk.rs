@@ -91,22 +91,24 @@ impl Desk {
         self.endpoints.get(&endpoint).is_some_and(|state| !state.held)
     }
 
-    /// Ends the leases that ran out by `now`. Answers whether some of their deliveries have no row.
+    /// Whether somebody holds the delivery. A lease that ran out stands until somebody else takes the delivery.
+    pub fn is_leased(&self, delivery: DeliveryId, now: Timestamp) -> bool {
+        self.leases.get(&delivery).is_some_and(|held| held.until > now)
+    }
+
+    /// Lets the deliveries whose leases ran out be looked at again. Answers whether some of them have no row.
     pub fn expire(&mut self, now: Timestamp) -> bool {
         let Desk { leases, lanes, .. } = self;
         let mut rowless = false;
-        leases.retain(|_, held| {
-            let expired = held.until <= now;
+        for held in leases.values().filter(|held| held.until <= now) {
             match held.due {
-                Some(due) if expired => {
+                Some(due) => {
                     let head = lanes.entry(held.endpoint).or_insert(due);
                     *head = due.min(*head);
                 }
-                None if expired => rowless = true,
-                _ => {}
+                None => rowless = true,
             }
-            !expired
-        });
+        }
         rowless
     }
 

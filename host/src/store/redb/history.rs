@@ -1,6 +1,7 @@
 //! Reading what happened, and forgetting what is old.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use redb::ReadableTable;
 
@@ -192,32 +193,30 @@ fn merge(
     Ok(if ended { Page { next: None, ..page } } else { page })
 }
 
+/// Sequences follow the clock but for its leaps back: pruning looks so much further than it has to.
+const CLOCK_SLACK: Duration = Duration::from_secs(3_600);
+
 pub fn prune(txn: &mut Txn<'_>, before: Timestamp, limit: usize) -> Result<Pruned> {
     let mut pruned = Pruned::default();
-    let mut looked_at = 0;
-    while looked_at < limit {
-        let Some((sequence, event)) = next_event(txn, txn.desk.prune_from)? else {
-            pruned.done = true;
-            break;
-        };
-        if event.accepted_at >= before {
-            pruned.done = true;
-            break;
-        }
+    let horizon = before.plus(CLOCK_SLACK);
+    for _ in 0..limit.max(1) {
+        let Some((sequence, event)) = next_event(txn, horizon)? else { break };
         prune_event(txn, sequence, &event, before, &mut pruned)?;
         txn.desk.prune_from = sequence + 1;
-        looked_at += 1;
     }
+    pruned.done = next_event(txn, horizon)?.is_none();
     if pruned.done {
         txn.desk.prune_from = 0;
     }
     Ok(pruned)
 }
 
-fn next_event(txn: &Txn<'_>, from: u64) -> Result<Option<(u64, Event)>> {
-    let Some(row) = txn.tables.events.range(from..).map_err(io)?.next() else { return Ok(None) };
+/// The next event to look at, unless it and what follows is too young.
+fn next_event(txn: &Txn<'_>, horizon: Timestamp) -> Result<Option<(u64, Event)>> {
+    let Some(row) = txn.tables.events.range(txn.desk.prune_from..).map_err(io)?.next() else { return Ok(None) };
     let (sequence, row) = row.map_err(io)?;
-    Ok(Some((sequence.value(), record::decode_event(row.value())?.event)))
+    let event = record::decode_event(row.value())?.event;
+    Ok((event.accepted_at < horizon).then(|| (sequence.value(), event)))
 }
 
 fn prune_event(
@@ -246,7 +245,8 @@ fn prune_event(
         txn.tables.by_endpoint.remove((last.endpoint.as_u128(), *key)).map_err(io)?;
         pruned.deliveries += 1;
     }
-    if remaining == 0 {
+    let promised = stored_event(&txn.tables.events, sequence)?.map_or(0, |stored| stored.endpoints.len());
+    if remaining == 0 && (promised > 0 || event.accepted_at < before) {
         forget(txn, sequence, event)?;
         pruned.events += 1;
     }
@@ -255,6 +255,7 @@ fn prune_event(
 
 fn forget(txn: &mut Txn<'_>, sequence: u64, event: &Event) -> Result<()> {
     txn.tables.events.remove(sequence).map_err(io)?;
+    txn.tables.ordinals.remove(sequence).map_err(io)?;
     txn.tables.sequences.remove(event.id.as_u128()).map_err(io)?;
     if let Some(producer_id) = &event.producer_id {
         let key = (event.tenant.as_str(), producer_id.as_str());

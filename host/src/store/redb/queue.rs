@@ -9,7 +9,7 @@ use redb::ReadableTable;
 use crate::attempt::Attempt;
 use crate::delivery::{Delivery, State};
 use crate::event::Event;
-use crate::id::{DeliveryId, EndpointId, EventId};
+use crate::id::{DeliveryId, EndpointId, EventId, MAX_DELIVERIES_PER_EVENT};
 use crate::store::{
     Append, Appended, Arrival, BookVersion, Claim, Claimed, Lease, Place, Replay, Result, Settle, Settled,
     Steer, StoreError,
@@ -19,7 +19,7 @@ use crate::time::Timestamp;
 use super::desk::{Desk, Held, Implied, implied_delivery};
 use super::io;
 use super::record::{self, StoredEvent};
-use super::tables::{Snapshot, due_key, first_place, place_at, place_key, place_of};
+use super::tables::{Snapshot, due_key, place_at, place_key, place_of};
 use super::writer::Txn;
 
 /// Most deliveries that get their rows in one commit.
@@ -117,12 +117,12 @@ pub fn give_rows(txn: &mut Txn<'_>, row_after: Duration) -> Result<()> {
 }
 
 /// Gives rows to the deliveries whose lease has run out.
-pub fn give_rows_to_expired(txn: &mut Txn<'_>) -> Result<()> {
+pub fn give_rows_to_expired(txn: &mut Txn<'_>, now: Timestamp) -> Result<()> {
     let places: Vec<Place> = txn
         .desk
         .implied
         .iter()
-        .filter(|(_, implied)| !txn.desk.leases.contains_key(&implied.delivery))
+        .filter(|(_, implied)| !txn.desk.is_leased(implied.delivery, now))
         .map(|(place, _)| *place)
         .collect();
     for place in places {
@@ -289,17 +289,25 @@ pub fn replay(txn: &mut Txn<'_>, id: DeliveryId, new_webhook_id: bool, now: Time
     Ok(Replay::Done(again))
 }
 
-/// The ordinal behind the event's own deliveries and its replays.
-fn next_ordinal(txn: &Txn<'_>, sequence: u64) -> Result<Option<u16>> {
-    let promised = stored_event(&txn.tables.events, sequence)?.map_or(0, |stored| stored.endpoints.len());
-    let last = last_ordinal(&txn.tables.journal, sequence)?.map_or(0, |ordinal| usize::from(ordinal) + 1);
-    Ok(u16::try_from(promised.max(last)).ok())
+/// The ordinal behind the event's own deliveries and its replays. None is given twice, also where deliveries were
+/// pruned.
+fn next_ordinal(txn: &mut Txn<'_>, sequence: u64) -> Result<Option<u16>> {
+    let given = txn.tables.ordinals.get(sequence).map_err(io)?.map(|given| given.value());
+    let given = match given {
+        Some(given) => given,
+        None => stored_event(&txn.tables.events, sequence)?.map_or(0, |stored| stored.endpoints.len() as u32),
+    };
+    if given >= MAX_DELIVERIES_PER_EVENT {
+        return Ok(None);
+    }
+    txn.tables.ordinals.insert(sequence, given + 1).map_err(io)?;
+    Ok(u16::try_from(given).ok())
 }
 
 pub fn cancel_orphans(txn: &mut Txn<'_>, limit: usize, now: Timestamp) -> Result<usize> {
     let orphans = orphans(txn, limit)?;
     for (place, delivery) in &orphans {
-        end(txn, *place, delivery.clone(), "Its endpoint was deleted.".to_owned(), now)?;
+        end(txn, *place, delivery.clone(), crate::store::ORPHANED.to_owned(), now)?;
     }
     if orphans.len() < limit {
         let Desk { lanes, endpoints, .. } = &mut *txn.desk;
@@ -318,7 +326,9 @@ fn orphans(txn: &Txn<'_>, limit: usize) -> Result<Vec<(Place, Delivery)>> {
         .take(limit)
         .map(|(place, implied)| (*place, implied.delivery()))
         .collect();
-    for endpoint in txn.desk.lanes.keys().filter(|endpoint| !known(endpoint)) {
+    let leased = txn.desk.leases.values().map(|held| held.endpoint);
+    let lanes: HashSet<EndpointId> = txn.desk.lanes.keys().copied().chain(leased).collect();
+    for endpoint in lanes.into_iter().filter(|endpoint| !known(endpoint)) {
         let endpoint = endpoint.as_u128();
         for row in
             txn.tables.due.range((endpoint, i64::MIN, 0)..=(endpoint, i64::MAX, u64::MAX)).map_err(io)?
@@ -345,17 +355,22 @@ pub fn claim(desk: &mut Desk, snapshot: &Snapshot, claim: &Claim) -> Result<Vec<
         .map(|(endpoint, head)| (*head, *endpoint))
         .collect();
     lanes.sort_unstable();
+    // First each lane gets an equal part, then the longest due get what is left.
+    let part = (claim.limit / lanes.len().max(1)).max(1);
     let mut claimed = Vec::new();
-    for (_, endpoint) in lanes {
-        let room = claim.per_endpoint.min(claim.limit - claimed.len());
-        if room == 0 {
-            break;
+    let mut counts = vec![0; lanes.len()];
+    for bound in [part.min(claim.per_endpoint), claim.per_endpoint] {
+        for ((_, endpoint), count) in lanes.iter().zip(&mut counts) {
+            let room = (bound - *count).min(claim.limit - claimed.len());
+            if room > 0 {
+                *count += claim_lane(desk, snapshot, claim, *endpoint, room, &mut claimed)?;
+            }
         }
-        claim_lane(desk, snapshot, claim, endpoint, room, &mut claimed)?;
     }
     Ok(claimed)
 }
 
+/// Leases up to `room` of the lane's rows, and answers how many.
 fn claim_lane(
     desk: &mut Desk,
     snapshot: &Snapshot,
@@ -363,15 +378,15 @@ fn claim_lane(
     endpoint: EndpointId,
     room: usize,
     claimed: &mut Vec<Claimed>,
-) -> Result<()> {
+) -> Result<usize> {
     let mut found = 0;
     let mut head = None;
     for row in lane_rows(snapshot, endpoint)? {
         let (key, id) = row.map_err(io)?;
         let (_, due, place) = key.value();
-        let (due, place, id) =
-            (Timestamp::from_micros(due), place_of(place), DeliveryId::from_u128(id.value()));
-        if desk.leases.contains_key(&id) {
+        let (due, place, id) = (Timestamp::from_micros(due), place_of(place), DeliveryId::from_u128(id.value()));
+        // A lease may be asked for that has run out already.
+        if desk.is_leased(id, claim.now) || claimed.iter().any(|other| other.delivery.id == id) {
             continue;
         }
         if due > claim.now || found == room {
@@ -388,7 +403,7 @@ fn claim_lane(
         Some(head) => desk.lanes.insert(endpoint, head),
         None => desk.lanes.remove(&endpoint),
     };
-    Ok(())
+    Ok(found)
 }
 
 type LaneRows = redb::Range<'static, (u128, i64, u64), u128>;
@@ -470,16 +485,5 @@ pub fn last_delivery(
     match table.range((key, 0)..=(key, u32::MAX)).map_err(io)?.next_back() {
         Some(row) => record::decode_delivery(row.map_err(io)?.1.value()),
         None => Err(StoreError::Corrupt(format!("the delivery at {place:?} has no line in the journal"))),
-    }
-}
-
-pub fn last_ordinal(
-    table: &impl ReadableTable<(u64, u32), &'static [u8]>,
-    sequence: u64,
-) -> Result<Option<u16>> {
-    let (first, last) = (place_key(first_place(sequence)), place_key(Place { sequence, ordinal: u16::MAX }));
-    match table.range((first, 0)..=(last, u32::MAX)).map_err(io)?.next_back() {
-        Some(row) => Ok(Some(place_of(row.map_err(io)?.0.value().0).ordinal)),
-        None => Ok(None),
     }
 }

@@ -25,6 +25,8 @@ pub const JOURNAL: TableDefinition<'_, (u64, u32), &[u8]> = TableDefinition::new
 pub const DUE: TableDefinition<'_, (u128, i64, u64), u128> = TableDefinition::new("due");
 /// (endpoint, place) -> state, of each delivery with a line in the journal.
 pub const BY_ENDPOINT: TableDefinition<'_, (u128, u64), u8> = TableDefinition::new("by_endpoint");
+/// Sequence -> how many ordinals of the event have been given, where replays were added to those it began with.
+pub const ORDINALS: TableDefinition<'_, u64, u32> = TableDefinition::new("ordinals");
 pub const ENDPOINTS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("endpoints");
 pub const SETTINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("settings");
 /// Names -> numbers that the store keeps for itself.
@@ -44,6 +46,7 @@ pub struct Tables<'txn> {
     pub journal: Table<'txn, (u64, u32), &'static [u8]>,
     pub due: Table<'txn, (u128, i64, u64), u128>,
     pub by_endpoint: Table<'txn, (u128, u64), u8>,
+    pub ordinals: Table<'txn, u64, u32>,
     pub endpoints: Table<'txn, u128, &'static [u8]>,
     pub settings: Table<'txn, &'static str, &'static [u8]>,
     pub meta: Table<'txn, &'static str, u64>,
@@ -58,6 +61,7 @@ impl<'txn> Tables<'txn> {
             journal: txn.open_table(JOURNAL).map_err(io)?,
             due: txn.open_table(DUE).map_err(io)?,
             by_endpoint: txn.open_table(BY_ENDPOINT).map_err(io)?,
+            ordinals: txn.open_table(ORDINALS).map_err(io)?,
             endpoints: txn.open_table(ENDPOINTS).map_err(io)?,
             settings: txn.open_table(SETTINGS).map_err(io)?,
             meta: txn.open_table(META).map_err(io)?,

@@ -5,6 +5,7 @@
 //! after a failure the desk is made anew from the file.
 
 use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -95,7 +96,10 @@ fn run(shared: &Shared, receiver: &Receiver<Work>) {
             Err(RecvTimeoutError::Timeout) => Vec::new(),
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        match commit(shared, batch) {
+        // A request that panics must not take the store with it.
+        let committed = catch_unwind(AssertUnwindSafe(|| commit(shared, batch)))
+            .unwrap_or_else(|_| Err(StoreError::Unavailable("a request panicked".to_owned())));
+        match committed {
             Ok(replies) => replies.into_iter().for_each(|reply| reply()),
             Err(failure) => {
                 error!(error = %failure, "a commit failed; the store is opened again");

@@ -1,0 +1,229 @@
+//! The one file that knows everyone: builds the host from its settings, and runs it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use data_encoding::BASE64URL_NOPAD;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+
+use crate::api::auth::KeyDigest;
+use crate::api::{self, Api, Budget};
+use crate::book::Book;
+use crate::config::Config;
+use crate::dispatch::backlog::{Backlog, Bounds};
+use crate::dispatch::feed::Agenda;
+use crate::dispatch::worker::{self, Workshop};
+use crate::dispatch::{self, Dispatcher};
+use crate::ingest::Ingest;
+use crate::metrics::Metrics;
+use crate::plugin::{self, Catalog, Engine};
+use crate::seal;
+use crate::send::{self, Client, ssrf};
+use crate::server;
+use crate::store::Store;
+use crate::store::redb::{self, RedbStore};
+use crate::time::{Clock, SystemClock};
+
+/// Names under which the host keeps facts in its store.
+const ADMIN_KEY_DIGEST: &str = "admin_key_digest";
+
+/// Names in the data directory.
+const STORE_FILE: &str = "hookwright.redb";
+const SEALING_KEY_FILE: &str = "sealing.key";
+const CACHE_FOLDER: &str = "cache";
+
+/// A host that is ready to run.
+pub struct App {
+    listener: TcpListener,
+    address: SocketAddr,
+    config: Arc<Config>,
+    admin_key_note: Option<String>,
+    api: Arc<Api>,
+    dispatcher: Dispatcher,
+    housekeeping: JoinHandle<()>,
+}
+
+/// Opens everything the host needs. Nothing is delivered before [`App::run`].
+///
+/// # Errors
+///
+/// What stands in the way, as a sentence with what to do about it.
+pub async fn build(config: Config) -> anyhow::Result<App> {
+    let data_dir = config.host.data_dir.clone();
+    make_private(&data_dir)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let options = redb::Options {
+        attempts_kept: u32::try_from(config.retention.attempts_kept).unwrap_or(u32::MAX),
+        clock: clock.clone(),
+        ..redb::Options::default()
+    };
+    let store: Arc<dyn Store> = Arc::new(RedbStore::open(&data_dir.join(STORE_FILE), options)?);
+    build_on(store, config, clock).await
+}
+
+/// As [`build`], on a store that is open.
+pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<App> {
+    let config = Arc::new(config);
+    let data_dir = &config.host.data_dir;
+    let key = seal::establish(store.as_ref(), config.sealing_key.as_ref(), &data_dir.join(SEALING_KEY_FILE)).await?;
+    let (admin_key, admin_key_note) = admin_key(store.as_ref(), &config).await?;
+    let book = Arc::new(Book::open(store.clone(), key).await?);
+    let catalog = Arc::new(open_catalog(&config).await?);
+    let listener = bind(config.host.listen).await?;
+    let address = listener.local_addr().context("the listener has no address")?;
+    let rule = ssrf::Rule { allow: config.host.allow_targets.clone(), ..ssrf::Rule::default() };
+    rule.own.set(vec![address]);
+    let client = Client::new(send::Config {
+        rule: rule.clone(),
+        answer_body_limit: config.delivery.answer_body_limit.0,
+        ..send::Config::default()
+    })?;
+    let metrics = Arc::new(Metrics::new());
+    let workshop = Arc::new(Workshop {
+        book: book.clone(),
+        catalog: catalog.clone(),
+        client,
+        queue: store.clone(),
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+        agenda: Arc::new(Agenda::new()),
+        settings: worker::Settings {
+            max_age: config.delivery.max_age,
+            retry_after_limit: config.delivery.retry_after_limit,
+            stored_request_body: config.delivery.stored_request_body.0,
+            stored_answer_body: config.delivery.stored_answer_body.0,
+        },
+    });
+    let backlog = Backlog::new(Bounds {
+        deliveries: config.delivery.backlog_deliveries,
+        bytes: config.delivery.backlog_bytes.0,
+    });
+    let dispatcher = Dispatcher::new(workshop, backlog, config.delivery.max_in_flight);
+    let housekeeping = dispatch::start_housekeeping(&dispatcher, store.clone(), config.retention.events);
+    let intake = dispatcher.intake();
+    let ingest = Ingest {
+        inbox: store.clone(),
+        book: book.clone(),
+        intake: intake.clone(),
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+    };
+    let api = Arc::new(Api {
+        store,
+        book,
+        ingest: Arc::new(ingest),
+        plugins: catalog,
+        targets: rule,
+        metrics,
+        clock,
+        budget: Budget::new(config.ingest.in_flight_bytes.0),
+        config: config.clone(),
+        admin_key,
+        intake,
+        stopping: Arc::new(AtomicBool::new(false)),
+    });
+    Ok(App { listener, address, config, admin_key_note, api, dispatcher, housekeeping })
+}
+
+impl App {
+    /// Where the host listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The admin key, where it was made just now: to be shown this once.
+    pub fn admin_key_note(&self) -> Option<String> {
+        self.admin_key_note.clone()
+    }
+
+    /// Serves and delivers until `shutdown` ends, then finishes what is under way, for `server.drain_timeout` at the
+    /// most. What is not finished then is on disk, and goes on at the next start.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
+        let App { listener, address, config, api, dispatcher, housekeeping, .. } = self;
+        let drain = config.server.drain_timeout;
+        let (stop, stopped) = watch::channel(false);
+        let stopping = api.stopping.clone();
+        tokio::spawn(async move {
+            shutdown.await;
+            stopping.store(true, Ordering::Relaxed);
+            stop.send_replace(true);
+        });
+        let catalog = api.plugins.clone();
+        let watching = tokio::spawn({
+            let stopped = ended(stopped.clone());
+            async move { catalog.watch(stopped).await }
+        });
+        let delivering = tokio::spawn(dispatcher.run(ended(stopped.clone()), drain));
+        info!(%address, data_dir = %config.host.data_dir.display(), "serving");
+        let metrics = api.metrics.clone();
+        let limits = server::Limits::from(&config.server);
+        if !server::run(listener, api::router(api), limits, metrics, ended(stopped)).await {
+            warn!("some connections did not end within server.drain_timeout");
+        }
+        delivering.await.context("the dispatcher stopped unexpectedly")?;
+        housekeeping.abort();
+        watching.abort();
+        info!("stopped");
+        Ok(())
+    }
+}
+
+/// Ends once the watched value is true, or nobody can set it any more.
+async fn ended(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("{address} cannot be listened on; stop what uses it, or choose another address with --listen")
+    })
+}
+
+async fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
+    let settings = &config.plugin;
+    let cache = config.host.data_dir.join(CACHE_FOLDER);
+    let engine = Engine::new(plugin::Limits {
+        time_limit: settings.time_limit,
+        memory_limit: settings.memory_limit.0,
+        table_limit: settings.table_limit,
+        output_limit: settings.output_limit.0,
+        log_lines: settings.log_lines,
+        log_line_length: settings.log_line_length,
+        max_concurrent_calls: settings.max_concurrent_calls,
+        file_size_limit: settings.file_size_limit.0 as u64,
+        cache_dir: Some(cache),
+    })?;
+    Ok(Catalog::open(engine, plugin::bundled(), Some(config.plugins_dir())).await)
+}
+
+/// The key that was given, or the one that was made at the first start; only its digest is kept.
+async fn admin_key(store: &dyn Store, config: &Config) -> anyhow::Result<(KeyDigest, Option<String>)> {
+    if let Some(given) = &config.admin_key {
+        return Ok((KeyDigest::of(given.expose()), None));
+    }
+    let key = format!("hwk_{}", BASE64URL_NOPAD.encode(&rand::random::<[u8; 32]>()));
+    let digest = KeyDigest::of(&key);
+    let stored = store.setting_or(ADMIN_KEY_DIGEST, digest.0.to_vec()).await?;
+    if stored == digest.0 {
+        return Ok((digest, Some(key)));
+    }
+    let stored = stored.try_into().map_err(|_| anyhow::anyhow!("the stored digest of the admin key is damaged"))?;
+    Ok((KeyDigest(stored), None))
+}
+
+/// Makes the data directory, for this user alone.
+fn make_private(folder: &Path) -> anyhow::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .create(folder)
+        .with_context(|| format!("{} cannot be made; choose another directory with --data-dir", folder.display()))
+}

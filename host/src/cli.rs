@@ -1,0 +1,136 @@
+//! The command line: `serve` and `demo` run the host, the rest are clients of its API.
+//!
+//! Data goes to stdout, all else to stderr. Exit codes: 0; 1 with a sentence where something went wrong; 2 where
+//! the command was not understood.
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod argument;
+mod client;
+mod delivery;
+mod demo;
+mod endpoint;
+mod event;
+mod json;
+mod listen;
+mod plugin;
+mod screen;
+mod serve;
+mod signals;
+mod table;
+
+/// A self-hosted webhook delivery server whose deliveries are shaped by WebAssembly components.
+#[derive(Debug, Parser)]
+#[command(name = "hookwright", version, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Demo(demo::Demo),
+    Event(event::Event),
+    Endpoint(endpoint::Endpoint),
+    Delivery(delivery::Delivery),
+    Plugin(plugin::Plugin),
+    Listen(listen::Listen),
+}
+
+/// Does what the arguments of the process say.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(code) => code,
+        // Whoever read along has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", screen::printable(&format!("{error:#}")));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(async {
+        match command {
+            Command::Serve(serve) => serve.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Demo(demo) => demo.run().await,
+            Command::Event(event) => event.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Endpoint(endpoint) => endpoint.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Delivery(delivery) => delivery.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Plugin(plugin) => plugin.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Listen(listen) => listen.run().await.map(|()| ExitCode::SUCCESS),
+        }
+    });
+    // What still runs has had its chance: `serve` drains before it returns.
+    runtime.shutdown_background();
+    result
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_are_read() {
+        for line in [
+            "serve",
+            "serve --listen 127.0.0.1:0 --data-dir d --allow-target 10.0.0.0/8 --allow-target ::1/128",
+            "demo --once",
+            "event send invoice.paid --data {\"a\":1} --tenant t --id i --channel a --channel b",
+            "event send --data @events.ndjson",
+            "endpoint add crm https://example.com/hook --event invoice.* --retry 1m,5m --success 200,204",
+            "endpoint add crm https://example.com/hook --every 10s --for 72h --signature hmac:X-A:sha256=",
+            "endpoint list --json",
+            "endpoint --url http://h:1 list",
+            "endpoint delete ep_x --yes",
+            "delivery list --state failed --since 1h",
+            "delivery show dlv_x",
+            "delivery retry dlv_x",
+            "plugin list",
+            "plugin inspect flatten",
+            "listen --port 0 --fail 2",
+            "listen --listen 127.0.0.1:0 --status 503",
+        ] {
+            let words = std::iter::once("hookwright").chain(line.split(' '));
+            assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        for line in [
+            "endpoint add a https://a.example --event * --retry 1m --every 10s",
+            "endpoint add a https://a.example --event * --for 72h",
+            "endpoint add a https://a.example --event * --bearer t --basic u:p",
+            "endpoint add a https://a.example",
+            "endpoint add a https://a.example --event * --every soon",
+            "endpoint add a https://a.example --event * --success 99",
+            "listen --port 1 --listen 127.0.0.1:0",
+            "listen --scheme md5",
+            "listen --secret swordfish",
+            "delivery list --state gone",
+        ] {
+            let words = std::iter::once("hookwright").chain(line.split(' '));
+            let error = Cli::try_parse_from(words).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+}

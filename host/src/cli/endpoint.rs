@@ -1,0 +1,471 @@
+//! `endpoint`: where events go.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write as _};
+
+use anyhow::{Context as _, bail};
+use clap::{ArgGroup, Subcommand};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::argument::{self, Rate, Schedule, Success, Text, Transform};
+use super::client::{Client, Connection, segment};
+use super::screen::{Paint, one_line, say};
+use super::table::Table;
+use super::json;
+use crate::signature::SignatureScheme;
+use crate::time::format_span;
+
+const PATH: &str = "/v1/endpoints";
+
+/// Manage endpoints: where events go, and how
+#[derive(Debug, clap::Args)]
+pub struct Endpoint {
+    #[command(subcommand)]
+    action: Action,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Create an endpoint; prints its signing secret, this once
+    Add(Box<Add>),
+    /// List all endpoints
+    List,
+    /// Show one
+    Show(Name),
+    /// Deliver again, beginning with what waits
+    Enable(Name),
+    /// Keep its events waiting
+    Disable(Name),
+    /// Delete it: what waits is cancelled, its secrets are erased
+    Delete(Delete),
+}
+
+#[derive(Debug, clap::Args)]
+struct Name {
+    /// Id or name
+    endpoint: String,
+}
+
+#[derive(Debug, clap::Args)]
+struct Delete {
+    /// Id or name
+    endpoint: String,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("auth").args(["bearer", "basic"]))]
+#[command(group = ArgGroup::new("retries").args(["retry", "every"]))]
+struct Add {
+    name: String,
+    url: String,
+    /// Event types: `*`, `invoice.*` or `invoice.paid`; may be repeated
+    #[arg(long, required = true, value_name = "TYPE")]
+    event: Vec<String>,
+    /// Only events of these channels; may be repeated
+    #[arg(long)]
+    channel: Vec<String>,
+    /// A plugin of the chain, with its configuration; may be repeated, in order
+    #[arg(long, value_name = "PLUGIN[=JSON|=@FILE]", value_parser = Transform::parse)]
+    transform: Vec<Transform>,
+    /// standard, hmac:HEADER or hmac:HEADER:PREFIX [default: standard]
+    #[arg(long, value_parser = argument::signature)]
+    signature: Option<SignatureScheme>,
+    /// Send `Authorization: Bearer`; @file and - keep the token out of the process list
+    #[arg(long, value_name = "TOKEN|@FILE|-", value_parser = Text::parse)]
+    bearer: Option<Text>,
+    /// Send `Authorization: Basic`
+    #[arg(long, value_name = "USER:PASSWORD|@FILE|-", value_parser = Text::parse)]
+    basic: Option<Text>,
+    /// A header of your own; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = argument::pair)]
+    header: Vec<(String, String)>,
+    /// Pauses before the retries, such as 1m,5m,30m; none for a single attempt
+    #[arg(long, value_name = "SPANS", value_parser = argument::schedule)]
+    retry: Option<Schedule>,
+    /// Retry at this pace until it lands
+    #[arg(long, value_name = "SPAN", value_parser = argument::span)]
+    every: Option<std::time::Duration>,
+    /// With --every: give up after so long
+    #[arg(long = "for", value_name = "SPAN", requires = "every", value_parser = argument::span)]
+    lasting: Option<std::time::Duration>,
+    /// For a whole attempt
+    #[arg(long, value_name = "SPAN", value_parser = argument::span)]
+    timeout: Option<std::time::Duration>,
+    /// 2xx, or the statuses that mean success [default: 2xx]
+    #[arg(long, value_name = "2xx|STATUSES", value_parser = argument::success)]
+    success: Option<Success>,
+    /// At most so many requests in so long, such as 10/1s
+    #[arg(long, value_name = "N/SPAN", value_parser = argument::rate)]
+    rate: Option<Rate>,
+    /// Most requests at once
+    #[arg(long, value_name = "N")]
+    concurrency: Option<u32>,
+    /// What it is for
+    #[arg(long)]
+    description: Option<String>,
+    /// Whose events [default: default]
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Keep events waiting until it is enabled
+    #[arg(long)]
+    disabled: bool,
+}
+
+/// The body of `POST /v1/endpoints`.
+#[derive(Debug, Default, Serialize)]
+struct NewEndpoint<'a> {
+    name: &'a str,
+    url: &'a str,
+    events: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    channels: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<&'a str>,
+    transforms: Vec<Link>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<Scheme<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth: Option<Auth>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry: Option<Retry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    success: Option<Codes<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_limit: Option<RateLimit>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    concurrency: Option<u32>,
+    enabled: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Link {
+    plugin: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<Box<RawValue>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "scheme")]
+enum Scheme<'a> {
+    #[serde(rename = "standard")]
+    Standard,
+    #[serde(rename = "hmac-sha256")]
+    HmacSha256 { header: &'a str, prefix: &'a str },
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Auth {
+    Bearer { token: String },
+    Basic { username: String, password: String },
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Retry {
+    Once {
+        attempts: u32,
+    },
+    Schedule {
+        schedule: Vec<String>,
+    },
+    Every {
+        every: String,
+        #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+        lasting: Option<String>,
+    },
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Codes<'a> {
+    Any(&'static str),
+    Only(&'a [u16]),
+}
+
+#[derive(Debug, Serialize)]
+struct RateLimit {
+    requests: u32,
+    per: String,
+}
+
+/// As far as it is shown.
+#[derive(Debug, Deserialize)]
+pub struct Shown {
+    pub id: String,
+    pub name: String,
+    url: String,
+    #[serde(default)]
+    events: Vec<String>,
+    #[serde(default)]
+    transforms: Vec<ShownLink>,
+    enabled: bool,
+    /// There once, in the answer to its creation.
+    pub secret: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ShownLink {
+    plugin: String,
+}
+
+impl Shown {
+    /// The plugins in their order.
+    pub fn chain(&self) -> String {
+        let plugins: Vec<&str> = self.transforms.iter().map(|link| link.plugin.as_str()).collect();
+        if plugins.is_empty() { "-".to_owned() } else { plugins.join(" > ") }
+    }
+}
+
+impl Endpoint {
+    pub async fn run(self) -> anyhow::Result<()> {
+        let client = self.connection.client()?;
+        let json = self.connection.json;
+        match self.action {
+            Action::Add(add) => add.run(&client, json).await,
+            Action::List => list(&client, json).await,
+            Action::Show(Name { endpoint }) => show(&client, &endpoint).await,
+            Action::Enable(Name { endpoint }) => set_enabled(&client, &endpoint, true, json).await,
+            Action::Disable(Name { endpoint }) => set_enabled(&client, &endpoint, false, json).await,
+            Action::Delete(delete) => delete.run(&client, json).await,
+        }
+    }
+}
+
+impl Add {
+    async fn run(&self, client: &Client, json: bool) -> anyhow::Result<()> {
+        let answer = client.post(PATH, serde_json::to_string(&self.body()?)?).await?;
+        if json {
+            return answer.print();
+        }
+        let created: Shown = answer.read()?;
+        say(&format!("Created {}  {}", created.id, one_line(&created.name)))?;
+        if let Some(secret) = &created.secret {
+            say(&format!("Signing secret, shown this once: {}", Paint::stdout().bold(secret)))?;
+        }
+        Ok(())
+    }
+
+    fn body(&self) -> anyhow::Result<NewEndpoint<'_>> {
+        Ok(NewEndpoint {
+            name: &self.name,
+            url: &self.url,
+            events: &self.event,
+            channels: &self.channel,
+            description: self.description.as_deref(),
+            tenant: self.tenant.as_deref(),
+            transforms: self.transform.iter().map(link).collect::<anyhow::Result<_>>()?,
+            signature: self.signature.as_ref().map(scheme),
+            auth: self.auth()?,
+            headers: self.header.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+            retry: self.retries(),
+            timeout: self.timeout.map(format_span),
+            success: self.success.as_ref().map(codes),
+            rate_limit: self.rate.map(|rate| RateLimit { requests: rate.requests, per: format_span(rate.per) }),
+            concurrency: self.concurrency,
+            enabled: !self.disabled,
+        })
+    }
+
+    fn auth(&self) -> anyhow::Result<Option<Auth>> {
+        if let Some(token) = &self.bearer {
+            return Ok(Some(Auth::Bearer { token: token.read()?.trim_end().to_owned() }));
+        }
+        let Some(basic) = &self.basic else { return Ok(None) };
+        let text = basic.read()?;
+        let (username, password) =
+            text.trim_end().split_once(':').context("--basic is not of the form USER:PASSWORD")?;
+        Ok(Some(Auth::Basic { username: username.to_owned(), password: password.to_owned() }))
+    }
+
+    fn retries(&self) -> Option<Retry> {
+        let every = self
+            .every
+            .map(|every| Retry::Every { every: format_span(every), lasting: self.lasting.map(format_span) });
+        every.or_else(|| {
+            self.retry.as_ref().map(|schedule| match argument::spans(schedule) {
+                spans if spans.is_empty() => Retry::Once { attempts: 1 },
+                schedule => Retry::Schedule { schedule },
+            })
+        })
+    }
+}
+
+fn link(transform: &Transform) -> anyhow::Result<Link> {
+    let plugin = transform.plugin.clone();
+    let read = |text: &Text| {
+        let json = text.read()?;
+        RawValue::from_string(json.trim().to_owned())
+            .with_context(|| format!("the configuration of `{plugin}` is not JSON"))
+    };
+    let config = transform.config.as_ref().map(read).transpose()?;
+    Ok(Link { plugin, config })
+}
+
+fn scheme(signature: &SignatureScheme) -> Scheme<'_> {
+    match signature {
+        SignatureScheme::Standard => Scheme::Standard,
+        SignatureScheme::HmacSha256 { header, prefix } => Scheme::HmacSha256 { header, prefix },
+    }
+}
+
+fn codes(success: &Success) -> Codes<'_> {
+    match success {
+        Success::Any2xx => Codes::Any("2xx"),
+        Success::Only(codes) => Codes::Only(codes),
+    }
+}
+
+async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
+    if json {
+        let all: Vec<Box<RawValue>> = client.all(PATH).await?;
+        return Ok(say(&serde_json::to_string(&all)?)?);
+    }
+    let endpoints: Vec<Shown> = client.all(PATH).await?;
+    if endpoints.is_empty() {
+        eprintln!("No endpoints yet.\nhint: hookwright endpoint add NAME URL --event '*'");
+        return Ok(());
+    }
+    let mut table = Table::new(["ID", "NAME", "STATE", "EVENTS", "CHAIN", "URL"]);
+    for endpoint in endpoints {
+        let state = if endpoint.enabled { "enabled" } else { "disabled" };
+        let (events, chain) = (endpoint.events.join(","), endpoint.chain());
+        table.row([endpoint.id, endpoint.name, state.into(), events, chain, endpoint.url]);
+    }
+    Ok(say(&table.to_string())?)
+}
+
+/// An endpoint is shown as the API shows it, laid out: all of it matters to whoever asks for one.
+async fn show(client: &Client, endpoint: &str) -> anyhow::Result<()> {
+    let answer = client.get(&path(client, endpoint).await?, &[]).await?;
+    Ok(say(&json::pretty(&answer.text).unwrap_or(answer.text))?)
+}
+
+async fn set_enabled(client: &Client, endpoint: &str, enabled: bool, json: bool) -> anyhow::Result<()> {
+    let body = format!(r#"{{"enabled":{enabled}}}"#);
+    let answer = client.patch(&path(client, endpoint).await?, body).await?;
+    if json {
+        return answer.print();
+    }
+    let state = if enabled { "Enabled" } else { "Disabled" };
+    let shown: Shown = answer.read()?;
+    Ok(say(&format!("{state} {}  {}", shown.id, one_line(&shown.name)))?)
+}
+
+impl Delete {
+    async fn run(&self, client: &Client, json: bool) -> anyhow::Result<()> {
+        let id = find(client, &self.endpoint).await?;
+        if !self.yes && !confirmed(&format!("Delete {id}? What waits for it is cancelled. [y/N] "))? {
+            bail!("nothing was deleted");
+        }
+        client.delete(&format!("{PATH}/{}", segment(&id))).await?;
+        if json { Ok(()) } else { Ok(say(&format!("Deleted {id}"))?) }
+    }
+}
+
+/// Asks on a terminal. Where there is none, nobody can have agreed.
+fn confirmed(question: &str) -> anyhow::Result<bool> {
+    if !io::stdin().is_terminal() {
+        bail!("there is no terminal to ask on\nhint: agree with `--yes`");
+    }
+    let mut err = io::stderr().lock();
+    err.write_all(question.as_bytes())?;
+    err.flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+async fn path(client: &Client, endpoint: &str) -> anyhow::Result<String> {
+    Ok(format!("{PATH}/{}", segment(&find(client, endpoint).await?)))
+}
+
+/// The id of an endpoint that is named by its id or its name.
+pub async fn find(client: &Client, endpoint: &str) -> anyhow::Result<String> {
+    if endpoint.starts_with(crate::id::EndpointId::PREFIX) {
+        return Ok(endpoint.to_owned());
+    }
+    let all: Vec<Shown> = client.all(PATH).await?;
+    let mut named = all.into_iter().filter(|other| other.name == endpoint);
+    match (named.next(), named.next()) {
+        (Some(only), None) => Ok(only.id),
+        (Some(_), Some(_)) => bail!("several endpoints are named `{endpoint}`; say which one by its id"),
+        (None, _) => bail!("there is no endpoint named `{endpoint}`\nhint: hookwright endpoint list"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        add: Add,
+    }
+
+    fn body(line: &[&str]) -> String {
+        let line = Line::try_parse_from(["add", "crm", "https://example.com"].iter().chain(line)).expect("a line");
+        serde_json::to_string(&line.add.body().expect("a body")).expect("JSON")
+    }
+
+    #[test]
+    fn what_is_not_said_is_left_to_the_server() {
+        assert_eq!(
+            body(&["--event", "*"]),
+            r#"{"name":"crm","url":"https://example.com","events":["*"],"transforms":[],"enabled":true}"#
+        );
+    }
+
+    #[test]
+    fn everything_that_can_be_said() {
+        let text = body(&[
+            "--event=invoice.*",
+            "--event=a.b",
+            "--channel=eu",
+            "--transform=flatten",
+            r#"--transform=filter={"keep":{"path":"n","gte":12345678901234567890.10}}"#,
+            "--signature=hmac:X-RevKeen-Signature:sha256=",
+            "--basic=user:pass:word",
+            "--header=X-A=1",
+            "--every=10s",
+            "--for=72h",
+            "--timeout=10s",
+            "--success=200,201",
+            "--rate=1/1s",
+            "--concurrency=4",
+            "--disabled",
+        ]);
+        let expected = concat!(
+            r#"{"name":"crm","url":"https://example.com","events":["invoice.*","a.b"],"channels":["eu"],"#,
+            r#""transforms":[{"plugin":"flatten"},{"plugin":"filter","config":{"keep":{"path":"n","gte":12345678901234567890.10}}}],"#,
+            r#""signature":{"scheme":"hmac-sha256","header":"X-RevKeen-Signature","prefix":"sha256="},"#,
+            r#""auth":{"type":"basic","username":"user","password":"pass:word"},"headers":{"X-A":"1"},"#,
+            r#""retry":{"every":"10s","for":"3d"},"timeout":"10s","success":[200,201],"#,
+            r#""rate_limit":{"requests":1,"per":"1s"},"concurrency":4,"enabled":false}"#
+        );
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn forms_of_retrying() {
+        assert!(body(&["--event=*", "--retry=1m,5m"]).contains(r#""retry":{"schedule":["1m","5m"]}"#));
+        assert!(body(&["--event=*", "--retry=none"]).contains(r#""retry":{"attempts":1}"#));
+        assert!(body(&["--event=*", "--every=10s"]).contains(r#""retry":{"every":"10s"}"#));
+        assert!(body(&["--event=*", "--bearer=t"]).contains(r#""auth":{"type":"bearer","token":"t"}"#));
+    }
+}

@@ -1,0 +1,228 @@
+//! `plugin`: what endpoints can name in their chains.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use clap::Subcommand;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::client::{Client, Connection, segment};
+use super::screen::{Paint, indented, one_line, printable, say};
+use super::table::Table;
+use super::json;
+use crate::plugin::{self, Engine, Limits, Verdict};
+
+const PATH: &str = "/v1/plugins";
+
+/// Look at plugins
+#[derive(Debug, clap::Args)]
+pub struct Plugin {
+    #[command(subcommand)]
+    action: Action,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List the server's plugins, and the files it refused
+    List,
+    /// Show what a plugin says about itself
+    Inspect {
+        /// Name of one of the server's plugins, or a .wasm file, which needs no server
+        plugin: String,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+struct Plugins {
+    items: Vec<Listed>,
+    #[serde(default)]
+    refused: Vec<Refused>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Listed {
+    name: String,
+    version: String,
+    summary: String,
+    digest: String,
+    source: String,
+    problem: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Refused {
+    file: String,
+    reason: String,
+}
+
+/// A plugin in full, as the API shows it.
+#[derive(Debug, Deserialize, Serialize)]
+struct InFull {
+    name: String,
+    version: String,
+    summary: String,
+    digest: String,
+    size: usize,
+    must_run: bool,
+    judges: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+    config_schema: Option<Box<RawValue>>,
+    examples: Vec<Example>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Example {
+    title: String,
+    config: Option<Box<RawValue>>,
+    event_type: String,
+    input: String,
+    verdict: String,
+    output: Option<String>,
+}
+
+impl Plugin {
+    pub async fn run(self) -> anyhow::Result<()> {
+        let json = self.connection.json;
+        match self.action {
+            Action::List => list(&self.connection.client()?, json).await,
+            Action::Inspect { plugin } if is_file(&plugin) => inspect_file(Path::new(&plugin), json).await,
+            Action::Inspect { plugin } => inspect_named(&self.connection.client()?, &plugin, json).await,
+        }
+    }
+}
+
+/// Names of plugins have neither dots nor slashes.
+fn is_file(plugin: &str) -> bool {
+    plugin.contains(['.', '/', '\\'])
+}
+
+async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
+    let answer = client.get(PATH, &[]).await?;
+    if json {
+        return answer.print();
+    }
+    let Plugins { items, refused } = answer.read()?;
+    let mut table = Table::new(["NAME", "VERSION", "SOURCE", "DIGEST", "SUMMARY"]);
+    let problems: Vec<String> = items
+        .iter()
+        .filter_map(|plugin| Some(format!("{}: {}", plugin.name, plugin.problem.as_ref()?)))
+        .chain(refused.iter().map(|refused| format!("{}: {}", refused.file, refused.reason)))
+        .collect();
+    for plugin in items {
+        let digest = plugin.digest.chars().take(12).collect();
+        table.row([plugin.name, plugin.version, plugin.source, digest, plugin.summary]);
+    }
+    let mut text = table.to_string();
+    if !problems.is_empty() {
+        text += "\nNot in use:\n";
+        problems.iter().for_each(|problem| text += &format!("  {}\n", one_line(problem)));
+    }
+    Ok(say(&text)?)
+}
+
+async fn inspect_named(client: &Client, name: &str, json: bool) -> anyhow::Result<()> {
+    let answer = client.get(&format!("{PATH}/{}", segment(name)), &[]).await?;
+    if json { answer.print() } else { Ok(say(&answer.read::<InFull>()?.shown(Paint::stdout()))?) }
+}
+
+/// Checks and compiles a file as the server would.
+async fn inspect_file(path: &Path, json: bool) -> anyhow::Result<()> {
+    let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let engine = Engine::new(Limits::default())?;
+    let loaded = engine.load(bytes.into(), None).await;
+    let plugin = loaded.with_context(|| format!("{} is no plugin", path.display()))?;
+    let shown = InFull::of(&plugin);
+    Ok(if json { say(&serde_json::to_string(&shown)?)? } else { say(&shown.shown(Paint::stdout()))? })
+}
+
+impl InFull {
+    fn of(plugin: &plugin::Plugin) -> Self {
+        let description = plugin.description().clone();
+        Self {
+            name: description.name,
+            version: description.version,
+            summary: description.summary,
+            digest: plugin.digest().to_owned(),
+            size: plugin.size(),
+            must_run: description.must_run,
+            judges: plugin.exports_judge(),
+            problem: None,
+            config_schema: RawValue::from_string(description.config_schema).ok(),
+            examples: description.examples.into_iter().map(Example::of).collect(),
+        }
+    }
+
+    fn shown(&self, paint: Paint) -> String {
+        let title = format!("{} {}", one_line(&self.name), one_line(&self.version));
+        let mut text = format!("{}  {}\n", paint.bold(&title), one_line(&self.summary));
+        text += &format!("  digest    sha256:{}\n  size      {} bytes\n", one_line(&self.digest), self.size);
+        if self.must_run {
+            text += "  must run  an endpoint cannot pass over its failure\n";
+        }
+        if self.judges {
+            text += "  judges    it reads the receiver's answer\n";
+        }
+        if let Some(problem) = &self.problem {
+            text += &format!("  problem   {}\n", one_line(problem));
+        }
+        if let Some(schema) = self.config_schema.as_deref().filter(|schema| schema.get() != "null") {
+            text += &format!("\n{}\n{}", paint.bold("Configuration"), block(schema.get()));
+        }
+        for example in &self.examples {
+            text += &example.shown(paint);
+        }
+        text
+    }
+}
+
+impl Example {
+    fn of(example: plugin::Example) -> Self {
+        let (verdict, output) = match example.expect {
+            Verdict::Pass => ("pass", None),
+            Verdict::Replace(message) => {
+                ("replace", Some(String::from_utf8_lossy(&message.body).into_owned()))
+            }
+            Verdict::Drop(reason) => ("drop", Some(reason)),
+            Verdict::Reject(reason) => ("reject", Some(reason)),
+        };
+        Self {
+            title: example.title,
+            config: RawValue::from_string(example.config).ok(),
+            event_type: example.event_type,
+            input: String::from_utf8_lossy(&example.input).into_owned(),
+            verdict: verdict.to_owned(),
+            output,
+        }
+    }
+
+    fn shown(&self, paint: Paint) -> String {
+        let title = format!("Example: {}", one_line(&self.title));
+        let mut text = format!("\n{}\n", paint.bold(&title));
+        if let Some(config) = self.config.as_deref().filter(|config| config.get() != "null") {
+            text += &format!("  configuration\n{}", block(config.get()));
+        }
+        text += &format!("  {}\n{}", one_line(&self.event_type), block(&self.input));
+        text += &format!("  {}\n", one_line(&self.verdict));
+        self.output.iter().for_each(|output| text += &block(output));
+        text
+    }
+}
+
+fn block(text: &str) -> String {
+    indented("    ", &printable(&json::pretty(text).unwrap_or_else(|| text.to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_and_names_are_told_apart() {
+        assert!(is_file("x.wasm") && is_file("./x") && is_file("/tmp/x"));
+        assert!(!is_file("flatten") && !is_file("my-plugin2"));
+    }
+}

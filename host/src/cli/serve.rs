@@ -1,0 +1,76 @@
+//! `serve`: runs the host.
+
+use std::env;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use super::screen::{Paint, say};
+use super::signals;
+use crate::app;
+use crate::config::{self, Config};
+use crate::telemetry;
+
+/// Run the server.
+///
+/// Needs no configuration. Each setting can stand in a TOML file, in the environment or, for these few, in a flag;
+/// the later one wins.
+#[derive(Debug, clap::Args)]
+pub struct Serve {
+    /// Address and port of the API [default: 127.0.0.1:8420] [env: HOOKWRIGHT_LISTEN]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// Where everything is kept [default: hookwright-data] [env: HOOKWRIGHT_DATA_DIR]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Where plugins are dropped [default: `plugins` in the data directory] [env: HOOKWRIGHT_PLUGINS_DIR]
+    #[arg(long, value_name = "DIR")]
+    plugins_dir: Option<String>,
+    /// A range of private addresses that endpoints may point to, such as 127.0.0.0/8; may be repeated
+    /// [env: HOOKWRIGHT_ALLOW_TARGETS, with commas]
+    #[arg(long, value_name = "CIDR")]
+    allow_target: Vec<String>,
+    /// A file of settings, in TOML
+    #[arg(long, value_name = "FILE", env = "HOOKWRIGHT_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl Serve {
+    pub async fn run(self) -> anyhow::Result<()> {
+        let config = self.settings()?;
+        telemetry::start(&config.log)?;
+        for warning in config::unknown_variables(variables().map(|(name, _)| name)) {
+            tracing::warn!("{warning}");
+        }
+        let shutdown = signals::shutdown().context("signals cannot be listened to")?;
+        let app = app::build(config).await?;
+        greet(&app)?;
+        app.run(shutdown).await
+    }
+
+    fn settings(self) -> Result<Config, config::ConfigError> {
+        let one = |key, value: Option<String>| value.map(|value| (key, vec![value]));
+        let flags = [
+            one("listen", self.listen),
+            one("data_dir", self.data_dir),
+            one("plugins_dir", self.plugins_dir),
+            (!self.allow_target.is_empty()).then_some(("allow_targets", self.allow_target)),
+        ];
+        Config::load(self.config.as_deref(), variables(), flags.into_iter().flatten())
+    }
+}
+
+/// Those of the environment that are text; the settings' are ASCII.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+fn greet(app: &app::App) -> anyhow::Result<()> {
+    let paint = Paint::stdout();
+    say(&format!("Hookwright listens on {}", paint.bold(&format!("http://{}", app.address()))))?;
+    if let Some(key) = app.admin_key_note() {
+        say(&format!("Admin key, shown this once: {}", paint.bold(&key)))?;
+        say(&format!("hint: export HOOKWRIGHT_KEY={key}"))?;
+    }
+    Ok(())
+}
