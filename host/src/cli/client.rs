@@ -168,9 +168,9 @@ impl Client {
             let body = body.map_err(|error| anyhow!("the server's answer broke off: {error}"))?.to_bytes();
             anyhow::Ok((head.status, String::from_utf8_lossy(&body).into_owned()))
         };
-        let (status, text) = tokio::time::timeout(TIMEOUT, exchange)
-            .await
-            .map_err(|_| anyhow!("{} did not answer within {} seconds", self.origin(), TIMEOUT.as_secs()))??;
+        let (status, text) = tokio::time::timeout(TIMEOUT, exchange).await.map_err(|_| {
+            anyhow!("{} did not answer within {} seconds", self.origin(), TIMEOUT.as_secs())
+        })??;
         if status.is_success() { Ok(Answer { text }) } else { Err(self.refused(status, &text)) }
     }
 
@@ -288,7 +288,8 @@ fn tls(https: bool) -> anyhow::Result<ClientConfig> {
         // Never used: there is no https address, and redirects are not followed.
         return Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth());
     }
-    let verifier = Verifier::new(provider).context("this machine has no certificate authorities for https")?;
+    let verifier =
+        Verifier::new(provider).context("this machine has no certificate authorities for https")?;
     Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
 }
 
@@ -313,7 +314,8 @@ mod tests {
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         let one = r#"{"title":"t","detail":"/url: it is none","errors":[{"pointer":"/url","message":"it is none"}]}"#;
         assert_eq!(explain(status, one), "/url: it is none");
-        let two = r#"{"detail":"two","errors":[{"pointer":"/a","message":"b"},{"pointer":"","message":"c"}]}"#;
+        let two =
+            r#"{"detail":"two","errors":[{"pointer":"/a","message":"b"},{"pointer":"","message":"c"}]}"#;
         assert_eq!(explain(status, two), "two\n  /a: b\n  c");
         assert_eq!(explain(status, r#"{"title":"Not so"}"#), "Not so");
         assert_eq!(explain(StatusCode::BAD_GATEWAY, "<html>"), "the server answered 502 Bad Gateway");
@@ -323,7 +325,8 @@ mod tests {
     async fn a_server_that_is_not_there() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let url = Url::parse(&format!("http://{}", free.expect("a free port"))).expect("a URL");
-        let error = Client::new(url, None).expect("a client").get("/v1/events", &[]).await.expect_err("nobody");
+        let error =
+            Client::new(url, None).expect("a client").get("/v1/events", &[]).await.expect_err("nobody");
         assert!(error.to_string().contains("hint: start the server with `hookwright serve`"), "{error}");
     }
 }

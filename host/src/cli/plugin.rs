@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::client::{Client, Connection, segment};
+use super::json;
 use super::screen::{Paint, indented, one_line, printable, say};
 use super::table::Table;
-use super::json;
 use crate::plugin::{self, Engine, Limits, Verdict};
 
 const PATH: &str = "/v1/plugins";
