@@ -24,7 +24,9 @@ pub fn start(log: &Log) -> anyhow::Result<()> {
 
 fn filter(text: &str) -> anyhow::Result<EnvFilter> {
     EnvFilter::builder().parse(text).with_context(|| {
-        format!("`log.filter` is `{text}`, which is no filter such as `info` or `info,hookwright::send=debug`")
+        format!(
+            "`log.filter` is `{text}`, which is no filter such as `info` or `info,hookwright::send=debug`"
+        )
     })
 }
 

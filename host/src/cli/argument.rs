@@ -142,7 +142,9 @@ pub fn success(text: &str) -> Result<Success, String> {
     }
     let code = |text: &str| text.trim().parse().ok().filter(|code| (100..600).contains(code));
     let codes: Option<Vec<u16>> = text.split(',').map(code).collect();
-    codes.map(Success::Only).ok_or_else(|| format!("`{text}` is neither `2xx` nor statuses such as `200,204`"))
+    codes
+        .map(Success::Only)
+        .ok_or_else(|| format!("`{text}` is neither `2xx` nor statuses such as `200,204`"))
 }
 
 /// `Name=value`.
@@ -198,7 +200,8 @@ mod tests {
         assert_eq!(read(r#"flatten={"separator":"="}"#), Ok(("flatten".into(), Some(config))));
         let file = Text::File("slack.json".into());
         assert_eq!(read("slack@sha256:ab=@slack.json"), Ok(("slack@sha256:ab".into(), Some(file))));
-        for (bad, why) in [("", "plugin"), ("=1", "plugin"), ("flatten={", "not JSON"), ("flatten=@", "file")] {
+        for (bad, why) in [("", "plugin"), ("=1", "plugin"), ("flatten={", "not JSON"), ("flatten=@", "file")]
+        {
             let error = read(bad).expect_err(bad);
             assert!(error.contains(why), "{bad}: {error}");
         }

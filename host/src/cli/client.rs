@@ -39,8 +39,15 @@ const JSON: &str = "application/json";
 #[derive(Debug, Clone, clap::Args)]
 pub struct Connection {
     /// Address of the server
-    #[arg(long, env = "HOOKWRIGHT_URL", default_value = "http://127.0.0.1:8420", global = true)]
-    url: Url,
+    // Not named `url`: arguments of subcommands are, and the two would be one.
+    #[arg(
+        long = "url",
+        value_name = "URL",
+        env = "HOOKWRIGHT_URL",
+        default_value = "http://127.0.0.1:8420",
+        global = true
+    )]
+    server: Url,
     /// Key of the API: the admin key that `serve` printed at its first start
     #[arg(long, env = "HOOKWRIGHT_KEY", hide_env_values = true, global = true, value_parser = secret)]
     key: Option<Secret>,
@@ -51,7 +58,7 @@ pub struct Connection {
 
 impl Connection {
     pub fn client(&self) -> anyhow::Result<Client> {
-        Client::new(self.url.clone(), self.key.clone())
+        Client::new(self.server.clone(), self.key.clone())
     }
 }
 
@@ -168,9 +175,9 @@ impl Client {
             let body = body.map_err(|error| anyhow!("the server's answer broke off: {error}"))?.to_bytes();
             anyhow::Ok((head.status, String::from_utf8_lossy(&body).into_owned()))
         };
-        let (status, text) = tokio::time::timeout(TIMEOUT, exchange)
-            .await
-            .map_err(|_| anyhow!("{} did not answer within {} seconds", self.origin(), TIMEOUT.as_secs()))??;
+        let (status, text) = tokio::time::timeout(TIMEOUT, exchange).await.map_err(|_| {
+            anyhow!("{} did not answer within {} seconds", self.origin(), TIMEOUT.as_secs())
+        })??;
         if status.is_success() { Ok(Answer { text }) } else { Err(self.refused(status, &text)) }
     }
 
@@ -288,7 +295,8 @@ fn tls(https: bool) -> anyhow::Result<ClientConfig> {
         // Never used: there is no https address, and redirects are not followed.
         return Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth());
     }
-    let verifier = Verifier::new(provider).context("this machine has no certificate authorities for https")?;
+    let verifier =
+        Verifier::new(provider).context("this machine has no certificate authorities for https")?;
     Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
 }
 
@@ -313,7 +321,8 @@ mod tests {
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         let one = r#"{"title":"t","detail":"/url: it is none","errors":[{"pointer":"/url","message":"it is none"}]}"#;
         assert_eq!(explain(status, one), "/url: it is none");
-        let two = r#"{"detail":"two","errors":[{"pointer":"/a","message":"b"},{"pointer":"","message":"c"}]}"#;
+        let two =
+            r#"{"detail":"two","errors":[{"pointer":"/a","message":"b"},{"pointer":"","message":"c"}]}"#;
         assert_eq!(explain(status, two), "two\n  /a: b\n  c");
         assert_eq!(explain(status, r#"{"title":"Not so"}"#), "Not so");
         assert_eq!(explain(StatusCode::BAD_GATEWAY, "<html>"), "the server answered 502 Bad Gateway");
@@ -323,7 +332,8 @@ mod tests {
     async fn a_server_that_is_not_there() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let url = Url::parse(&format!("http://{}", free.expect("a free port"))).expect("a URL");
-        let error = Client::new(url, None).expect("a client").get("/v1/events", &[]).await.expect_err("nobody");
+        let error =
+            Client::new(url, None).expect("a client").get("/v1/events", &[]).await.expect_err("nobody");
         assert!(error.to_string().contains("hint: start the server with `hookwright serve`"), "{error}");
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use clap::builder::PossibleValuesParser;
 use clap::Subcommand;
+use clap::builder::PossibleValuesParser;
 use serde::Deserialize;
 
 use super::argument::Moment;

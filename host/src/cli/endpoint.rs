@@ -10,9 +10,9 @@ use serde_json::value::RawValue;
 
 use super::argument::{self, Rate, Schedule, Success, Text, Transform};
 use super::client::{Client, Connection, segment};
+use super::json;
 use super::screen::{Paint, one_line, say};
 use super::table::Table;
-use super::json;
 use crate::signature::SignatureScheme;
 use crate::time::format_span;
 
@@ -273,7 +273,9 @@ impl Add {
             retry: self.retries(),
             timeout: self.timeout.map(format_span),
             success: self.success.as_ref().map(codes),
-            rate_limit: self.rate.map(|rate| RateLimit { requests: rate.requests, per: format_span(rate.per) }),
+            rate_limit: self
+                .rate
+                .map(|rate| RateLimit { requests: rate.requests, per: format_span(rate.per) }),
             concurrency: self.concurrency,
             enabled: !self.disabled,
         })
@@ -419,7 +421,8 @@ mod tests {
     }
 
     fn body(line: &[&str]) -> String {
-        let line = Line::try_parse_from(["add", "crm", "https://example.com"].iter().chain(line)).expect("a line");
+        let line =
+            Line::try_parse_from(["add", "crm", "https://example.com"].iter().chain(line)).expect("a line");
         serde_json::to_string(&line.add.body().expect("a body")).expect("JSON")
     }
 

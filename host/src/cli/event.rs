@@ -123,7 +123,8 @@ impl Send {
     }
 
     fn media_type(&self) -> &'static str {
-        let is_lines = |data: &Text| ["ndjson", "jsonl"].iter().any(|extension| data.has_extension(extension));
+        let is_lines =
+            |data: &Text| ["ndjson", "jsonl"].iter().any(|extension| data.has_extension(extension));
         if self.data.as_ref().is_some_and(is_lines) { NDJSON } else { JSON }
     }
 }
@@ -209,8 +210,7 @@ mod tests {
             timestamp: None,
         };
         let event = send.event("a.b", r#"{"z":12345678901234567890.10,"a":1.0}"#).expect("an event");
-        let expected =
-            r#"{"type":"a.b","tenant":"acme","channels":["eu"],"payload":{"z":12345678901234567890.10,"a":1.0}}"#;
+        let expected = r#"{"type":"a.b","tenant":"acme","channels":["eu"],"payload":{"z":12345678901234567890.10,"a":1.0}}"#;
         assert_eq!(event, expected);
         assert!(send.event("a.b", "{").is_err());
     }

@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn lays_out_and_changes_nothing() {
-        let shown = pretty(r#" {"b":12345678901234567890.10,"a":[1, {"x":"y, \"{\" \u00e9"}],"e":{ },"n":null}"#);
+        let shown =
+            pretty(r#" {"b":12345678901234567890.10,"a":[1, {"x":"y, \"{\" \u00e9"}],"e":{ },"n":null}"#);
         let expected = "{\n  \"b\": 12345678901234567890.10,\n  \"a\": [\n    1,\n    {\n      \"x\": \"y, \\\"{\\\" \\u00e9\"\n    }\n  ],\n  \"e\": {},\n  \"n\": null\n}";
         assert_eq!(shown.as_deref(), Some(expected));
         assert_eq!(pretty("[]").as_deref(), Some("[]"));

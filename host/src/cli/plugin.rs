@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::client::{Client, Connection, segment};
+use super::json;
 use super::screen::{Paint, indented, one_line, printable, say};
 use super::table::Table;
-use super::json;
 use crate::plugin::{self, Engine, Limits, Verdict};
 
 const PATH: &str = "/v1/plugins";
@@ -136,7 +136,8 @@ async fn inspect_file(path: &Path, json: bool) -> anyhow::Result<()> {
     let loaded = engine.load(bytes.into(), None).await;
     let plugin = loaded.with_context(|| format!("{} is no plugin", path.display()))?;
     let shown = InFull::of(&plugin);
-    Ok(if json { say(&serde_json::to_string(&shown)?)? } else { say(&shown.shown(Paint::stdout()))? })
+    let text = if json { serde_json::to_string(&shown)? } else { shown.shown(Paint::stdout()) };
+    Ok(say(&text)?)
 }
 
 impl InFull {

@@ -57,7 +57,9 @@ impl Stage {
     pub fn opening(&self, paint: Paint) -> String {
         format!(
             "{}\n\n  host      http://{}\n  receiver  {}",
-            paint.bold("Hookwright demo: events are posted, filtered, reshaped, signed, delivered and verified."),
+            paint.bold(
+                "Hookwright demo: events are posted, filtered, reshaped, signed, delivered and verified."
+            ),
             self.address,
             self.receiver.url("")
         )
