@@ -15,14 +15,9 @@ fn main() {
 
 /// Tells the tests where each is, as `GUEST_HOSTILE` and so on.
 fn run() -> Result<(), String> {
-    let tests =
-        PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("CARGO_MANIFEST_DIR is not set")?);
+    let tests = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("CARGO_MANIFEST_DIR is not set")?);
     let guests = tests.join("fixtures/guests");
-    for path in [
-        &guests,
-        &tests.join("../wit"),
-        &tests.join("../host/build/components.rs"),
-    ] {
+    for path in [&guests, &tests.join("../wit"), &tests.join("../host/build/components.rs")] {
         println!("cargo::rerun-if-changed={}", path.display());
     }
     for guest in components::build(&guests, &components::packages(&guests)?)? {

@@ -71,7 +71,8 @@ pub async fn build(config: Config) -> anyhow::Result<App> {
 pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<App> {
     let config = Arc::new(config);
     let data_dir = &config.host.data_dir;
-    let key = seal::establish(store.as_ref(), config.sealing_key.as_ref(), &data_dir.join(SEALING_KEY_FILE)).await?;
+    let key = seal::establish(store.as_ref(), config.sealing_key.as_ref(), &data_dir.join(SEALING_KEY_FILE))
+        .await?;
     let (admin_key, admin_key_note) = admin_key(store.as_ref(), &config).await?;
     let book = Arc::new(Book::open(store.clone(), key).await?);
     let catalog = Arc::new(open_catalog(&config).await?);
@@ -213,7 +214,8 @@ async fn admin_key(store: &dyn Store, config: &Config) -> anyhow::Result<(KeyDig
     if stored == digest.0 {
         return Ok((digest, Some(key)));
     }
-    let stored = stored.try_into().map_err(|_| anyhow::anyhow!("the stored digest of the admin key is damaged"))?;
+    let stored =
+        stored.try_into().map_err(|_| anyhow::anyhow!("the stored digest of the admin key is damaged"))?;
     Ok((KeyDigest(stored), None))
 }
 
@@ -223,7 +225,7 @@ fn make_private(folder: &Path) -> anyhow::Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(folder)
-        .with_context(|| format!("{} cannot be made; choose another directory with --data-dir", folder.display()))
+    builder.create(folder).with_context(|| {
+        format!("{} cannot be made; choose another directory with --data-dir", folder.display())
+    })
 }

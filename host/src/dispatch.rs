@@ -61,8 +61,13 @@ impl Intake {
         let jobs = taken.into_iter().map(|(lease, endpoint, mut slot)| {
             slot.hold(lease);
             let (tenant, event_type) = (event.tenant.clone(), event.event_type.clone());
-            let delivery =
-                crate::delivery::Delivery::new(lease.delivery, endpoint, tenant, event_type, event.accepted_at);
+            let delivery = crate::delivery::Delivery::new(
+                lease.delivery,
+                endpoint,
+                tenant,
+                event_type,
+                event.accepted_at,
+            );
             Job { lease, delivery, event: event.clone(), slot }
         });
         let jobs: Vec<_> = jobs.collect();
@@ -150,7 +155,8 @@ impl Dispatcher {
                 for job in jobs {
                     let endpoint = job.delivery.endpoint;
                     // One that was deleted meanwhile goes through a worker, which gives it back.
-                    let limits = self.workshop.book.get(endpoint).map_or(NO_LIMITS, |endpoint| limits(&endpoint));
+                    let limits =
+                        self.workshop.book.get(endpoint).map_or(NO_LIMITS, |endpoint| limits(&endpoint));
                     self.schedule.push(endpoint, limits, job);
                 }
             }
@@ -188,7 +194,9 @@ impl Dispatcher {
         };
         match tokio::time::timeout(limit, ended).await {
             Ok(()) => info!("all attempts have ended"),
-            Err(_) => warn!("some attempts have not ended; their deliveries are tried again at the next start"),
+            Err(_) => {
+                warn!("some attempts have not ended; their deliveries are tried again at the next start")
+            }
         }
     }
 }

@@ -25,8 +25,8 @@ mod watch;
 use std::fmt;
 use std::time::Duration;
 
-use bytes::Bytes;
 use crate::time::Timestamp;
+use bytes::Bytes;
 
 pub use bundled::{Bundled, bundled};
 pub use catalog::{Catalog, Entry, Refused, Snapshot, Source};

@@ -184,8 +184,7 @@ impl Client {
                 let mut head = None;
                 let work = self.exchange(outgoing, &trace, &mut head);
                 let within =
-                    tokio::time::timeout_at(trace.deadline(), TRACE.scope(trace.clone(), work))
-                        .await;
+                    tokio::time::timeout_at(trace.deadline(), TRACE.scope(trace.clone(), work)).await;
                 let result = within.unwrap_or_else(|_| Err(expire(&trace, &connection)));
                 remote = remote_of(&connection);
                 times.first_byte = head.map(|head: Head| head.at - started);
@@ -200,11 +199,7 @@ impl Client {
         times.connect = trace.spent(Stage::Connect);
         times.tls = trace.spent(Stage::Tls);
         times.total = started.elapsed();
-        Exchange {
-            result,
-            times,
-            remote,
-        }
+        Exchange { result, times, remote }
     }
 
     async fn exchange(
@@ -213,20 +208,11 @@ impl Client {
         trace: &Trace,
         head: &mut Option<Head>,
     ) -> Result<Answer, Fault> {
-        let response = self
-            .pool
-            .request(outgoing)
-            .await
-            .map_err(|e| Fault::from_client(&e))?;
+        let response = self.pool.request(outgoing).await.map_err(|e| Fault::from_client(&e))?;
         let (parts, body) = response.into_parts();
-        *head = Some(Head {
-            status: parts.status.as_u16(),
-            at: Instant::now(),
-        });
+        *head = Some(Head { status: parts.status.as_u16(), at: Instant::now() });
         trace.enter(Stage::Body);
-        let (body, truncated) = read(body, self.answer_body_limit)
-            .await
-            .map_err(|e| Fault::from_http(&e))?;
+        let (body, truncated) = read(body, self.answer_body_limit).await.map_err(|e| Fault::from_http(&e))?;
         Ok(Answer {
             status: parts.status.as_u16(),
             version: parts.version,
@@ -251,17 +237,12 @@ impl Client {
     }
 
     fn headers(&self, mut headers: HeaderMap) -> HeaderMap {
-        let framing: Vec<_> = headers
-            .keys()
-            .filter(|name| header::belongs_to_connection(name))
-            .cloned()
-            .collect();
+        let framing: Vec<_> =
+            headers.keys().filter(|name| header::belongs_to_connection(name)).cloned().collect();
         for name in framing {
             headers.remove(name);
         }
-        headers
-            .entry(USER_AGENT)
-            .or_insert_with(|| self.user_agent.clone());
+        headers.entry(USER_AGENT).or_insert_with(|| self.user_agent.clone());
         headers
     }
 }
@@ -316,11 +297,7 @@ fn expire(trace: &Trace, connection: &CaptureConnection) -> Fault {
     let stage = match (connection.connection_metadata().as_ref(), trace.stage()) {
         (Some(connected), stage) => {
             connected.poison();
-            if stage == Stage::Body {
-                stage
-            } else {
-                Stage::Answer
-            }
+            if stage == Stage::Body { stage } else { Stage::Answer }
         }
         (None, stage) => stage,
     };
@@ -329,10 +306,7 @@ fn expire(trace: &Trace, connection: &CaptureConnection) -> Fault {
 
 fn remote_of(connection: &CaptureConnection) -> Option<SocketAddr> {
     let mut extras = http::Extensions::new();
-    connection
-        .connection_metadata()
-        .as_ref()?
-        .get_extras(&mut extras);
+    connection.connection_metadata().as_ref()?.get_extras(&mut extras);
     extras.get::<HttpInfo>().map(HttpInfo::remote_addr)
 }
 

@@ -8,10 +8,7 @@ pub use crate::bindings::types::ConfigError;
 impl ConfigError {
     /// Something wrong at `pointer`, an RFC 6901 JSON Pointer; empty for the whole configuration.
     pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            pointer: pointer.into(),
-            message: message.into(),
-        }
+        Self { pointer: pointer.into(), message: message.into() }
     }
 }
 
@@ -24,13 +21,9 @@ pub fn parse<C: DeserializeOwned>(text: &str) -> Result<C, Vec<ConfigError>> {
     let text = or_empty_object(text);
     // serde would take a list for the members in their order.
     if !text.starts_with('{') {
-        return Err(vec![ConfigError::new(
-            "",
-            "A configuration is a JSON object.",
-        )]);
+        return Err(vec![ConfigError::new("", "A configuration is a JSON object.")]);
     }
-    serde_json::from_str(text)
-        .map_err(|error| vec![locate::<C>(text).unwrap_or_else(|| plain(&error))])
+    serde_json::from_str(text).map_err(|error| vec![locate::<C>(text).unwrap_or_else(|| plain(&error))])
 }
 
 /// Appends one member name or array index to a JSON Pointer.
@@ -81,19 +74,13 @@ fn or_empty_object(text: &str) -> &str {
 fn locate<C: DeserializeOwned>(text: &str) -> Option<ConfigError> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let error = serde_path_to_error::deserialize::<_, C>(&mut reader).err()?;
-    let pointer = error
-        .path()
-        .iter()
-        .fold(String::new(), |pointer, segment| match segment {
-            Segment::Seq { index } => join(&pointer, index),
-            Segment::Map { key } => join(&pointer, key),
-            Segment::Enum { variant } => join(&pointer, variant),
-            Segment::Unknown => pointer,
-        });
-    Some(ConfigError {
-        pointer,
-        ..plain(error.inner())
-    })
+    let pointer = error.path().iter().fold(String::new(), |pointer, segment| match segment {
+        Segment::Seq { index } => join(&pointer, index),
+        Segment::Map { key } => join(&pointer, key),
+        Segment::Enum { variant } => join(&pointer, variant),
+        Segment::Unknown => pointer,
+    });
+    Some(ConfigError { pointer, ..plain(error.inner()) })
 }
 
 fn plain(error: &serde_json::Error) -> ConfigError {
@@ -108,15 +95,8 @@ fn plain(error: &serde_json::Error) -> ConfigError {
 
 fn sentence(text: &str) -> String {
     let mut rest = text.chars();
-    let first = rest
-        .next()
-        .map(|first| first.to_uppercase().to_string())
-        .unwrap_or_default();
-    let stop = if text.ends_with(['.', '?', '!']) {
-        ""
-    } else {
-        "."
-    };
+    let first = rest.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let stop = if text.ends_with(['.', '?', '!']) { "" } else { "." };
     format!("{first}{}{stop}", rest.as_str())
 }
 
@@ -152,22 +132,14 @@ mod tests {
     #[test]
     fn errors_say_where_and_what() {
         let table = [
-            (
-                r#"{"label": 1}"#,
-                "/label",
-                "Invalid type: integer `1`, expected a string.",
-            ),
+            (r#"{"label": 1}"#, "/label", "Invalid type: integer `1`, expected a string."),
             (
                 r#"{"fields": [{"a/b": 1}, {"a/b": 256}]}"#,
                 "/fields/1/a~1b",
                 "Invalid value: integer `256`, expected u8.",
             ),
             (r#"{"fields": [{}]}"#, "/fields/0", "Missing field `a/b`."),
-            (
-                r#"{"label": "x""#,
-                "",
-                "EOF while parsing an object at line 1 column 13.",
-            ),
+            (r#"{"label": "x""#, "", "EOF while parsing an object at line 1 column 13."),
             (r#"["x"]"#, "", "A configuration is a JSON object."),
         ];
         for (text, pointer, message) in table {
@@ -175,9 +147,6 @@ mod tests {
             assert_eq!(errors, [ConfigError::new(pointer, message)], "{text}");
         }
         let errors = parse::<Config>(r#"{"lable": "x"}"#).expect_err("unknown member");
-        assert_eq!(
-            errors[0].message,
-            "Unknown field `lable`, expected `label` or `fields`."
-        );
+        assert_eq!(errors[0].message, "Unknown field `lable`, expected `label` or `fields`.");
     }
 }

@@ -36,10 +36,7 @@ impl Failure {
 
     /// A failure with a stable `code` in `[a-z0-9_-]` and a sentence for a person.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            message: message.into(),
-        }
+        Self { code: code.into(), message: message.into() }
     }
 }
 
@@ -53,19 +50,13 @@ impl std::error::Error for Failure {}
 
 impl From<crate::json::Error> for Failure {
     fn from(error: crate::json::Error) -> Self {
-        Self::new(
-            Self::BAD_PAYLOAD,
-            format!("The payload is not JSON: {error}."),
-        )
+        Self::new(Self::BAD_PAYLOAD, format!("The payload is not JSON: {error}."))
     }
 }
 
 impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Self {
-        Self::new(
-            Self::BAD_PAYLOAD,
-            format!("The payload is not of the expected form: {error}."),
-        )
+        Self::new(Self::BAD_PAYLOAD, format!("The payload is not of the expected form: {error}."))
     }
 }
 
@@ -89,9 +80,6 @@ impl From<Vec<ConfigError>> for Failure {
 
 impl From<Failure> for types::Failure {
     fn from(failure: Failure) -> Self {
-        Self {
-            code: failure.code,
-            message: failure.message,
-        }
+        Self { code: failure.code, message: failure.message }
     }
 }

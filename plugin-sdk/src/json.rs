@@ -50,11 +50,7 @@ impl<'a> Value<'a> {
         let Value::Object(members, _) = self else {
             return None;
         };
-        members
-            .iter()
-            .rev()
-            .find(|(key, _)| key.is(name))
-            .map(|(_, value)| value)
+        members.iter().rev().find(|(key, _)| key.is(name)).map(|(_, value)| value)
     }
 
     /// The element at this index, if the value is a list that has one.
@@ -143,9 +139,7 @@ impl<'a> Value<'a> {
             }
             (Value::Object(a, _), Value::Object(b, _)) => {
                 a.len() == b.len()
-                    && a.iter().all(|(name, value)| {
-                        other.get(&name.decode()).is_some_and(|b| value.same(b))
-                    })
+                    && a.iter().all(|(name, value)| other.get(&name.decode()).is_some_and(|b| value.same(b)))
             }
             _ => false,
         }

@@ -125,8 +125,8 @@ pub type Result<T, E = Failure> = std::result::Result<T, E>;
 pub mod prelude {
     #[doc(no_inline)]
     pub use crate::{
-        ConfigError, Event, Example, Failure, Message, Path, Result, Template, Timestamp, Verdict,
-        json, schemars,
+        ConfigError, Event, Example, Failure, Message, Path, Result, Template, Timestamp, Verdict, json,
+        schemars,
     };
     #[doc(no_inline)]
     pub use schemars::JsonSchema;

@@ -68,10 +68,7 @@ impl Path {
             Place::Payload(names) if names.len() > Self::MAX_NAMES => {
                 Err(format!("The path has more than {} names.", Self::MAX_NAMES))
             }
-            _ => Ok(Self {
-                text: text.to_owned(),
-                place,
-            }),
+            _ => Ok(Self { text: text.to_owned(), place }),
         }
     }
 
@@ -79,9 +76,7 @@ impl Path {
     pub fn find<'v>(&self, event: &'v Event, payload: &'v Value<'_>) -> Option<Cow<'v, Value<'v>>> {
         match &self.place {
             Place::Payload(names) => walk(names, payload).map(Cow::Borrowed),
-            Place::Fact(fact) => fact
-                .of(event)
-                .map(|text| Cow::Owned(Value::String(Text::Plain(text)))),
+            Place::Fact(fact) => fact.of(event).map(|text| Cow::Owned(Value::String(Text::Plain(text)))),
         }
     }
 
@@ -188,8 +183,8 @@ mod tests {
 
     #[test]
     fn finds_what_is_there() {
-        let payload = json::parse(br#"{"a":{"b.c":1,"d/e~":2,"0":3},"l":[{"x":4},null],"":5}"#)
-            .expect("valid");
+        let payload =
+            json::parse(br#"{"a":{"b.c":1,"d/e~":2,"0":3},"l":[{"x":4},null],"":5}"#).expect("valid");
         let event = test::event("a.b");
         let table = [
             ("a.0", Some("3")),
@@ -203,36 +198,18 @@ mod tests {
             ("/", Some("5")),
             ("@id", Some("\"evt_example\"")),
             ("@channel", None),
-            (
-                "@payload",
-                Some(r#"{"a":{"b.c":1,"d/e~":2,"0":3},"l":[{"x":4},null],"":5}"#),
-            ),
+            ("@payload", Some(r#"{"a":{"b.c":1,"d/e~":2,"0":3},"l":[{"x":4},null],"":5}"#)),
         ];
         for (path, found) in table {
             let path = Path::parse(path).expect(path);
-            assert_eq!(
-                path.find(&event, &payload)
-                    .map(|value| value.to_json())
-                    .as_deref(),
-                found,
-                "{path}"
-            );
+            assert_eq!(path.find(&event, &payload).map(|value| value.to_json()).as_deref(), found, "{path}");
         }
     }
 
     #[test]
     fn refuses_what_would_never_find_anything() {
         let long = "a.".repeat(100) + "a";
-        for text in [
-            "",
-            ".",
-            "a.",
-            ".a",
-            "a..b",
-            "items[0]",
-            "@typ",
-            long.as_str(),
-        ] {
+        for text in ["", ".", "a.", ".a", "a..b", "items[0]", "@typ", long.as_str()] {
             assert!(Path::parse(text).is_err(), "{text:?}");
         }
     }

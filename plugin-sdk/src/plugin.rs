@@ -152,11 +152,7 @@ impl<P: Plugin> Guest for Exports<P> {
         check_config::<P>(&config)
     }
 
-    fn transform(
-        event: Event,
-        message: Message,
-        config: String,
-    ) -> Result<Verdict, types::Failure> {
+    fn transform(event: Event, message: Message, config: String) -> Result<Verdict, types::Failure> {
         transform::<P>(&event, &message, &config).map_err(Into::into)
     }
 }
@@ -176,10 +172,6 @@ pub(crate) fn check_config<P: Plugin>(text: &str) -> Result<(), Vec<ConfigError>
     P::check(&config::parse(text)?)
 }
 
-pub(crate) fn transform<P: Plugin>(
-    event: &Event,
-    message: &Message,
-    text: &str,
-) -> Result<Verdict> {
+pub(crate) fn transform<P: Plugin>(event: &Event, message: &Message, text: &str) -> Result<Verdict> {
     P::transform(event, message, &config::parse(text)?)
 }

@@ -46,9 +46,7 @@ impl Template {
                 literal.push_str(brace);
                 rest = after;
             } else if brace == "}" {
-                return Err(
-                    "There is a `}` without a `{`; the brace itself is written `}}`.".to_owned(),
-                );
+                return Err("There is a `}` without a `{`; the brace itself is written `}}`.".to_owned());
             } else {
                 let (place, after) = rest
                     .split_once('}')
@@ -100,18 +98,11 @@ impl Template {
 impl Part {
     fn place(text: &str) -> Result<Self, String> {
         let (path, otherwise) = text.split_once('|').unwrap_or((text, ""));
-        Ok(Self::Place {
-            path: Path::parse(path.trim())?,
-            otherwise: otherwise.to_owned(),
-        })
+        Ok(Self::Place { path: Path::parse(path.trim())?, otherwise: otherwise.to_owned() })
     }
 
     /// What was found, or else the template's own text.
-    fn find<'v>(
-        &'v self,
-        event: &'v Event,
-        payload: &'v Value<'_>,
-    ) -> Result<Cow<'v, str>, &'v str> {
+    fn find<'v>(&'v self, event: &'v Event, payload: &'v Value<'_>) -> Result<Cow<'v, str>, &'v str> {
         match self {
             Self::Literal(text) => Err(text),
             Self::Place { path, otherwise } => match path.find(event, payload) {
@@ -162,19 +153,12 @@ mod tests {
             ("plain", "plain"),
             ("{a}{n}", "x{y}1.50"),
             ("{{a}} {{{a}}}", "{a} {x{y}}"),
-            (
-                "[{missing}] [{missing|none at all}] [{z|null}]",
-                "[] [none at all] [null]",
-            ),
+            ("[{missing}] [{missing|none at all}] [{z|null}]", "[] [none at all] [null]"),
             ("{ l } of {@type}", "[1,2] of t.u"),
         ];
         for (text, rendered) in table {
             let template = Template::parse(text).expect(text);
-            assert_eq!(
-                template.render(&test::event("t.u"), &payload),
-                rendered,
-                "{text}"
-            );
+            assert_eq!(template.render(&test::event("t.u"), &payload), rendered, "{text}");
         }
     }
 

@@ -17,8 +17,7 @@
 //! The work happens as in the host, but for what only a component can do: bounds on time and memory.
 
 use crate::{
-    ConfigError, Event, Failure, Message, Plugin, Result, Verdict, bindings::types::Description,
-    plugin,
+    ConfigError, Event, Failure, Message, Plugin, Result, Verdict, bindings::types::Description, plugin,
 };
 
 /// An event of this type, with fixed values elsewhere: tenant `default`, no channels, first attempt, said to
@@ -63,10 +62,7 @@ pub fn call_with<P: Plugin>(event: &Event, message: &Message, config: &str) -> R
 pub fn body<P: Plugin>(event_type: &str, payload: &str, config: &str) -> Result<String> {
     match call::<P>(event_type, payload, config)? {
         Verdict::Replace(message) => Ok(String::from_utf8_lossy(&message.body).into_owned()),
-        verdict => Err(Failure::new(
-            "not-replaced",
-            format!("The verdict is {verdict:?}."),
-        )),
+        verdict => Err(Failure::new("not-replaced", format!("The verdict is {verdict:?}."))),
     }
 }
 
@@ -87,26 +83,13 @@ pub fn describe<P: Plugin>() -> Description {
 /// Where an example comes to something else, or there is none.
 pub fn run_examples<P: Plugin>() {
     let description = describe::<P>();
-    assert!(
-        !description.examples.is_empty(),
-        "the plugin {:?} has no examples",
-        P::NAME
-    );
-    assert!(
-        description.summary.ends_with('.'),
-        "the summary is not a sentence: {:?}",
-        P::SUMMARY
-    );
+    assert!(!description.examples.is_empty(), "the plugin {:?} has no examples", P::NAME);
+    assert!(description.summary.ends_with('.'), "the summary is not a sentence: {:?}", P::SUMMARY);
     for example in description.examples {
         let input = Message::json(example.input);
         let verdict = call_with::<P>(&event(&example.event_type), &input, &example.config)
             .unwrap_or_else(|failure| panic!("example {:?} failed: {failure}", example.title));
-        assert_eq!(
-            readable(&verdict),
-            readable(&example.expect),
-            "example {:?}",
-            example.title
-        );
+        assert_eq!(readable(&verdict), readable(&example.expect), "example {:?}", example.title);
         assert_eq!(verdict, example.expect, "example {:?}", example.title);
     }
 }

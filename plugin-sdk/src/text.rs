@@ -92,9 +92,7 @@ fn before_escape(text: &str, end: usize) -> usize {
         return end;
     };
     let inside = &text[start + 1..];
-    let length = inside
-        .find(|c: char| !(c.is_ascii_alphanumeric() || c == '#'))
-        .unwrap_or(inside.len());
+    let length = inside.find(|c: char| !(c.is_ascii_alphanumeric() || c == '#')).unwrap_or(inside.len());
     let is_escape = (1..=MAX_ESCAPE).contains(&length) && inside[length..].starts_with(';');
     match is_escape && end <= start + 1 + length {
         true => start,
@@ -124,11 +122,7 @@ mod tests {
             ("", 0, Unit::Chars, ""),
         ];
         for (text, limit, unit, expected) in table {
-            assert_eq!(
-                cut(text, limit, unit),
-                expected,
-                "{text} to {limit} {unit:?}"
-            );
+            assert_eq!(cut(text, limit, unit), expected, "{text} to {limit} {unit:?}");
         }
     }
 
@@ -138,10 +132,7 @@ mod tests {
         for limit in 0..text.len() {
             let short = cut(text, limit, Unit::Chars);
             let kept = short.strip_suffix(ELLIPSIS).unwrap_or(&short);
-            assert!(
-                Unit::Chars.measure(&short) <= limit.max(1),
-                "{limit}: {short}"
-            );
+            assert!(Unit::Chars.measure(&short) <= limit.max(1), "{limit}: {short}");
             assert!(text.starts_with(kept), "{limit}: {short}");
             for escape in ["&amp;", "&lt;", "&#x1F600;"] {
                 let broken = (1..escape.len()).any(|end| kept.ends_with(&escape[..end]));

@@ -28,11 +28,7 @@ pub struct Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?} is not a time in the form of RFC 3339, such as 2026-03-22T08:30:00Z.",
-            self.text
-        )
+        write!(f, "{:?} is not a time in the form of RFC 3339, such as 2026-03-22T08:30:00Z.", self.text)
     }
 }
 
@@ -45,9 +41,7 @@ impl Timestamp {
     ///
     /// Where the text has another form or names a day that does not exist.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        read(text).ok_or_else(|| Error {
-            text: text.chars().take(64).collect(),
-        })
+        read(text).ok_or_else(|| Error { text: text.chars().take(64).collect() })
     }
 
     /// `2026-03-22T08:30:00Z`; a fraction is cut off.
@@ -84,11 +78,7 @@ fn read(text: &str) -> Option<Timestamp> {
     let bytes = text.as_bytes();
     let part = |from: usize, to: usize| digits(bytes.get(from..to)?);
     let marks = [(4, "-"), (7, "-"), (10, "Tt "), (13, ":"), (16, ":")];
-    if !marks.iter().all(|(at, marks)| {
-        bytes
-            .get(*at)
-            .is_some_and(|byte| marks.as_bytes().contains(byte))
-    }) {
+    if !marks.iter().all(|(at, marks)| bytes.get(*at).is_some_and(|byte| marks.as_bytes().contains(byte))) {
         return None;
     }
     let days = days(part(0, 4)?, part(5, 7)?, part(8, 10)?)?;
@@ -106,19 +96,10 @@ fn fraction(bytes: &[u8]) -> Option<(u32, &[u8])> {
     let Some(fraction) = bytes.strip_prefix(b".") else {
         return Some((0, bytes));
     };
-    let length = fraction
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
-    let (fraction, rest) = fraction
-        .split_at_checked(length)
-        .filter(|(digits, _)| !digits.is_empty())?;
-    let nanos = (0..9).fold(0, |nanos, place| {
-        nanos * 10
-            + fraction
-                .get(place)
-                .map_or(0, |digit| u32::from(digit - b'0'))
-    });
+    let length = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (fraction, rest) = fraction.split_at_checked(length).filter(|(digits, _)| !digits.is_empty())?;
+    let nanos = (0..9)
+        .fold(0, |nanos, place| nanos * 10 + fraction.get(place).map_or(0, |digit| u32::from(digit - b'0')));
     Some((nanos, rest))
 }
 
@@ -135,10 +116,9 @@ fn offset(bytes: &[u8]) -> Option<i64> {
 }
 
 fn digits(bytes: &[u8]) -> Option<i64> {
-    bytes.iter().try_fold(0, |number, byte| {
-        byte.is_ascii_digit()
-            .then(|| number * 10 + i64::from(byte - b'0'))
-    })
+    bytes
+        .iter()
+        .try_fold(0, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0')))
 }
 
 /// Days since 1970-01-01 of a day that exists, in the proleptic Gregorian calendar.
@@ -159,11 +139,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * of_year + 2) / 153;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
     let year = era * 400 + year_of_era + i64::from(month <= 2);
     (year, month, of_year - (153 * shifted + 2) / 5 + 1)
 }
@@ -177,39 +153,15 @@ mod tests {
         let table = [
             ("1970-01-01T00:00:00Z", 0, "1970-01-01T00:00:00.000Z"),
             ("1969-12-31T23:59:59.9999Z", -1, "1969-12-31T23:59:59.999Z"),
-            (
-                "2024-02-29T12:00:00Z",
-                1_709_208_000_000,
-                "2024-02-29T12:00:00.000Z",
-            ),
-            (
-                "2026-03-22T09:30:00.123456789+01:00",
-                1_774_168_200_123,
-                "2026-03-22T08:30:00.123Z",
-            ),
-            (
-                "2025-12-31t20:00:00.5-05:30",
-                1_767_231_000_500,
-                "2026-01-01T01:30:00.500Z",
-            ),
-            (
-                "0000-01-01T00:00:00Z",
-                -62_167_219_200_000,
-                "0000-01-01T00:00:00.000Z",
-            ),
-            (
-                "9999-12-31T23:59:60Z",
-                253_402_300_799_000,
-                "9999-12-31T23:59:59.000Z",
-            ),
+            ("2024-02-29T12:00:00Z", 1_709_208_000_000, "2024-02-29T12:00:00.000Z"),
+            ("2026-03-22T09:30:00.123456789+01:00", 1_774_168_200_123, "2026-03-22T08:30:00.123Z"),
+            ("2025-12-31t20:00:00.5-05:30", 1_767_231_000_500, "2026-01-01T01:30:00.500Z"),
+            ("0000-01-01T00:00:00Z", -62_167_219_200_000, "0000-01-01T00:00:00.000Z"),
+            ("9999-12-31T23:59:60Z", 253_402_300_799_000, "9999-12-31T23:59:59.000Z"),
         ];
         for (text, millis, written) in table {
             let time = Timestamp::parse(text).expect(text);
-            assert_eq!(
-                (time.unix_millis(), time.to_millis().as_str()),
-                (millis, written),
-                "{text}"
-            );
+            assert_eq!((time.unix_millis(), time.to_millis().as_str()), (millis, written), "{text}");
         }
     }
 

@@ -26,10 +26,7 @@ impl Verdict {
     /// are not strings.
     pub fn json<T: Serialize + ?Sized>(message: &Message, body: &T) -> Result<Self> {
         let body = serde_json::to_vec(body).map_err(|error| {
-            Failure::new(
-                Failure::BAD_OUTPUT,
-                format!("The result cannot be written as JSON: {error}."),
-            )
+            Failure::new(Failure::BAD_OUTPUT, format!("The result cannot be written as JSON: {error}."))
         })?;
         Ok(Self::body(message, JSON, body))
     }

@@ -64,7 +64,8 @@ impl Backlog {
         let mut books = self.books();
         let share = books.share(self.bounds);
         let used = books.lanes.get(&endpoint).copied().unwrap_or(0);
-        let full = books.deliveries >= self.bounds.deliveries || books.bytes + bytes > self.bounds.bytes.max(bytes);
+        let full =
+            books.deliveries >= self.bounds.deliveries || books.bytes + bytes > self.bounds.bytes.max(bytes);
         if full || used >= share {
             books.refused.insert(endpoint);
             return None;
@@ -85,15 +86,23 @@ impl Backlog {
     /// How many more deliveries there is room for.
     pub fn room(&self) -> usize {
         let books = self.books();
-        if books.bytes >= self.bounds.bytes { 0 } else { self.bounds.deliveries.saturating_sub(books.deliveries) }
+        if books.bytes >= self.bounds.bytes {
+            0
+        } else {
+            self.bounds.deliveries.saturating_sub(books.deliveries)
+        }
     }
 
     /// How many one endpoint could get now, and the endpoints that have their share already.
     pub fn shares(&self) -> (usize, HashSet<EndpointId>) {
         let mut books = self.books();
         let share = books.share(self.bounds);
-        let full: HashSet<_> =
-            books.lanes.iter().filter(|(_, used)| **used * 2 >= share).map(|(endpoint, _)| *endpoint).collect();
+        let full: HashSet<_> = books
+            .lanes
+            .iter()
+            .filter(|(_, used)| **used * 2 >= share)
+            .map(|(endpoint, _)| *endpoint)
+            .collect();
         books.refused.extend(full.iter().copied());
         (share.div_ceil(2), full)
     }

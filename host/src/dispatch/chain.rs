@@ -99,7 +99,12 @@ fn follow(transform: &Transform, result: Result<Verdict, Failure>) -> Step {
         Err(_) if transform.on_failure == OnFailure::Pass => Step::Same,
         Err(failure) => {
             let retry = transform.on_failure == OnFailure::Retry;
-            Step::Ended(Outcome::PluginFailed { plugin, kind: word(&failure.kind), message: failure.message, retry })
+            Step::Ended(Outcome::PluginFailed {
+                plugin,
+                kind: word(&failure.kind),
+                message: failure.message,
+                retry,
+            })
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::send::{Answer, Request};
 use crate::signature;
 use crate::time::Timestamp;
 
-/// Shortest text of a plugin's configuration that is masked in records: shorter ones are words, not credentials.
+/// Shortest text of a plugin's configuration that can be a credential, and that is masked in records.
 const SHORTEST_CREDENTIAL: usize = 16;
 
 /// Why no request could be made of a message. Endpoints and plugin output are checked before, so it names a
@@ -43,14 +43,16 @@ pub fn build(
         let (name, value) = header(name, value)?;
         headers.append(name, value);
     }
-    let content_type = HeaderValue::from_str(&message.content_type).map_err(|_| rejected(CONTENT_TYPE.as_str()))?;
+    let content_type =
+        HeaderValue::from_str(&message.content_type).map_err(|_| rejected(CONTENT_TYPE.as_str()))?;
     headers.insert(CONTENT_TYPE, content_type);
     for (name, value) in &endpoint.headers {
         let (name, value) = header(name, value.expose())?;
         headers.insert(name, value);
     }
     if let Some(auth) = &endpoint.auth {
-        let mut value = HeaderValue::from_str(authorization(auth).expose()).map_err(|_| rejected(AUTHORIZATION.as_str()))?;
+        let mut value = HeaderValue::from_str(authorization(auth).expose())
+            .map_err(|_| rejected(AUTHORIZATION.as_str()))?;
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
     }
@@ -144,7 +146,8 @@ impl Redactor {
         }
         secrets.retain(|secret| secret.expose().len() > 1);
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
-        let headers = endpoint.headers.iter().filter_map(|(name, _)| name.parse().ok()).chain([AUTHORIZATION]);
+        let headers =
+            endpoint.headers.iter().filter_map(|(name, _)| name.parse().ok()).chain([AUTHORIZATION]);
         Self { headers: headers.collect(), secrets }
     }
 
@@ -160,7 +163,9 @@ impl Redactor {
 
     fn bytes(&self, bytes: &Bytes) -> Bytes {
         match std::str::from_utf8(bytes) {
-            Ok(text) if self.secrets.iter().any(|secret| text.contains(secret.expose())) => self.text(text).into(),
+            Ok(text) if self.secrets.iter().any(|secret| text.contains(secret.expose())) => {
+                self.text(text).into()
+            }
             _ => bytes.clone(),
         }
     }
@@ -203,14 +208,49 @@ impl Redactor {
     }
 }
 
-/// The texts of a configuration that could be credentials: long, and without a space.
 fn credentials(config: &serde_json::Value, found: &mut Vec<Secret>) {
     match config {
-        serde_json::Value::String(text) if text.len() >= SHORTEST_CREDENTIAL && !text.contains(char::is_whitespace) => {
-            found.push(Secret::new(text.as_str()));
+        serde_json::Value::String(text) if looks_like_a_credential(text) => {
+            found.push(Secret::new(text.as_str()))
         }
         serde_json::Value::Array(items) => items.iter().for_each(|item| credentials(item, found)),
         serde_json::Value::Object(members) => members.values().for_each(|member| credentials(member, found)),
         _ => {}
+    }
+}
+
+/// Long, without a space, with letters and digits: a key or a token, not a path, a title or a template.
+fn looks_like_a_credential(text: &str) -> bool {
+    text.len() >= SHORTEST_CREDENTIAL
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=_-.:~".contains(&b))
+        && text.bytes().any(|b| b.is_ascii_digit())
+        && text.bytes().any(|b| b.is_ascii_alphabetic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_told_from_words() {
+        for credential in ["xoxb-1234567890-abcdef", "R0ut1ngKeyR0ut1ngKey", "eyJhbGciOiJIUzI1NiJ9.e30.abc"] {
+            assert!(looks_like_a_credential(credential), "{credential}");
+        }
+        for word in
+            ["document.total_amount", "Invoice {number} of 2026", "custom_01", "an ordinary sentence 1"]
+        {
+            assert!(!looks_like_a_credential(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn an_origin_shows_no_more_than_where() {
+        for (url, shown) in [
+            ("https://hooks.example.com/services/T0/B0/secret?key=1", "https://hooks.example.com/***"),
+            ("https://example.com:8443/", "https://example.com:8443/"),
+            ("http://127.0.0.1:3000?token=1", "http://127.0.0.1:3000/***"),
+        ] {
+            assert_eq!(origin(&Url::parse(url).unwrap()), shown);
+        }
     }
 }

@@ -70,7 +70,8 @@ impl Workshop {
     /// Tries to deliver. `sent` is called as soon as the receiver has answered, before the result is on disk.
     pub async fn attempt(&self, job: Job, sent: impl FnOnce()) {
         let started = self.clock.now();
-        let Some(endpoint) = self.book.get(job.delivery.endpoint).filter(|endpoint| endpoint.enabled()) else {
+        let Some(endpoint) = self.book.get(job.delivery.endpoint).filter(|endpoint| endpoint.enabled())
+        else {
             return self.give_back(job, started).await;
         };
         if job.delivery.is_too_old(self.settings.max_age, started) {
@@ -95,14 +96,20 @@ impl Workshop {
             Ok(request) => request,
             Err(error) => {
                 let message = format!("No request could be made: {error}.");
-                return Tried::without_request(Outcome::Unreachable { kind: "invalid_request".to_owned(), message });
+                return Tried::without_request(Outcome::Unreachable {
+                    kind: "invalid_request".to_owned(),
+                    message,
+                });
             }
         };
         let redactor = Redactor::new(endpoint);
         let record = redactor.request(&request, &job.event.payload, self.settings.stored_request_body);
         let exchange = self.client.send(request).await;
-        let response =
-            exchange.result.as_ref().ok().map(|answer| redactor.response(answer, self.settings.stored_answer_body));
+        let response = exchange
+            .result
+            .as_ref()
+            .ok()
+            .map(|answer| redactor.response(answer, self.settings.stored_answer_body));
         let outcome = match exchange.result {
             Ok(answer) => {
                 let asked = send::retry_after(&answer.headers, self.clock.now().as_secs());

@@ -53,10 +53,8 @@ pub(super) async fn transform(
         body: &call.message.body,
     };
     let plugin = pre.instantiate_async(&mut *store).await?;
-    let answer = plugin
-        .hookwright_plugin_transformer()
-        .call_transform(store, event, message, call.config)
-        .await?;
+    let answer =
+        plugin.hookwright_plugin_transformer().call_transform(store, event, message, call.config).await?;
     Ok(answer.map(Verdict::from).map_err(Failure::from))
 }
 
@@ -66,10 +64,7 @@ pub(super) async fn check_config(
     config: &str,
 ) -> wasmtime::Result<Result<(), Vec<wit::ConfigError>>> {
     let plugin = pre.instantiate_async(&mut *store).await?;
-    plugin
-        .hookwright_plugin_transformer()
-        .call_check_config(store, config)
-        .await
+    plugin.hookwright_plugin_transformer().call_check_config(store, config).await
 }
 
 pub(super) async fn describe(
@@ -77,29 +72,20 @@ pub(super) async fn describe(
     store: &mut Store<State>,
 ) -> wasmtime::Result<Description> {
     let plugin = pre.instantiate_async(&mut *store).await?;
-    let description = plugin
-        .hookwright_plugin_transformer()
-        .call_describe(store)
-        .await?;
+    let description = plugin.hookwright_plugin_transformer().call_describe(store).await?;
     Ok(description.into())
 }
 
 pub(super) fn config_errors(errors: Vec<wit::ConfigError>, limits: &Limits) -> Vec<ConfigError> {
-    let cleaned = errors
-        .into_iter()
-        .take(CONFIG_ERRORS)
-        .map(|error| ConfigError {
-            pointer: clean(&error.pointer, limits.log_line_length),
-            message: clean(&error.message, limits.log_line_length),
-        });
+    let cleaned = errors.into_iter().take(CONFIG_ERRORS).map(|error| ConfigError {
+        pointer: clean(&error.pointer, limits.log_line_length),
+        message: clean(&error.message, limits.log_line_length),
+    });
     cleaned.collect()
 }
 
 fn pairs(pairs: &[(String, String)]) -> Vec<(&str, &str)> {
-    pairs
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect()
+    pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
 
 impl From<wit::Verdict> for Verdict {
@@ -127,12 +113,7 @@ impl From<wit::MessageResult> for Message {
 
 impl From<wit::Failure> for Failure {
     fn from(failure: wit::Failure) -> Self {
-        Self {
-            kind: FailureKind::Error {
-                code: clean(&failure.code, CODE),
-            },
-            message: failure.message,
-        }
+        Self { kind: FailureKind::Error { code: clean(&failure.code, CODE) }, message: failure.message }
     }
 }
 
@@ -144,11 +125,7 @@ impl From<wit::Description> for Description {
             summary: description.summary,
             config_schema: description.config_schema,
             must_run: description.must_run,
-            examples: description
-                .examples
-                .into_iter()
-                .map(Example::from)
-                .collect(),
+            examples: description.examples.into_iter().map(Example::from).collect(),
         }
     }
 }

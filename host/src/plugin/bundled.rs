@@ -11,10 +11,8 @@ pub struct Bundled {
 
 /// All of them, sorted by name.
 pub fn bundled() -> Vec<Bundled> {
-    let components = COMPONENTS.iter().map(|&(name, bytes)| Bundled {
-        name,
-        bytes: Bytes::from_static(bytes),
-    });
+    let components =
+        COMPONENTS.iter().map(|&(name, bytes)| Bundled { name, bytes: Bytes::from_static(bytes) });
     components.collect()
 }
 

@@ -26,10 +26,7 @@ pub(super) struct Cache {
 impl Cache {
     /// `None` if the directory cannot be made, or others could write to it.
     pub fn open(dir: &Path, engine: &wasmtime::Engine) -> Option<Self> {
-        let opened = private_dir(dir).map(|()| Self {
-            dir: dir.to_owned(),
-            engine: fingerprint(engine),
-        });
+        let opened = private_dir(dir).map(|()| Self { dir: dir.to_owned(), engine: fingerprint(engine) });
         match opened {
             Ok(cache) => {
                 cache.prune();
@@ -69,8 +66,7 @@ impl Cache {
     }
 
     fn path(&self, digest: &str) -> PathBuf {
-        self.dir
-            .join(format!("{digest}-{}.{EXTENSION}", self.engine))
+        self.dir.join(format!("{digest}-{}.{EXTENSION}", self.engine))
     }
 
     fn write(&self, path: &Path, code: &[u8]) -> io::Result<()> {
@@ -124,10 +120,7 @@ fn fingerprint(engine: &wasmtime::Engine) -> String {
 fn private_dir(dir: &Path) -> io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let directory = fs::symlink_metadata(dir)?;
     // Whose files are ours is told by a file of ours.
     let probe = dir.join(format!("{}.tmp", std::process::id()));
@@ -146,12 +139,7 @@ fn private_dir(dir: &Path) -> io::Result<()> {
 fn create_private(path: &Path) -> io::Result<fs::File> {
     use std::os::unix::fs::OpenOptionsExt as _;
 
-    fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
+    fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
 /// Who may write to a directory cannot be told here, so nothing is loaded from one.

@@ -99,11 +99,7 @@ impl Catalog {
     /// listed as such, and the others are there all the same.
     pub async fn open(engine: Engine, bundled: Vec<Bundled>, folder: Option<PathBuf>) -> Self {
         let (bundled, broken) = load_bundled(&engine, bundled).await;
-        let shelf = Shelf {
-            bundled,
-            broken,
-            ..Shelf::default()
-        };
+        let shelf = Shelf { bundled, broken, ..Shelf::default() };
         let catalog = Self {
             engine,
             folder,
@@ -217,19 +213,13 @@ impl Snapshot {
 
 impl Shelf {
     fn is_known(&self, file: &Found) -> bool {
-        self.files
-            .get(&file.path)
-            .is_some_and(|known| known.mark == file.mark)
+        self.files.get(&file.path).is_some_and(|known| known.mark == file.mark)
     }
 
     /// A file that is gone takes its plugin with it. True if there is one.
     fn forget_missing(&mut self, found: &[Found]) -> bool {
-        let gone: Vec<PathBuf> = self
-            .files
-            .keys()
-            .filter(|path| !found.iter().any(|file| file.path == **path))
-            .cloned()
-            .collect();
+        let gone: Vec<PathBuf> =
+            self.files.keys().filter(|path| !found.iter().any(|file| file.path == **path)).cloned().collect();
         for path in &gone {
             tracing::info!(path = %path.display(), "a plugin file was removed");
             if let Some((plugin, _)) = self.files.remove(path).and_then(|known| known.plugin) {
@@ -241,12 +231,8 @@ impl Shelf {
 
     fn note(&mut self, file: Found, mark: Mark, loaded: Result<Plugin, Refusal>) {
         let before = self.files.remove(&file.path).and_then(|known| known.plugin);
-        let mut known = Known {
-            name: name_of(&file.path).unwrap_or_default(),
-            mark,
-            plugin: None,
-            refusal: None,
-        };
+        let mut known =
+            Known { name: name_of(&file.path).unwrap_or_default(), mark, plugin: None, refusal: None };
         match loaded {
             Ok(plugin) => {
                 tracing::info!(path = %file.path.display(), ?plugin, "a plugin was loaded");
@@ -272,22 +258,16 @@ impl Shelf {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let mut snapshot = Snapshot {
-            refused: self.broken.clone(),
-            ..Snapshot::default()
-        };
+        let mut snapshot = Snapshot { refused: self.broken.clone(), ..Snapshot::default() };
         for (path, known) in &self.files {
             snapshot.add_file(path, known);
         }
         for (name, plugin) in &self.bundled {
-            snapshot
-                .entries
-                .entry(name.clone())
-                .or_insert_with(|| Entry {
-                    plugin: plugin.clone(),
-                    source: Source::Bundled,
-                    problem: None,
-                });
+            snapshot.entries.entry(name.clone()).or_insert_with(|| Entry {
+                plugin: plugin.clone(),
+                source: Source::Bundled,
+                problem: None,
+            });
         }
         // A refused file that has no plugin of its own may still stand for a name that a bundled one serves.
         for known in self.files.values().filter(|known| known.plugin.is_none()) {
@@ -296,14 +276,8 @@ impl Shelf {
             }
         }
         let in_use = snapshot.entries.values().map(|entry| &entry.plugin);
-        let all = self
-            .replaced
-            .iter()
-            .chain(self.bundled.values())
-            .chain(in_use);
-        snapshot.by_digest = all
-            .map(|plugin| (plugin.digest().to_owned(), plugin.clone()))
-            .collect();
+        let all = self.replaced.iter().chain(self.bundled.values()).chain(in_use);
+        snapshot.by_digest = all.map(|plugin| (plugin.digest().to_owned(), plugin.clone())).collect();
         snapshot
     }
 }
@@ -311,11 +285,7 @@ impl Shelf {
 impl Snapshot {
     fn add_file(&mut self, path: &Path, known: &Known) {
         let mut refuse = |reason: String| {
-            self.refused.push(Refused {
-                name: known.name.clone(),
-                path: Some(path.to_owned()),
-                reason,
-            });
+            self.refused.push(Refused { name: known.name.clone(), path: Some(path.to_owned()), reason });
         };
         if let Some(reason) = &known.refusal {
             refuse(reason.clone());
@@ -324,17 +294,11 @@ impl Snapshot {
             return;
         };
         if self.entries.contains_key(&known.name) {
-            return refuse(format!(
-                "another file stands for the name `{}`, too",
-                known.name
-            ));
+            return refuse(format!("another file stands for the name `{}`, too", known.name));
         }
         let entry = Entry {
             plugin: plugin.clone(),
-            source: Source::Folder {
-                path: path.to_owned(),
-                modified: *modified,
-            },
+            source: Source::Folder { path: path.to_owned(), modified: *modified },
             problem: known.refusal.clone(),
         };
         self.entries.insert(known.name.clone(), entry);
@@ -342,10 +306,7 @@ impl Snapshot {
 }
 
 /// All at once: at the start nothing else wants the processors.
-async fn load_bundled(
-    engine: &Engine,
-    bundled: Vec<Bundled>,
-) -> (BTreeMap<String, Plugin>, Vec<Refused>) {
+async fn load_bundled(engine: &Engine, bundled: Vec<Bundled>) -> (BTreeMap<String, Plugin>, Vec<Refused>) {
     let mut loading = tokio::task::JoinSet::new();
     for Bundled { name, bytes } in bundled {
         let engine = engine.clone();
@@ -359,11 +320,7 @@ async fn load_bundled(
             }
             Err(refusal) => {
                 tracing::error!(name, reason = %refusal, "a bundled plugin was refused");
-                broken.push(Refused {
-                    name: name.to_owned(),
-                    path: None,
-                    reason: refusal.to_string(),
-                });
+                broken.push(Refused { name: name.to_owned(), path: None, reason: refusal.to_string() });
             }
         }
     }
@@ -372,9 +329,7 @@ async fn load_bundled(
 
 /// The stem, with `_` read as `-`: cargo writes the one where people write the other.
 fn name_of(path: &Path) -> Result<String, Refusal> {
-    let stem = path
-        .file_stem()
-        .map(|stem| stem.to_string_lossy().replace('_', "-"));
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().replace('_', "-"));
     let name = stem.unwrap_or_default();
     inspect::check_name(&name)?;
     Ok(name)

@@ -41,10 +41,7 @@ impl Refusal {
     }
 
     pub(super) fn invalid(error: &wasmtime::Error) -> Self {
-        Self(format!(
-            "the component is not valid: {}",
-            clean(&format!("{error:#}"), QUOTED)
-        ))
+        Self(format!("the component is not valid: {}", clean(&format!("{error:#}"), QUOTED)))
     }
 
     /// From the failure of the first call, which is always `describe`.
@@ -77,28 +74,20 @@ pub(super) fn check_bytes(bytes: &[u8]) -> Result<(), Refusal> {
         Some(MODULE) => Err(Refusal::new(
             "the file is a core WebAssembly module, not a component; build it with `--target wasm32-wasip2`",
         )),
-        Some(_) => Err(Refusal::new(
-            "the file has an unknown version of WebAssembly",
-        )),
+        Some(_) => Err(Refusal::new("the file has an unknown version of WebAssembly")),
         None => Err(incomplete()),
     }
 }
 
 fn not_wasm(bytes: &[u8]) -> Refusal {
     match std::str::from_utf8(bytes) {
-        Ok(_) => {
-            Refusal::new("the file is text, not WebAssembly; a plugin is a compiled component")
-        }
-        Err(_) => {
-            Refusal::new("the file is not WebAssembly; build it with `--target wasm32-wasip2`")
-        }
+        Ok(_) => Refusal::new("the file is text, not WebAssembly; a plugin is a compiled component"),
+        Err(_) => Refusal::new("the file is not WebAssembly; build it with `--target wasm32-wasip2`"),
     }
 }
 
 fn incomplete() -> Refusal {
-    Refusal::new(
-        "the file is incomplete; copy it again, to a temporary name first, and then rename it",
-    )
+    Refusal::new("the file is incomplete; copy it again, to a temporary name first, and then rename it")
 }
 
 /// Each section says how long it is, so a file that was cut short shows.
@@ -148,9 +137,7 @@ fn no_transformer(exports: &[&str]) -> Refusal {
 }
 
 fn check_track(version: &str) -> Result<(), Refusal> {
-    let on_track = version
-        .strip_prefix(TRACK)
-        .is_some_and(|rest| rest.starts_with('.'));
+    let on_track = version.strip_prefix(TRACK).is_some_and(|rest| rest.starts_with('.'));
     on_track.then_some(()).ok_or_else(|| {
         Refusal::new(format!(
             "the plugin was built for hookwright:plugin {}, and this server supports {TRACK}; build it against \
@@ -161,11 +148,7 @@ fn check_track(version: &str) -> Result<(), Refusal> {
 }
 
 fn check_imports(imports: &[&str]) -> Result<(), Refusal> {
-    let network: Vec<&str> = imports
-        .iter()
-        .copied()
-        .filter(|name| name.starts_with("wasi:http/"))
-        .collect();
+    let network: Vec<&str> = imports.iter().copied().filter(|name| name.starts_with("wasi:http/")).collect();
     if !network.is_empty() {
         return Err(Refusal::new(format!(
             "the plugin wants the network ({}), which no plugin has; build it without (jco: `--disable http`, \
@@ -202,18 +185,14 @@ pub(super) fn check_description(
     check_version(&description.version)?;
     check_schema(&description.config_schema)?;
     if description.examples.len() > EXAMPLES {
-        return Err(Refusal::new(format!(
-            "the plugin has more than {EXAMPLES} examples"
-        )));
+        return Err(Refusal::new(format!("the plugin has more than {EXAMPLES} examples")));
     }
     description.summary = clean(&description.summary, SUMMARY);
     Ok(description)
 }
 
 pub(super) fn check_name(name: &str) -> Result<(), Refusal> {
-    let of_plain_characters = name
-        .bytes()
-        .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+    let of_plain_characters = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
     if !name.is_empty() && name.len() <= NAME && of_plain_characters {
         return Ok(());
     }
@@ -232,27 +211,20 @@ fn check_version(version: &str) -> Result<(), Refusal> {
         && version.len() <= NAME
         && version.bytes().all(|byte| byte.is_ascii_graphic());
     valid.then_some(()).ok_or_else(|| {
-        Refusal::new(format!(
-            "the plugin's version `{}` is not of the form 1.2.3",
-            clean(version, NAME)
-        ))
+        Refusal::new(format!("the plugin's version `{}` is not of the form 1.2.3", clean(version, NAME)))
     })
 }
 
 fn check_schema(schema: &str) -> Result<(), Refusal> {
     if schema.len() > SCHEMA {
-        return Err(Refusal::new(format!(
-            "the plugin's config schema has more than {SCHEMA} bytes"
-        )));
+        return Err(Refusal::new(format!("the plugin's config schema has more than {SCHEMA} bytes")));
     }
     if schema.is_empty() {
         return Ok(());
     }
     match serde_json::from_str::<serde::de::IgnoredAny>(schema) {
         Ok(_) => Ok(()),
-        Err(error) => Err(Refusal::new(format!(
-            "the plugin's config schema is not JSON: {error}"
-        ))),
+        Err(error) => Err(Refusal::new(format!("the plugin's config schema is not JSON: {error}"))),
     }
 }
 
@@ -273,10 +245,7 @@ mod tests {
             (MAGIC.to_vec(), "incomplete"),
             (component(&[0, 5, 1, 2]), "incomplete"),
             (component(&[0]), "incomplete"),
-            (
-                component(&[0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
-                "incomplete",
-            ),
+            (component(&[0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), "incomplete"),
         ] {
             let refusal = check_bytes(&bytes).expect_err("to be refused").to_string();
             assert!(refusal.contains(want), "{bytes:?}: {refusal}");
@@ -313,9 +282,7 @@ mod tests {
             (description("a", "1.2.3 \n", ""), None, "1.2.3"),
             (description("a", "1.2.3", "{"), None, "JSON"),
         ] {
-            let refusal = check_description(bad, stem)
-                .expect_err("to be refused")
-                .to_string();
+            let refusal = check_description(bad, stem).expect_err("to be refused").to_string();
             assert!(refusal.contains(want), "{refusal}");
         }
     }

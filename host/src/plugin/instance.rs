@@ -44,14 +44,10 @@ impl v0_1::hookwright::plugin::log::Host for State {
     }
 }
 
-pub(super) fn linker(
-    engine: &wasmtime::Engine,
-) -> wasmtime::Result<wasmtime::component::Linker<State>> {
+pub(super) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<wasmtime::component::Linker<State>> {
     let mut linker = wasmtime::component::Linker::new(engine);
     super::sandbox::add_to_linker(&mut linker)?;
-    v0_1::hookwright::plugin::log::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| {
-        state
-    })?;
+    v0_1::hookwright::plugin::log::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
     Ok(linker)
 }
 
@@ -63,11 +59,8 @@ pub(super) fn store(
     seed: [u8; 32],
 ) -> Store<State> {
     let journal = Journal::new(limits);
-    let state = State {
-        sandbox: Sandbox::new(now, seed, journal.clone()),
-        meter: Meter::new(limits),
-        journal,
-    };
+    let state =
+        State { sandbox: Sandbox::new(now, seed, journal.clone()), meter: Meter::new(limits), journal };
     let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.meter);
     store.set_epoch_deadline(1);
@@ -90,12 +83,7 @@ pub(super) fn conclude(
         .unwrap_or_else(|error| Err(explain(&error, &state.meter, panic, limits)))
         .map_err(|failure| legible(failure, limits))
         .and_then(|verdict| check(verdict, limits));
-    Run {
-        result,
-        log,
-        time: started.elapsed(),
-        memory_peak: state.meter.memory_peak(),
-    }
+    Run { result, log, time: started.elapsed(), memory_peak: state.meter.memory_peak() }
 }
 
 /// Ends a call of anything else, of which the answer alone is of interest.
@@ -112,10 +100,7 @@ pub(super) fn answer<T>(
 }
 
 fn legible(failure: Failure, limits: &Limits) -> Failure {
-    Failure {
-        message: clean(&failure.message, limits.log_line_length),
-        ..failure
-    }
+    Failure { message: clean(&failure.message, limits.log_line_length), ..failure }
 }
 
 fn check(verdict: Verdict, limits: &Limits) -> Result<Verdict, Failure> {
@@ -130,12 +115,7 @@ fn check(verdict: Verdict, limits: &Limits) -> Result<Verdict, Failure> {
 
 /// Says in a sentence why a call ended without an answer: the bound that was reached, else the guest's own
 /// last words, else the trap.
-fn explain(
-    error: &wasmtime::Error,
-    meter: &Meter,
-    panic: Option<String>,
-    limits: &Limits,
-) -> Failure {
+fn explain(error: &wasmtime::Error, meter: &Meter, panic: Option<String>, limits: &Limits) -> Failure {
     if let Some(bound) = meter.reached() {
         return out_of_bounds(bound, limits);
     }
@@ -143,10 +123,7 @@ fn explain(
         return output::too_large(limits);
     }
     match stop(error, panic) {
-        Some(message) => Failure {
-            kind: FailureKind::Trap,
-            message,
-        },
+        Some(message) => Failure { kind: FailureKind::Trap, message },
         None => Failure {
             kind: FailureKind::Host,
             message: format!(

@@ -160,10 +160,7 @@ impl Pages {
         }
         if self.lost > 0 {
             let text = format!("{} more lines were not kept", self.lost);
-            self.lines.push(LogLine {
-                level: Level::Warn,
-                text,
-            });
+            self.lines.push(LogLine { level: Level::Warn, text });
         }
         let panic = match mem::take(&mut self.panic) {
             Panic::None => None,
@@ -177,10 +174,7 @@ impl Pages {
 /// `src/lib.rs:14:24` of `thread 'main' (1) panicked at src/lib.rs:14:24:`.
 fn panic_place(line: &str) -> Option<&str> {
     let (thread, place) = line.split_once(" panicked at ")?;
-    thread
-        .trim_start()
-        .starts_with("thread '")
-        .then(|| place.trim_end_matches(':'))
+    thread.trim_start().starts_with("thread '").then(|| place.trim_end_matches(':'))
 }
 
 #[cfg(test)]
@@ -188,11 +182,7 @@ mod tests {
     use super::*;
 
     fn journal(log_lines: usize, log_line_length: usize) -> Journal {
-        Journal::new(&Limits {
-            log_lines,
-            log_line_length,
-            ..Limits::default()
-        })
+        Journal::new(&Limits { log_lines, log_line_length, ..Limits::default() })
     }
 
     fn texts(lines: &[LogLine]) -> Vec<&str> {
@@ -217,10 +207,7 @@ mod tests {
             journal.write(Level::Info, "0123456789");
         }
         let (lines, _) = journal.finish();
-        assert_eq!(
-            texts(&lines),
-            ["01234…", "01234…", "3 more lines were not kept"]
-        );
+        assert_eq!(texts(&lines), ["01234…", "01234…", "3 more lines were not kept"]);
     }
 
     #[test]

@@ -154,10 +154,7 @@ mod tests {
 
     #[test]
     fn time_runs_out_after_the_limit() {
-        let mut meter = Meter::new(&Limits {
-            time_limit: Duration::from_millis(25),
-            ..Limits::default()
-        });
+        let mut meter = Meter::new(&Limits { time_limit: Duration::from_millis(25), ..Limits::default() });
         for _ in 0..3 {
             assert!(meter.tick().is_ok());
         }
@@ -167,10 +164,7 @@ mod tests {
 
     #[test]
     fn memories_share_one_limit() {
-        let mut meter = Meter::new(&Limits {
-            memory_limit: 100,
-            ..Limits::default()
-        });
+        let mut meter = Meter::new(&Limits { memory_limit: 100, ..Limits::default() });
         assert!(meter.memory_growing(0, 60, None).unwrap());
         assert!(!meter.memory_growing(0, 30, Some(20)).unwrap());
         assert!(meter.memory_growing(0, 40, None).unwrap());

@@ -37,9 +37,7 @@ pub(super) fn check(message: Message, limits: &Limits) -> Result<Message, Failur
     if message.body.len() > limits.output_limit {
         return Err(too_large(limits));
     }
-    check_target(&message)
-        .and_then(|()| check_headers(&message))
-        .map_err(bad)?;
+    check_target(&message).and_then(|()| check_headers(&message)).map_err(bad)?;
     Ok(message)
 }
 
@@ -54,10 +52,7 @@ pub(super) fn too_large(limits: &Limits) -> Failure {
 }
 
 fn bad(message: String) -> Failure {
-    Failure {
-        kind: FailureKind::BadOutput,
-        message,
-    }
+    Failure { kind: FailureKind::BadOutput, message }
 }
 
 fn check_target(message: &Message) -> Result<(), String> {
@@ -99,32 +94,18 @@ fn check_path(path: &str) -> Result<(), String> {
 fn check_headers(message: &Message) -> Result<(), String> {
     check_content_type(&message.content_type)?;
     if message.headers.len() > HEADERS {
-        return Err(format!(
-            "the plugin set {} headers, and {HEADERS} are allowed",
-            message.headers.len()
-        ));
+        return Err(format!("the plugin set {} headers, and {HEADERS} are allowed", message.headers.len()));
     }
-    let bytes: usize = message
-        .headers
-        .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
+    let bytes: usize = message.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
     if bytes > HEADER_BYTES {
-        return Err(format!(
-            "the plugin set {bytes} bytes of headers, and {HEADER_BYTES} are allowed"
-        ));
+        return Err(format!("the plugin set {bytes} bytes of headers, and {HEADER_BYTES} are allowed"));
     }
-    message
-        .headers
-        .iter()
-        .try_for_each(|(name, value)| check_header(name, value))
+    message.headers.iter().try_for_each(|(name, value)| check_header(name, value))
 }
 
 fn check_content_type(content_type: &str) -> Result<(), String> {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
-    let valid = essence
-        .split_once('/')
-        .is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
+    let valid = essence.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
         && HeaderValue::from_str(content_type).is_ok();
     valid.then_some(()).ok_or_else(|| {
         format!(
@@ -141,20 +122,13 @@ fn is_token(text: &str) -> bool {
 
 fn check_header(name: &str, value: &str) -> Result<(), String> {
     let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else {
-        return Err(format!(
-            "the plugin set a header named {}, which is no header name",
-            quoted(name)
-        ));
+        return Err(format!("the plugin set a header named {}, which is no header name", quoted(name)));
     };
     if parsed == http::header::CONTENT_TYPE {
-        return Err(
-            "the plugin set the header `content-type`; the message has a field for it".into(),
-        );
+        return Err("the plugin set the header `content-type`; the message has a field for it".into());
     }
     if HOST_HEADERS.contains(&parsed.as_str()) || parsed.as_str().starts_with(HOST_PREFIX) {
-        return Err(format!(
-            "the plugin set the header `{parsed}`, which belongs to the host"
-        ));
+        return Err(format!("the plugin set the header `{parsed}`, which belongs to the host"));
     }
     match HeaderValue::from_str(value) {
         Ok(_) => Ok(()),
@@ -197,14 +171,7 @@ mod tests {
 
     #[test]
     fn the_hosts_headers_are_refused_by_name() {
-        for name in [
-            "Authorization",
-            "webhook-id",
-            "Webhook-Anything",
-            "HOST",
-            "Content-Length",
-            "te",
-        ] {
+        for name in ["Authorization", "webhook-id", "Webhook-Anything", "HOST", "Content-Length", "te"] {
             let failure = refused(|message| message.headers.push((name.into(), "1".into())));
             assert_eq!(failure.kind, FailureKind::BadOutput);
             assert!(failure.message.contains(&name.to_lowercase()), "{failure}");

@@ -10,8 +10,8 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use bytes::Bytes;
 use crate::time::Timestamp;
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWrite;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
@@ -42,30 +42,16 @@ impl Sandbox {
     pub fn new(now: Timestamp, seed: [u8; 32], journal: Journal) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
-        Self {
-            now: since_epoch(now),
-            seed,
-            journal,
-            table,
-            wasi: None,
-        }
+        Self { now: since_epoch(now), seed, journal, table, wasi: None }
     }
 
     pub fn view(&mut self) -> WasiCtxView<'_> {
-        let ctx = self
-            .wasi
-            .get_or_insert_with(|| wasi(self.now, self.seed, &self.journal));
-        WasiCtxView {
-            ctx,
-            table: &mut self.table,
-        }
+        let ctx = self.wasi.get_or_insert_with(|| wasi(self.now, self.seed, &self.journal));
+        WasiCtxView { ctx, table: &mut self.table }
     }
 
     fn clock(&mut self) -> StillClock<'_> {
-        StillClock {
-            now: nanoseconds(self.now),
-            table: &mut self.table,
-        }
+        StillClock { now: nanoseconds(self.now), table: &mut self.table }
     }
 }
 
@@ -180,22 +166,12 @@ struct Seeded {
 
 impl Seeded {
     fn new(seed: [u8; 32], purpose: &str) -> Self {
-        let key = Sha256::new()
-            .chain_update(seed)
-            .chain_update(purpose)
-            .finalize();
-        Self {
-            key: key.into(),
-            counter: 0,
-            block: [0; 32],
-            used: 32,
-        }
+        let key = Sha256::new().chain_update(seed).chain_update(purpose).finalize();
+        Self { key: key.into(), counter: 0, block: [0; 32], used: 32 }
     }
 
     fn block(&self, number: u64) -> [u8; 32] {
-        let block = Sha256::new()
-            .chain_update(self.key)
-            .chain_update(number.to_le_bytes());
+        let block = Sha256::new().chain_update(self.key).chain_update(number.to_le_bytes());
         block.finalize().into()
     }
 
@@ -295,23 +271,14 @@ mod tests {
 
         let mut drawn = [0; 40];
         Seeded::new([7; 32], "secure").fill_bytes(&mut drawn);
-        let key = Sha256::new()
-            .chain_update([7; 32])
-            .chain_update("secure")
-            .finalize();
-        let block = Sha256::new()
-            .chain_update(key)
-            .chain_update([0; 8])
-            .finalize();
+        let key = Sha256::new().chain_update([7; 32]).chain_update("secure").finalize();
+        let block = Sha256::new().chain_update(key).chain_update([0; 8]).finalize();
         assert_eq!(drawn[..32], block[..]);
     }
 
     #[test]
     fn time_before_1970_is_1970() {
         assert_eq!(since_epoch(Timestamp::from_secs(-5)), Duration::ZERO);
-        assert_eq!(
-            since_epoch(Timestamp::from_secs(5)),
-            Duration::from_secs(5)
-        );
+        assert_eq!(since_epoch(Timestamp::from_secs(5)), Duration::from_secs(5));
     }
 }

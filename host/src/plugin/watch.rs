@@ -36,11 +36,7 @@ async fn follow(catalog: &Catalog, folder: &Path) {
         if watcher.is_none() || !folder.is_dir() {
             watcher = watch(folder, hint.clone());
         }
-        let wait = if catalog.rescan().await {
-            HINTS_SETTLE
-        } else {
-            RESCAN_EVERY
-        };
+        let wait = if catalog.rescan().await { HINTS_SETTLE } else { RESCAN_EVERY };
         if let Ok(Some(())) = tokio::time::timeout(wait, hints.recv()).await {
             tokio::time::sleep(HINTS_SETTLE).await;
             let _ = hints.try_recv();
@@ -53,9 +49,7 @@ fn watch(folder: &Path, hint: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // Looking at the folder is an event, too, and must not lead to the next look.
         let written = AccessKind::Close(AccessMode::Write);
-        if event
-            .is_ok_and(|event| event.kind.is_access() && event.kind != EventKind::Access(written))
-        {
+        if event.is_ok_and(|event| event.kind.is_access() && event.kind != EventKind::Access(written)) {
             return;
         }
         // Full means that a look is due already.

@@ -35,14 +35,8 @@ pub(super) struct Connector {
 
 impl Connector {
     pub(super) fn new(rule: Rule, resolver: Resolver, tls: Tls) -> Self {
-        let dialer = Dialer {
-            rule,
-            resolver: Arc::new(resolver),
-        };
-        Self {
-            https: HttpsConnector::from((dialer, tls.config)),
-            has_roots: tls.has_roots,
-        }
+        let dialer = Dialer { rule, resolver: Arc::new(resolver) };
+        Self { https: HttpsConnector::from((dialer, tls.config)), has_roots: tls.has_roots }
     }
 }
 
@@ -107,8 +101,7 @@ impl Dialer {
         let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
         let host = host_of(uri);
         let addresses = self.addresses(host, port, trace).await?;
-        self.vet(&addresses, https)
-            .map_err(|refusal| Fault::refused(host, &refusal))?;
+        self.vet(&addresses, https).map_err(|refusal| Fault::refused(host, &refusal))?;
         let dialled = trace.spend(Stage::Connect, dial_first(&addresses)).await;
         let stream = dialled.map_err(|error| dial_fault(host, port, &error))?;
         self.check_loop(&stream, host)?;
@@ -119,32 +112,18 @@ impl Dialer {
         Ok(stream)
     }
 
-    async fn addresses(
-        &self,
-        host: &str,
-        port: u16,
-        trace: &Trace,
-    ) -> Result<Vec<SocketAddr>, Fault> {
+    async fn addresses(&self, host: &str, port: u16, trace: &Trace) -> Result<Vec<SocketAddr>, Fault> {
         if let Ok(literal) = host.parse::<IpAddr>() {
             return Ok(vec![(literal, port).into()]);
         }
         if is_localhost(host) {
-            return self
-                .rule
-                .localhost(port)
-                .map_err(|refusal| Fault::refused(host, &refusal));
+            return self.rule.localhost(port).map_err(|refusal| Fault::refused(host, &refusal));
         }
         let found = trace.spend(Stage::Dns, self.resolver.resolve(host)).await?;
         if found.is_empty() {
-            return Err(Fault::new(
-                FaultKind::Dns,
-                format!("the name {host} has no address"),
-            ));
+            return Err(Fault::new(FaultKind::Dns, format!("the name {host} has no address")));
         }
-        Ok(take_turns(found)
-            .into_iter()
-            .map(|ip| (ip, port).into())
-            .collect())
+        Ok(take_turns(found).into_iter().map(|ip| (ip, port).into()).collect())
     }
 
     /// One forbidden address refuses the name: a name that mixes public and private addresses is either an
@@ -160,16 +139,10 @@ impl Dialer {
     }
 
     fn check_loop(&self, stream: &TcpStream, host: &str) -> Result<(), Fault> {
-        let ends = stream
-            .local_addr()
-            .and_then(|local| Ok((local, stream.peer_addr()?)));
+        let ends = stream.local_addr().and_then(|local| Ok((local, stream.peer_addr()?)));
         let (local, peer) = ends.map_err(|error| dial_fault(host, 0, &error))?;
         if self.rule.is_loop(local, peer) {
-            let refusal = Refusal {
-                address: peer.ip(),
-                reason: Reason::OwnListener,
-                opens: None,
-            };
+            let refusal = Refusal { address: peer.ip(), reason: Reason::OwnListener, opens: None };
             return Err(Fault::refused(host, &refusal));
         }
         Ok(())
@@ -205,9 +178,7 @@ async fn dial_first(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
 /// costs one head start.
 fn take_turns(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     let first_is_v4 = addresses.first().is_some_and(IpAddr::is_ipv4);
-    let (first, second): (Vec<_>, Vec<_>) = addresses
-        .into_iter()
-        .partition(|ip| ip.is_ipv4() == first_is_v4);
+    let (first, second): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|ip| ip.is_ipv4() == first_is_v4);
     let (mut first, mut second) = (first.into_iter(), second.into_iter());
     let mut turns = Vec::new();
     loop {
@@ -220,10 +191,7 @@ fn take_turns(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
 }
 
 fn host_of(uri: &Uri) -> &str {
-    uri.host()
-        .unwrap_or_default()
-        .trim_start_matches('[')
-        .trim_end_matches(']')
+    uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
 }
 
 fn connect_fault(host: &str, error: &(dyn Error + 'static), has_roots: bool) -> Fault {

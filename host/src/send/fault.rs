@@ -79,12 +79,7 @@ impl Error for Fault {}
 
 impl Fault {
     pub(super) fn new(kind: FaultKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            hint: None,
-            status: None,
-        }
+        Self { kind, message: message.into(), hint: None, status: None }
     }
 
     pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
@@ -157,12 +152,7 @@ impl From<UrlError> for Fault {
             UrlErrorKind::Address(_) | UrlErrorKind::PlainHttp => FaultKind::RefusedAddress,
             _ => FaultKind::InvalidRequest,
         };
-        Self {
-            kind,
-            message: error.message,
-            hint: error.hint,
-            status: None,
-        }
+        Self { kind, message: error.message, hint: error.hint, status: None }
     }
 }
 
@@ -172,17 +162,12 @@ pub(super) fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) ->
 }
 
 /// An error and its causes. Looks into `io::Error`, whose own chain skips what it wraps.
-pub(super) fn chain<'a>(
-    error: &'a (dyn Error + 'static),
-) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+pub(super) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| below(*error))
 }
 
 fn below<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    match error
-        .downcast_ref::<std::io::Error>()
-        .and_then(std::io::Error::get_ref)
-    {
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
         Some(inner) => Some(inner as &(dyn Error + 'static)),
         None => error.source(),
     }

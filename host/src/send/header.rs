@@ -58,15 +58,9 @@ mod tests {
         ] {
             assert!(forbidden_request_header(name), "{name} should be forbidden");
         }
-        for name in [
-            "x-webhook-id",
-            "authorization",
-            "content-type",
-            "user-agent",
-            "x-host",
-            "hosts",
-            "teapot",
-        ] {
+        for name in
+            ["x-webhook-id", "authorization", "content-type", "user-agent", "x-host", "hosts", "teapot"]
+        {
             assert!(!forbidden_request_header(name), "{name} should be free");
         }
     }

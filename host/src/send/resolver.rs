@@ -19,21 +19,14 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    pub(super) fn new(
-        fixed: HashMap<String, Vec<IpAddr>>,
-        budget: Duration,
-    ) -> Result<Self, NetError> {
+    pub(super) fn new(fixed: HashMap<String, Vec<IpAddr>>, budget: Duration) -> Result<Self, NetError> {
         let mut builder = TokioResolver::builder_tokio().unwrap_or_else(|error| {
             tracing::warn!(%error, "no usable DNS configuration on this machine; asking 127.0.0.1:53");
             let config = ResolverConfig::from_parts(None, Vec::new(), local_name_server());
             TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
         });
         tune(builder.options_mut(), budget);
-        Ok(Self {
-            fixed,
-            system: builder.build()?,
-            budget,
-        })
+        Ok(Self { fixed, system: builder.build()?, budget })
     }
 
     /// All addresses of a name, in both families.
@@ -44,10 +37,7 @@ impl Resolver {
         match tokio::time::timeout(self.budget, self.system.lookup_ip(name)).await {
             Ok(Ok(found)) => Ok(found.iter().collect()),
             Ok(Err(error)) => Err(fault(name, &error)),
-            Err(_) => Err(dns(format!(
-                "looking up {name} took longer than {:?}",
-                self.budget
-            ))),
+            Err(_) => Err(dns(format!("looking up {name} took longer than {:?}", self.budget))),
         }
     }
 }
@@ -75,9 +65,7 @@ fn fault(name: &str, error: &NetError) -> Fault {
     if error.is_no_records_found() {
         return dns(format!("the name {name} has no address"));
     }
-    dns(format!(
-        "looking up {name} failed: the name servers gave no usable answer"
-    ))
+    dns(format!("looking up {name} failed: the name servers gave no usable answer"))
 }
 
 fn dns(message: String) -> Fault {

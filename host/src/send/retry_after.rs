@@ -115,14 +115,8 @@ mod tests {
     #[test]
     fn any_clock_is_harmless() {
         let mut headers = HeaderMap::new();
-        headers.insert(
-            RETRY_AFTER,
-            "Sun, 06 Nov 1994 08:49:37 GMT".parse().unwrap(),
-        );
-        assert_eq!(
-            retry_after(&headers, i64::MIN),
-            Some(Duration::from_secs(NOW as u64))
-        );
+        headers.insert(RETRY_AFTER, "Sun, 06 Nov 1994 08:49:37 GMT".parse().unwrap());
+        assert_eq!(retry_after(&headers, i64::MIN), Some(Duration::from_secs(NOW as u64)));
         assert_eq!(retry_after(&headers, i64::MAX), Some(Duration::ZERO));
     }
 }

@@ -40,24 +40,14 @@ impl Rule {
     ///
     /// The name is special because it has an address in each family, and opening one is enough.
     pub fn localhost(&self, port: u16) -> Result<Vec<SocketAddr>, Refusal> {
-        let both = [
-            IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ];
+        let both = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
         let verdicts = both.map(|ip| self.verdict(SocketAddr::new(ip, port)));
         if let Some(own) = verdicts.iter().find_map(own_listener) {
             return Err(own);
         }
-        let open = both
-            .iter()
-            .zip(&verdicts)
-            .filter(|(_, verdict)| verdict.is_ok());
+        let open = both.iter().zip(&verdicts).filter(|(_, verdict)| verdict.is_ok());
         let open: Vec<_> = open.map(|(ip, _)| SocketAddr::new(*ip, port)).collect();
-        if open.is_empty() {
-            Err(refusal(both[0], Reason::Loopback))
-        } else {
-            Ok(open)
-        }
+        if open.is_empty() { Err(refusal(both[0], Reason::Loopback)) } else { Ok(open) }
     }
 }
 
@@ -150,16 +140,10 @@ impl fmt::Display for Reason {
 pub fn verdict(target: SocketAddr, allow: &[IpNet], own: &[SocketAddr]) -> Result<Reach, Refusal> {
     let ip = target.ip();
     let meant = carried_ipv4(ip).map_or(ip, IpAddr::V4);
-    if own
-        .iter()
-        .any(|own| own.port() == target.port() && is_own(own.ip(), meant))
-    {
+    if own.iter().any(|own| own.port() == target.port() && is_own(own.ip(), meant)) {
         return Err(refusal(ip, Reason::OwnListener));
     }
-    if allow
-        .iter()
-        .any(|net| net.contains(&meant) || (!is_mapped(ip) && net.contains(&ip)))
-    {
+    if allow.iter().any(|net| net.contains(&meant) || (!is_mapped(ip) && net.contains(&ip))) {
         return Ok(Reach::Opened);
     }
     match reason(ip) {
@@ -182,9 +166,7 @@ fn own_listener(verdict: &Result<Reach, Refusal>) -> Option<Refusal> {
 fn is_own(own: IpAddr, target: IpAddr) -> bool {
     let local = target.is_loopback() || target.is_unspecified();
     let own = own.to_canonical();
-    own == target
-        || (covers_family(own, target) && local)
-        || (own.is_loopback() && target.is_unspecified())
+    own == target || (covers_family(own, target) && local) || (own.is_loopback() && target.is_unspecified())
 }
 
 /// `[::]` also accepts IPv4, `0.0.0.0` does not accept IPv6.
@@ -193,11 +175,7 @@ fn covers_family(own: IpAddr, target: IpAddr) -> bool {
 }
 
 fn refusal(address: IpAddr, reason: Reason) -> Refusal {
-    Refusal {
-        address,
-        reason,
-        opens: range_to_open(address, reason),
-    }
+    Refusal { address, reason, opens: range_to_open(address, reason) }
 }
 
 fn range_to_open(address: IpAddr, reason: Reason) -> Option<IpNet> {
@@ -211,9 +189,9 @@ fn range_to_open(address: IpAddr, reason: Reason) -> Option<IpNet> {
             | Reason::Unspecified,
             _,
         ) => None,
-        (Reason::Loopback, IpAddr::V4(_)) => ipnet::Ipv4Net::new(Ipv4Addr::new(127, 0, 0, 0), 8)
-            .ok()
-            .map(IpNet::V4),
+        (Reason::Loopback, IpAddr::V4(_)) => {
+            ipnet::Ipv4Net::new(Ipv4Addr::new(127, 0, 0, 0), 8).ok().map(IpNet::V4)
+        }
         _ => Some(IpNet::from(meant)),
     }
 }
@@ -234,9 +212,7 @@ fn carried_ipv4(ip: IpAddr) -> Option<Ipv4Addr> {
 fn reason(ip: IpAddr) -> Option<Reason> {
     match (ip, carried_ipv4(ip)) {
         (IpAddr::V4(ip), _) => reason_v4(ip),
-        (IpAddr::V6(_), Some(ipv4)) => {
-            reason_v4(ipv4).or(is_mapped(ip).then_some(Reason::Ipv4Mapped))
-        }
+        (IpAddr::V6(_), Some(ipv4)) => reason_v4(ipv4).or(is_mapped(ip).then_some(Reason::Ipv4Mapped)),
         (IpAddr::V6(ip), None) => reason_v6(ip),
     }
 }
@@ -249,9 +225,8 @@ fn reason_v4(ip: Ipv4Addr) -> Option<Reason> {
 }
 
 fn reason_v6(ip: Ipv6Addr) -> Option<Reason> {
-    let row = |&&(net, length, _): &&(Ipv6Addr, u32, Reason)| {
-        within(ip.to_bits(), net.to_bits(), length, 128)
-    };
+    let row =
+        |&&(net, length, _): &&(Ipv6Addr, u32, Reason)| within(ip.to_bits(), net.to_bits(), length, 128);
     let listed = IPV6.iter().find(row).map(|(_, _, reason)| *reason);
     listed.or_else(|| is_isatap(ip).then_some(Reason::Isatap))
 }
@@ -317,16 +292,8 @@ const IPV6: &[(Ipv6Addr, u32, Reason)] = &[
     (v6([0x2001, 0xdb8, 0, 0], [0; 4]), 32, Reason::Documentation),
     (v6([0x2002, 0, 0, 0], [0; 4]), 16, Reason::SixToFour),
     (v6([0x3fff, 0, 0, 0], [0; 4]), 20, Reason::Documentation),
-    (
-        v6([0xfd00, 0xec2, 0, 0], [0, 0, 0, 0x254]),
-        128,
-        Reason::Metadata,
-    ),
-    (
-        v6([0xfd20, 0xce, 0, 0], [0, 0, 0, 0x254]),
-        128,
-        Reason::Metadata,
-    ),
+    (v6([0xfd00, 0xec2, 0, 0], [0, 0, 0, 0x254]), 128, Reason::Metadata),
+    (v6([0xfd20, 0xce, 0, 0], [0, 0, 0, 0x254]), 128, Reason::Metadata),
     (v6([0xfc00, 0, 0, 0], [0; 4]), 7, Reason::UniqueLocal),
     (v6([0xfe80, 0, 0, 0], [0; 4]), 10, Reason::LinkLocal),
     (v6([0xfec0, 0, 0, 0], [0; 4]), 10, Reason::SiteLocal),
@@ -525,14 +492,7 @@ mod tests {
             assert_eq!(named.as_deref(), Some(range), "{ip}");
             assert_eq!(judge(ip, &[range]), Ok(Reach::Opened), "{ip}");
         }
-        for ip in [
-            "0.0.0.0",
-            "::",
-            "224.0.0.1",
-            "ff02::1",
-            "255.255.255.255",
-            "169.254.169.254",
-        ] {
+        for ip in ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255", "169.254.169.254"] {
             assert_eq!(judge(ip, &[]).unwrap_err().opens, None, "{ip}");
         }
     }
@@ -548,11 +508,7 @@ mod tests {
             ("::/0", "fe80::1", "::ffff:10.0.0.1"),
             ("0.0.0.0/0", "10.0.0.1", "fe80::1"),
         ] {
-            assert_eq!(
-                judge(open, &[allow]),
-                Ok(Reach::Opened),
-                "{open} in {allow}"
-            );
+            assert_eq!(judge(open, &[allow]), Ok(Reach::Opened), "{open} in {allow}");
             assert!(judge(closed, &[allow]).is_err(), "{closed} outside {allow}");
         }
     }
@@ -590,9 +546,8 @@ mod tests {
     fn a_listener_on_every_address_is_known_by_the_ends_of_a_connection() {
         let rule = Rule::default();
         rule.own.set(vec!["0.0.0.0:8080".parse().unwrap()]);
-        let is_loop = |local: &str, target: &str| {
-            rule.is_loop(local.parse().unwrap(), target.parse().unwrap())
-        };
+        let is_loop =
+            |local: &str, target: &str| rule.is_loop(local.parse().unwrap(), target.parse().unwrap());
         assert!(is_loop("192.168.1.5:50000", "192.168.1.5:8080"));
         assert!(!is_loop("192.168.1.5:50000", "192.168.1.5:8081"));
         assert!(!is_loop("192.168.1.5:50000", "192.168.1.6:8080"));
@@ -602,21 +557,13 @@ mod tests {
     fn localhost_means_the_loopback_addresses_that_are_open() {
         let localhost = |allow: &[&str]| {
             let allow = allow.iter().map(|net| net.parse().unwrap()).collect();
-            let rule = Rule {
-                allow,
-                own: Listeners::default(),
-            };
-            let found = rule
-                .localhost(80)
-                .map_err(|refusal| refusal.opens.unwrap().to_string());
+            let rule = Rule { allow, own: Listeners::default() };
+            let found = rule.localhost(80).map_err(|refusal| refusal.opens.unwrap().to_string());
             found.map(|found| found.iter().map(SocketAddr::to_string).collect::<Vec<_>>())
         };
         assert_eq!(localhost(&[]), Err("127.0.0.0/8".to_owned()));
         assert_eq!(localhost(&["10.0.0.0/8"]), Err("127.0.0.0/8".to_owned()));
-        assert_eq!(
-            localhost(&["127.0.0.0/8"]),
-            Ok(vec!["127.0.0.1:80".to_owned()])
-        );
+        assert_eq!(localhost(&["127.0.0.0/8"]), Ok(vec!["127.0.0.1:80".to_owned()]));
         assert_eq!(localhost(&["::1/128"]), Ok(vec!["[::1]:80".to_owned()]));
         assert_eq!(
             localhost(&["::1/128", "127.0.0.1/32"]),

@@ -93,8 +93,7 @@ fn is_https(url: &Url) -> Result<bool, UrlError> {
 
 fn check_form(url: &Url) -> Result<(), UrlError> {
     if !url.username().is_empty() || url.password().is_some() {
-        let message =
-            "the URL carries a user name or password: set the endpoint's authentication instead";
+        let message = "the URL carries a user name or password: set the endpoint's authentication instead";
         return Err(error(UrlErrorKind::Userinfo, message));
     }
     if url.fragment().is_some() {
@@ -136,25 +135,15 @@ fn refused(refusal: &Refusal, url: &Url) -> UrlError {
         Reason::PlainHttp => UrlErrorKind::PlainHttp,
         reason => UrlErrorKind::Address(reason),
     };
-    UrlError {
-        kind,
-        message,
-        hint: refusal.opens.map(hint_to_open),
-    }
+    UrlError { kind, message, hint: refusal.opens.map(hint_to_open) }
 }
 
 fn error(kind: UrlErrorKind, message: impl Into<String>) -> UrlError {
-    UrlError {
-        kind,
-        message: message.into(),
-        hint: None,
-    }
+    UrlError { kind, message: message.into(), hint: None }
 }
 
 fn mend(hint: &Option<String>) -> String {
-    hint.as_ref()
-        .map(|hint| format!("; or {hint}"))
-        .unwrap_or_default()
+    hint.as_ref().map(|hint| format!("; or {hint}")).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -163,10 +152,7 @@ mod tests {
 
     fn check(text: &str, allow: &[&str]) -> Result<String, UrlError> {
         let allow = allow.iter().map(|net| net.parse().unwrap()).collect();
-        let rule = Rule {
-            allow,
-            own: ssrf::Listeners::default(),
-        };
+        let rule = Rule { allow, own: ssrf::Listeners::default() };
         check_url(text, &rule).map(String::from)
     }
 
@@ -174,30 +160,15 @@ mod tests {
     fn https_to_the_world_is_accepted() {
         for (text, canonical) in [
             ("https://example.com", "https://example.com/"),
-            (
-                "https://example.com/hook?a=b%20c",
-                "https://example.com/hook?a=b%20c",
-            ),
+            ("https://example.com/hook?a=b%20c", "https://example.com/hook?a=b%20c"),
             ("HTTPS://EXAMPLE.com:443/x/../y", "https://example.com/y"),
             ("https://example.com:8443/", "https://example.com:8443/"),
             ("https://example.com./", "https://example.com./"),
-            (
-                "https://b\u{fc}cher.example/",
-                "https://xn--bcher-kva.example/",
-            ),
+            ("https://b\u{fc}cher.example/", "https://xn--bcher-kva.example/"),
             ("https://93.184.216.34/", "https://93.184.216.34/"),
-            (
-                "https://[2606:4700:4700::1111]/",
-                "https://[2606:4700:4700::1111]/",
-            ),
-            (
-                "https://127.0.0.1.example.com/",
-                "https://127.0.0.1.example.com/",
-            ),
-            (
-                "https://localhost.example.com/",
-                "https://localhost.example.com/",
-            ),
+            ("https://[2606:4700:4700::1111]/", "https://[2606:4700:4700::1111]/"),
+            ("https://127.0.0.1.example.com/", "https://127.0.0.1.example.com/"),
+            ("https://localhost.example.com/", "https://localhost.example.com/"),
             (" https://example.com/ ", "https://example.com/"),
         ] {
             assert_eq!(check(text, &[]), Ok(canonical.to_owned()), "{text}");
@@ -220,10 +191,7 @@ mod tests {
             ("017700000001", Loopback),
             ("00000177.1", Loopback),
             ("%31%32%37.0.0.1", Loopback),
-            (
-                "\u{2460}\u{2461}\u{2466}.\u{24ea}.\u{24ea}.\u{2460}",
-                Loopback,
-            ),
+            ("\u{2460}\u{2461}\u{2466}.\u{24ea}.\u{24ea}.\u{2460}", Loopback),
             ("\u{ff11}\u{ff12}\u{ff17}.0.0.1", Loopback),
             ("127\u{3002}0\u{3002}0\u{3002}1", Loopback),
             ("[::1]", Loopback),
@@ -238,10 +206,7 @@ mod tests {
             ("LocalHost.", Loopback),
             ("a.b.localhost", Loopback),
             ("loc%61lhost", Loopback),
-            (
-                "\u{24db}\u{24de}\u{24d2}\u{24d0}\u{24db}\u{24d7}\u{24de}\u{24e2}\u{24e3}",
-                Loopback,
-            ),
+            ("\u{24db}\u{24de}\u{24d2}\u{24d0}\u{24db}\u{24d7}\u{24de}\u{24e2}\u{24e3}", Loopback),
             ("0", Unspecified),
             ("0.0.0.0", Unspecified),
             ("0x0", Unspecified),
@@ -298,11 +263,7 @@ mod tests {
             ("https://example.com/#", Fragment),
             ("https://example.com:0/", Port),
         ] {
-            assert_eq!(
-                check(text, &[]).map_err(|error| error.kind),
-                Err(kind),
-                "{text}"
-            );
+            assert_eq!(check(text, &[]).map_err(|error| error.kind), Err(kind), "{text}");
         }
     }
 
@@ -348,22 +309,11 @@ mod tests {
 
     #[test]
     fn an_endpoint_cannot_be_the_server_itself() {
-        let rule = Rule {
-            allow: vec!["127.0.0.0/8".parse().unwrap()],
-            ..Rule::default()
-        };
+        let rule = Rule { allow: vec!["127.0.0.0/8".parse().unwrap()], ..Rule::default() };
         rule.own.set(vec!["127.0.0.1:8080".parse().unwrap()]);
-        for text in [
-            "http://127.0.0.1:8080/",
-            "http://localhost:8080/",
-            "http://0x7f.1:8080/",
-        ] {
+        for text in ["http://127.0.0.1:8080/", "http://localhost:8080/", "http://0x7f.1:8080/"] {
             let error = check_url(text, &rule).unwrap_err();
-            assert_eq!(
-                error.kind,
-                UrlErrorKind::Address(Reason::OwnListener),
-                "{text}"
-            );
+            assert_eq!(error.kind, UrlErrorKind::Address(Reason::OwnListener), "{text}");
             assert_eq!(error.hint, None, "{text}");
         }
         assert!(check_url("http://127.0.0.1:8081/", &rule).is_ok());

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
-};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,15 +22,8 @@ const LIMIT: usize = 1000;
 async fn an_answer_comes_back_as_it_was_sent() {
     let sink = sink(|mut stream| async move {
         let request = read_request(&mut stream).await;
-        assert!(
-            request.starts_with("POST /hook?a=b HTTP/1.1\r\n"),
-            "{request}"
-        );
-        write(
-            &mut stream,
-            "HTTP/1.1 418 Teapot\r\nx-a: 1\r\nx-a: 2\r\ncontent-length: 5\r\n\r\nhello",
-        )
-        .await;
+        assert!(request.starts_with("POST /hook?a=b HTTP/1.1\r\n"), "{request}");
+        write(&mut stream, "HTTP/1.1 418 Teapot\r\nx-a: 1\r\nx-a: 2\r\ncontent-length: 5\r\n\r\nhello").await;
     });
     let sink = sink.await;
     let exchange = client().send(post(&sink.url("/hook?a=b"))).await;
@@ -40,10 +31,7 @@ async fn an_answer_comes_back_as_it_was_sent() {
     assert!(exchange.times.connect.is_some() && exchange.times.first_byte.is_some());
     assert_eq!((exchange.times.dns, exchange.times.tls), (None, None));
     let answer = exchange.result.unwrap();
-    assert_eq!(
-        (answer.status, &answer.body[..], answer.truncated),
-        (418, &b"hello"[..], false)
-    );
+    assert_eq!((answer.status, &answer.body[..], answer.truncated), (418, &b"hello"[..], false));
     assert_eq!(answer.headers.get_all("x-a").iter().count(), 2);
 }
 
@@ -51,14 +39,8 @@ async fn an_answer_comes_back_as_it_was_sent() {
 async fn whatever_a_receiver_answers_becomes_an_answer_or_a_fault() {
     let many_headers = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(101));
     let long_header = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(200_000));
-    let long_body = format!(
-        "HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n{}",
-        "y".repeat(5000)
-    );
-    let whole_body = format!(
-        "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{}",
-        "y".repeat(1000)
-    );
+    let long_body = format!("HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n{}", "y".repeat(5000));
+    let whole_body = format!("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{}", "y".repeat(1000));
     let hints = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n".repeat(50);
     let hinted = format!("{hints}HTTP/1.1 204 No Content\r\n\r\n");
     for (answer, expected) in [
@@ -68,37 +50,19 @@ async fn whatever_a_receiver_answers_becomes_an_answer_or_a_fault() {
             "200 2",
         ),
         ("HTTP/1.0 200 OK\r\n\r\nuntil the end", "200 13"),
-        (
-            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
-            "200 0",
-        ),
+        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", "200 0"),
         (&hinted, "204 0"),
-        (
-            "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n",
-            "302 0",
-        ),
+        ("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n", "302 0"),
         ("HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n", "410 0"),
-        (
-            "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\n\x1f\x0b\x08",
-            "200 3",
-        ),
+        ("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\n\x1f\x0b\x08", "200 3"),
         (&whole_body, "200 1000"),
         (&long_body, "200 1000 truncated"),
         ("", "protocol"),
         ("HTTP/1.1 200 OK\r\ncontent-le", "protocol"),
-        (
-            "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nshort",
-            "protocol after 200",
-        ),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nshort", "protocol after 200"),
         ("HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n", "protocol"),
-        (
-            "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
-            "protocol",
-        ),
-        (
-            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nok\r\n",
-            "protocol after 200",
-        ),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab", "protocol"),
+        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nok\r\n", "protocol after 200"),
         (
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\nok\r\n",
             "protocol after 200",
@@ -120,21 +84,13 @@ async fn whatever_a_receiver_answers_becomes_an_answer_or_a_fault() {
         });
         let exchange = client().send(post(&sink.await.url("/"))).await;
         let shown = answer.chars().take(80).collect::<String>();
-        assert_eq!(
-            summary(&exchange),
-            expected,
-            "{shown:?}: {}",
-            outcome(&exchange)
-        );
+        assert_eq!(summary(&exchange), expected, "{shown:?}: {}", outcome(&exchange));
     }
 }
 
 #[tokio::test]
 async fn an_endless_body_is_cut_at_the_limit() {
-    for head in [
-        "HTTP/1.1 200 OK\r\n\r\n",
-        "HTTP/1.1 200 OK\r\ncontent-length: 9999999999\r\n\r\n",
-    ] {
+    for head in ["HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 9999999999\r\n\r\n"] {
         let sink = sink(move |mut stream| async move {
             read_request(&mut stream).await;
             write(&mut stream, head).await;
@@ -151,12 +107,7 @@ async fn the_deadline_covers_the_wait_for_an_answer() {
         read_request(&mut stream).await;
         hold(stream).await;
     });
-    let exchange = client()
-        .send(Request {
-            timeout: SHORT,
-            ..post(&sink.await.url("/"))
-        })
-        .await;
+    let exchange = client().send(Request { timeout: SHORT, ..post(&sink.await.url("/")) }).await;
     assert_eq!(summary(&exchange), "timeout");
     let fault = exchange.result.unwrap_err();
     assert_eq!(fault.message, "gave up after 200ms, waiting for an answer");
@@ -167,63 +118,36 @@ async fn the_deadline_covers_the_wait_for_an_answer() {
 async fn the_deadline_covers_a_body_that_drips() {
     let sink = sink(|mut stream| async move {
         read_request(&mut stream).await;
-        write(
-            &mut stream,
-            "HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n",
-        )
-        .await;
+        write(&mut stream, "HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n").await;
         let mut tick = tokio::time::interval(Duration::from_millis(5));
         while stream.write_all(b"x").await.is_ok() {
             tick.tick().await;
         }
     });
-    let exchange = client()
-        .send(Request {
-            timeout: SHORT,
-            ..post(&sink.await.url("/"))
-        })
-        .await;
+    let exchange = client().send(Request { timeout: SHORT, ..post(&sink.await.url("/")) }).await;
     assert_eq!(summary(&exchange), "timeout after 200");
     let fault = exchange.result.unwrap_err();
-    assert_eq!(
-        fault.message,
-        "gave up after 200ms, waiting for the end of the answer's body"
-    );
+    assert_eq!(fault.message, "gave up after 200ms, waiting for the end of the answer's body");
 }
 
 #[tokio::test]
 async fn the_deadline_covers_interim_answers_without_end() {
     let sink = sink(|mut stream| async move {
         read_request(&mut stream).await;
-        while stream
-            .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
-            .await
-            .is_ok()
-        {}
+        while stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.is_ok() {}
     });
-    let exchange = client()
-        .send(Request {
-            timeout: SHORT,
-            ..post(&sink.await.url("/"))
-        })
-        .await;
+    let exchange = client().send(Request { timeout: SHORT, ..post(&sink.await.url("/")) }).await;
     assert_eq!(summary(&exchange), "timeout");
 }
 
 #[tokio::test]
 async fn the_deadline_covers_the_tls_handshake() {
     let sink = sink(hold).await;
-    let request = Request {
-        timeout: SHORT,
-        ..post(&sink.secure_url("/"))
-    };
+    let request = Request { timeout: SHORT, ..post(&sink.secure_url("/")) };
     let exchange = client().send(request).await;
     assert_eq!(summary(&exchange), "timeout");
     let fault = exchange.result.unwrap_err();
-    assert_eq!(
-        fault.message,
-        "gave up after 200ms, waiting for the TLS handshake"
-    );
+    assert_eq!(fault.message, "gave up after 200ms, waiting for the TLS handshake");
     assert_eq!(exchange.remote, None);
 }
 
@@ -236,12 +160,7 @@ async fn a_timed_out_connection_is_not_used_again() {
     let sink = sink.await;
     let client = client();
     for _ in 0..2 {
-        client
-            .send(Request {
-                timeout: SHORT,
-                ..post(&sink.url("/"))
-            })
-            .await;
+        client.send(Request { timeout: SHORT, ..post(&sink.url("/")) }).await;
     }
     assert_eq!(sink.accepted(), 2);
 }
@@ -290,25 +209,16 @@ async fn framing_stays_with_the_connection() {
         ("proxy-authorization", "Basic eDp5"),
         ("webhook-id", "msg_1"),
     ] {
-        request
-            .headers
-            .insert(name, HeaderValue::from_static(value));
+        request.headers.insert(name, HeaderValue::from_static(value));
     }
     assert_eq!(summary(&client().send(request).await), "204 0");
     let seen = requests.recv().await.unwrap();
     let agent = concat!("Hookwright/", env!("CARGO_PKG_VERSION"));
-    let mut lines: Vec<_> = seen
-        .lines()
-        .skip(1)
-        .take_while(|line| !line.is_empty())
-        .collect();
+    let mut lines: Vec<_> = seen.lines().skip(1).take_while(|line| !line.is_empty()).collect();
     lines.sort_unstable();
     let host = format!("host: {}", sink.address);
     let user_agent = format!("user-agent: {agent}");
-    assert_eq!(
-        lines,
-        ["content-length: 2", &host, &user_agent, "webhook-id: msg_1"]
-    );
+    assert_eq!(lines, ["content-length: 2", &host, &user_agent, "webhook-id: msg_1"]);
 }
 
 #[tokio::test]
@@ -316,15 +226,10 @@ async fn a_port_where_nothing_listens_is_a_connect_fault() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    let exchange = client()
-        .send(post(&format!("http://127.0.0.1:{port}/")))
-        .await;
+    let exchange = client().send(post(&format!("http://127.0.0.1:{port}/"))).await;
     assert_eq!(summary(&exchange), "connect");
     let message = exchange.result.unwrap_err().message;
-    assert_eq!(
-        message,
-        format!("nothing listens at 127.0.0.1 port {port} (connection refused)")
-    );
+    assert_eq!(message, format!("nothing listens at 127.0.0.1 port {port} (connection refused)"));
 }
 
 #[tokio::test]
@@ -353,30 +258,19 @@ async fn no_way_leads_to_a_refused_address() {
     let client = with(|config| {
         config.rule.allow = vec!["10.0.0.0/8".parse().unwrap()];
         for (name, addresses) in names {
-            let addresses = addresses
-                .into_iter()
-                .map(|ip| ip.parse().unwrap())
-                .collect();
+            let addresses = addresses.into_iter().map(|ip| ip.parse().unwrap()).collect();
             config.names.insert(name.to_owned(), addresses);
         }
     });
     for scheme in ["http", "https"] {
-        for host in [
-            "127.0.0.1",
-            "[::ffff:127.0.0.1]",
-            "2130706433",
-            "localhost",
-            "a.localhost",
-        ]
-        .into_iter()
-        .chain(["inside.test", "inside.test.", "mapped.test", "mixed.test"])
+        for host in ["127.0.0.1", "[::ffff:127.0.0.1]", "2130706433", "localhost", "a.localhost"]
+            .into_iter()
+            .chain(["inside.test", "inside.test.", "mapped.test", "mixed.test"])
         {
             if (scheme, host) == ("http", "mixed.test") {
                 continue; // refused for its first address already, as plain http
             }
-            let exchange = client
-                .send(post(&format!("{scheme}://{host}:{port}/")))
-                .await;
+            let exchange = client.send(post(&format!("{scheme}://{host}:{port}/"))).await;
             assert_eq!(summary(&exchange), "refused_address", "{scheme}://{host}");
             let fault = exchange.result.unwrap_err();
             let flag = "start the server with `--allow-target 127.0.0.0/8`";
@@ -392,18 +286,12 @@ async fn no_way_leads_to_a_refused_address() {
 #[tokio::test]
 async fn plain_http_goes_to_opened_ranges_only() {
     let client = with(|config| {
-        config.names.insert(
-            "public.test".to_owned(),
-            vec!["93.184.216.34".parse().unwrap()],
-        );
+        config.names.insert("public.test".to_owned(), vec!["93.184.216.34".parse().unwrap()]);
     });
     for url in ["http://public.test/", "http://93.184.216.34/"] {
         let exchange = client.send(post(url)).await;
         assert_eq!(summary(&exchange), "refused_address", "{url}");
-        assert!(
-            exchange.result.unwrap_err().message.contains("use https"),
-            "{url}"
-        );
+        assert!(exchange.result.unwrap_err().message.contains("use https"), "{url}");
     }
 }
 
@@ -411,19 +299,11 @@ async fn plain_http_goes_to_opened_ranges_only() {
 async fn the_server_does_not_deliver_to_itself() {
     let sink = answering().await;
     let client = with(|config| {
-        config.rule.own.set(vec![SocketAddr::new(
-            "0.0.0.0".parse().unwrap(),
-            sink.address.port(),
-        )]);
-        config.names.insert(
-            "receiver.test".to_owned(),
-            vec!["127.0.0.1".parse().unwrap()],
-        );
+        config.rule.own.set(vec![SocketAddr::new("0.0.0.0".parse().unwrap(), sink.address.port())]);
+        config.names.insert("receiver.test".to_owned(), vec!["127.0.0.1".parse().unwrap()]);
     });
     for host in ["127.0.0.1", "localhost", "receiver.test"] {
-        let exchange = client
-            .send(post(&format!("http://{host}:{}/", sink.address.port())))
-            .await;
+        let exchange = client.send(post(&format!("http://{host}:{}/", sink.address.port()))).await;
         assert_eq!(summary(&exchange), "refused_address", "{host}");
     }
     assert_eq!(sink.accepted(), 0);
@@ -442,21 +322,10 @@ async fn a_name_without_an_address_is_a_dns_fault() {
 
 #[tokio::test]
 async fn what_is_no_request_is_not_sent() {
-    for url in [
-        "ftp://example.com/",
-        "https://user@example.com/",
-        "https://example.com:0/",
-    ] {
-        assert_eq!(
-            summary(&client().send(post(url)).await),
-            "invalid_request",
-            "{url}"
-        );
+    for url in ["ftp://example.com/", "https://user@example.com/", "https://example.com:0/"] {
+        assert_eq!(summary(&client().send(post(url)).await), "invalid_request", "{url}");
     }
-    let connect = Request {
-        method: Method::CONNECT,
-        ..post("https://example.com/")
-    };
+    let connect = Request { method: Method::CONNECT, ..post("https://example.com/") };
     assert_eq!(summary(&client().send(connect).await), "invalid_request");
 }
 
@@ -474,17 +343,11 @@ async fn an_http2_connection_that_hangs_fails_no_later_request() {
     let authority = authority("ours");
     let server = secure(&authority, "receiver.test", (2020, 4000), &["h2"]).await;
     let client = trusting(authority.der().clone());
-    let hanging = Request {
-        timeout: SHORT,
-        ..post(&server.secure_url("/hang"))
-    };
+    let hanging = Request { timeout: SHORT, ..post(&server.secure_url("/hang")) };
     let exchange = client.send(hanging).await;
     assert_eq!(summary(&exchange), "timeout");
     assert_eq!(exchange.remote, Some(server.address));
-    assert_eq!(
-        summary(&client.send(post(&server.secure_url("/"))).await),
-        "200 8"
-    );
+    assert_eq!(summary(&client.send(post(&server.secure_url("/"))).await), "200 8");
     assert_eq!(server.accepted(), 2);
 }
 
@@ -494,10 +357,7 @@ async fn many_requests_share_one_http2_connection() {
     let authority = authority("ours");
     let server = secure(&authority, "receiver.test", (2020, 4000), &["h2"]).await;
     let client = trusting(authority.der().clone());
-    assert_eq!(
-        summary(&client.send(post(&server.secure_url("/"))).await),
-        "200 8"
-    );
+    assert_eq!(summary(&client.send(post(&server.secure_url("/"))).await), "200 8");
     let mut rounds = tokio::task::JoinSet::new();
     for _ in 0..300 {
         let (client, request) = (client.clone(), post(&server.secure_url("/")));
@@ -516,12 +376,7 @@ async fn tls_goes_to_whom_the_certificate_vouches_for() {
     let now_valid = (2020, 4000);
     for (name, valid, trusted, expected) in [
         ("receiver.test", now_valid, true, "200 8"),
-        (
-            "receiver.test",
-            now_valid,
-            false,
-            "issued by an unknown authority",
-        ),
+        ("receiver.test", now_valid, false, "issued by an unknown authority"),
         ("receiver.test", (2019, 2020), true, "has expired"),
         ("receiver.test", (3000, 4000), true, "not valid yet"),
         ("other.test", now_valid, true, "is for another name"),
@@ -534,8 +389,7 @@ async fn tls_goes_to_whom_the_certificate_vouches_for() {
             Ok(_) => assert_eq!(summary(&exchange), expected),
             Err(fault) => {
                 assert_eq!(fault.kind, FaultKind::Tls);
-                let named =
-                    fault.message.contains(expected) && fault.message.contains("receiver.test");
+                let named = fault.message.contains(expected) && fault.message.contains("receiver.test");
                 assert!(named, "{expected}: {}", fault.message);
             }
         }
@@ -546,13 +400,7 @@ async fn tls_goes_to_whom_the_certificate_vouches_for() {
 async fn http2_is_spoken_where_offered_and_one_connection_is_shared() {
     let authority = authority("ours");
     for (http2, version) in [(true, Version::HTTP_2), (false, Version::HTTP_11)] {
-        let server = secure(
-            &authority,
-            "receiver.test",
-            (2020, 4000),
-            &["h2", "http/1.1"],
-        )
-        .await;
+        let server = secure(&authority, "receiver.test", (2020, 4000), &["h2", "http/1.1"]).await;
         let client = with(|config| {
             config.http2 = http2;
             trust(config, authority.der().clone());
@@ -571,22 +419,10 @@ async fn http2_is_spoken_where_offered_and_one_connection_is_shared() {
 #[tokio::test]
 async fn tls_alerts_become_sentences() {
     for (reply, expected) in [
-        (
-            &b"\x15\x03\x03\x00\x02\x02\x28"[..],
-            "for want of a common cipher: it needs TLS 1.2",
-        ),
-        (
-            &b"\x15\x03\x03\x00\x02\x02\x46"[..],
-            "refused the TLS version: it needs TLS 1.2",
-        ),
-        (
-            &b"\x15\x03\x03\x00\x02\x02\x70"[..],
-            "does not serve this name",
-        ),
-        (
-            &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
-            "does not speak TLS on this port",
-        ),
+        (&b"\x15\x03\x03\x00\x02\x02\x28"[..], "for want of a common cipher: it needs TLS 1.2"),
+        (&b"\x15\x03\x03\x00\x02\x02\x46"[..], "refused the TLS version: it needs TLS 1.2"),
+        (&b"\x15\x03\x03\x00\x02\x02\x70"[..], "does not serve this name"),
+        (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], "does not speak TLS on this port"),
         (&b""[..], "closed the connection during the TLS handshake"),
     ] {
         let sink = sink(move |mut stream| async move {
@@ -594,12 +430,7 @@ async fn tls_alerts_become_sentences() {
             let _ = stream.write_all(reply).await;
         });
         let exchange = client().send(post(&sink.await.secure_url("/"))).await;
-        assert_eq!(
-            summary(&exchange),
-            "tls",
-            "{expected}: {}",
-            outcome(&exchange)
-        );
+        assert_eq!(summary(&exchange), "tls", "{expected}: {}", outcome(&exchange));
         let message = exchange.result.unwrap_err().message;
         assert!(message.contains(expected), "{expected}: {message}");
     }
@@ -612,11 +443,7 @@ async fn a_machine_without_authorities_says_so() {
     let exchange = client().send(post(&server.secure_url("/"))).await;
     let fault = exchange.result.unwrap_err();
     assert_eq!(fault.kind, FaultKind::Tls);
-    assert!(
-        fault.message.contains("no CA certificates are installed"),
-        "{}",
-        fault.message
-    );
+    assert!(fault.message.contains("no CA certificates are installed"), "{}", fault.message);
 }
 
 #[test]
@@ -641,10 +468,7 @@ fn summary(exchange: &Exchange) -> String {
             format!("{} {}{cut}", answer.status, answer.body.len())
         }
         Err(fault) => {
-            let after = fault
-                .status
-                .map(|status| format!(" after {status}"))
-                .unwrap_or_default();
+            let after = fault.status.map(|status| format!(" after {status}")).unwrap_or_default();
             format!("{}{after}", fault.kind.as_str())
         }
     }
@@ -672,21 +496,12 @@ fn client() -> Client {
 
 fn with(change: impl FnOnce(&mut Config)) -> Client {
     let mut config = Config {
-        rule: ssrf::Rule {
-            allow: vec!["127.0.0.0/8".parse().unwrap()],
-            ..Default::default()
-        },
-        trust: Trust {
-            platform: false,
-            extra: Vec::new(),
-        },
+        rule: ssrf::Rule { allow: vec!["127.0.0.0/8".parse().unwrap()], ..Default::default() },
+        trust: Trust { platform: false, extra: Vec::new() },
         answer_body_limit: LIMIT,
         ..Config::default()
     };
-    config.names.insert(
-        "receiver.test".to_owned(),
-        vec!["127.0.0.1".parse().unwrap()],
-    );
+    config.names.insert("receiver.test".to_owned(), vec!["127.0.0.1".parse().unwrap()]);
     change(&mut config);
     Client::new(config).unwrap()
 }
@@ -739,11 +554,7 @@ where
 async fn answering() -> Sink {
     sink(|mut stream| async move {
         read_request(&mut stream).await;
-        write(
-            &mut stream,
-            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
-        )
-        .await;
+        write(&mut stream, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
     })
     .await
 }
@@ -794,9 +605,7 @@ async fn secure(authority: &Authority, name: &str, (from, to): (i32, i32), alpn:
             };
             let service = hyper::service::service_fn(say_version);
             let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-            let _ = server
-                .serve_connection(hyper_util::rt::TokioIo::new(stream), service)
-                .await;
+            let _ = server.serve_connection(hyper_util::rt::TokioIo::new(stream), service).await;
         }
     })
     .await
@@ -820,8 +629,5 @@ async fn say_version(
     if request.uri().path() == "/hang" {
         std::future::pending::<()>().await;
     }
-    Ok(http::Response::new(Full::new(Bytes::from(format!(
-        "{:?}",
-        request.version()
-    )))))
+    Ok(http::Response::new(Full::new(Bytes::from(format!("{:?}", request.version())))))
 }

@@ -23,10 +23,7 @@ pub struct Trust {
 
 impl Default for Trust {
     fn default() -> Self {
-        Self {
-            platform: true,
-            extra: Vec::new(),
-        }
+        Self { platform: true, extra: Vec::new() }
     }
 }
 
@@ -69,15 +66,9 @@ pub(super) fn fault(host: &str, error: &(dyn Error + 'static), has_roots: bool) 
     Fault::new(FaultKind::Tls, message)
 }
 
-fn with_verifier(
-    verifier: Verifier,
-    provider: Arc<CryptoProvider>,
-) -> Result<ClientConfig, rustls::Error> {
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let builder = builder
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier));
+fn with_verifier(verifier: Verifier, provider: Arc<CryptoProvider>) -> Result<ClientConfig, rustls::Error> {
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
     Ok(builder.with_no_client_auth())
 }
 
@@ -89,18 +80,13 @@ fn with_roots(
     for certificate in extra {
         roots.add(certificate.clone())?;
     }
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 fn protocols(http2: bool) -> Vec<Vec<u8>> {
     let http1 = b"http/1.1".to_vec();
-    if http2 {
-        vec![b"h2".to_vec(), http1]
-    } else {
-        vec![http1]
-    }
+    if http2 { vec![b"h2".to_vec(), http1] } else { vec![http1] }
 }
 
 fn handshake_fault(host: &str, error: &rustls::Error, has_roots: bool) -> Fault {
@@ -108,9 +94,9 @@ fn handshake_fault(host: &str, error: &rustls::Error, has_roots: bool) -> Fault 
     match error {
         E::InvalidCertificate(why) => certificate_fault(host, why, has_roots),
         E::AlertReceived(alert) => tls(alert_message(host, *alert)),
-        E::PeerIncompatible(why) => tls(format!(
-            "{host} and this server have no TLS version or cipher in common ({why:?}): {NEEDED}"
-        )),
+        E::PeerIncompatible(why) => {
+            tls(format!("{host} and this server have no TLS version or cipher in common ({why:?}): {NEEDED}"))
+        }
         E::InvalidMessage(_) => tls(format!(
             "{host} does not speak TLS on this port: check the port, or whether it serves plain http"
         )),
@@ -123,14 +109,13 @@ fn certificate_fault(host: &str, why: &CertificateError, has_roots: bool) -> Fau
     use CertificateError as C;
     match why {
         C::Expired | C::ExpiredContext { .. } => tls(format!("the certificate of {host} has expired")),
-        C::NotValidYet | C::NotValidYetContext { .. } => tls(format!(
-            "the certificate of {host} is not valid yet: check the clocks of both machines"
-        )),
+        C::NotValidYet | C::NotValidYetContext { .. } => {
+            tls(format!("the certificate of {host} is not valid yet: check the clocks of both machines"))
+        }
         C::NotValidForName => tls(format!("the certificate of {host} is for another name")),
-        C::NotValidForNameContext { presented, .. } => tls(format!(
-            "the certificate of {host} is for another name{}",
-            names(presented)
-        )),
+        C::NotValidForNameContext { presented, .. } => {
+            tls(format!("the certificate of {host} is for another name{}", names(presented)))
+        }
         C::UnknownIssuer if !has_roots => {
             tls(format!("the certificate of {host} could not be checked: no CA certificates are installed"))
                 .with_hint("install the package `ca-certificates`, or name a bundle in SSL_CERT_FILE")
@@ -158,9 +143,7 @@ fn alert_message(host: &str, alert: AlertDescription) -> String {
     use AlertDescription as A;
     match alert {
         A::HandshakeFailure | A::InsufficientSecurity => {
-            format!(
-                "{host} refused the handshake, most likely for want of a common cipher: {NEEDED}"
-            )
+            format!("{host} refused the handshake, most likely for want of a common cipher: {NEEDED}")
         }
         A::ProtocolVersion => format!("{host} refused the TLS version: {NEEDED}"),
         A::UnrecognisedName => format!("{host} says that it does not serve this name"),
@@ -175,10 +158,7 @@ fn alert_message(host: &str, alert: AlertDescription) -> String {
 fn is_closed(error: &(dyn Error + 'static)) -> bool {
     use io::ErrorKind as K;
     let kind = error.downcast_ref().map(io::Error::kind);
-    matches!(
-        kind,
-        Some(K::UnexpectedEof | K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe)
-    )
+    matches!(kind, Some(K::UnexpectedEof | K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe))
 }
 
 fn tls(message: String) -> Fault {

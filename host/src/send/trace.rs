@@ -81,13 +81,7 @@ impl Trace {
     }
 
     pub(super) fn stage(&self) -> Stage {
-        let stages = [
-            Stage::Dns,
-            Stage::Connect,
-            Stage::Tls,
-            Stage::Answer,
-            Stage::Body,
-        ];
+        let stages = [Stage::Dns, Stage::Connect, Stage::Tls, Stage::Answer, Stage::Body];
         stages[usize::from(self.0.stage.load(Ordering::Relaxed))]
     }
 

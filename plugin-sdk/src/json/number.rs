@@ -32,25 +32,13 @@ struct Decimal<'a> {
 
 impl<'a> Decimal<'a> {
     fn of(text: &'a str) -> Self {
-        let (negative, text) = text
-            .strip_prefix('-')
-            .map_or((false, text), |text| (true, text));
+        let (negative, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-        let first = mantissa
-            .find(|c: char| matches!(c, '1'..='9'))
-            .unwrap_or(mantissa.len());
+        let first = mantissa.find(|c: char| matches!(c, '1'..='9')).unwrap_or(mantissa.len());
         let point = mantissa.find('.').unwrap_or(mantissa.len());
         // Digits before the point count up; zeros between the point and the first digit count down.
-        let place = if first < point {
-            (point - first) as i64
-        } else {
-            -((first - point) as i64) + 1
-        };
-        Self {
-            negative,
-            digits: &mantissa[first..],
-            magnitude: exponent_of(exponent).saturating_add(place),
-        }
+        let place = if first < point { (point - first) as i64 } else { -((first - point) as i64) + 1 };
+        Self { negative, digits: &mantissa[first..], magnitude: exponent_of(exponent).saturating_add(place) }
     }
 
     fn sign(&self) -> i8 {
@@ -62,9 +50,7 @@ impl<'a> Decimal<'a> {
     }
 
     fn compare_magnitude(&self, other: &Self) -> Ordering {
-        self.magnitude
-            .cmp(&other.magnitude)
-            .then_with(|| compare_digits(self.digits, other.digits))
+        self.magnitude.cmp(&other.magnitude).then_with(|| compare_digits(self.digits, other.digits))
     }
 }
 
@@ -86,15 +72,8 @@ fn digits(text: &str) -> impl Iterator<Item = u8> {
 }
 
 fn exponent_of(text: &str) -> i64 {
-    let end = if text.starts_with('-') {
-        i64::MIN / 2
-    } else {
-        i64::MAX / 2
-    };
-    text.strip_prefix('+')
-        .unwrap_or(text)
-        .parse()
-        .unwrap_or(end)
+    let end = if text.starts_with('-') { i64::MIN / 2 } else { i64::MAX / 2 };
+    text.strip_prefix('+').unwrap_or(text).parse().unwrap_or(end)
 }
 
 #[cfg(test)]

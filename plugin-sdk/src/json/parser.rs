@@ -29,16 +29,9 @@ impl std::error::Error for Error {}
 ///
 /// Where the bytes are not JSON or not UTF-8, or nest deeper than [`MAX_DEPTH`].
 pub fn parse(bytes: &[u8]) -> Result<Value<'_>, Error> {
-    let text = std::str::from_utf8(bytes).map_err(|error| Error {
-        reason: "not UTF-8",
-        offset: error.valid_up_to(),
-    })?;
-    let mut parser = Parser {
-        text,
-        bytes,
-        at: 0,
-        depth: 0,
-    };
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| Error { reason: "not UTF-8", offset: error.valid_up_to() })?;
+    let mut parser = Parser { text, bytes, at: 0, depth: 0 };
     let value = parser.value()?;
     parser.skip_space();
     match parser.at == bytes.len() {
@@ -71,10 +64,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn nested(
-        &mut self,
-        read: fn(&mut Self, usize) -> Result<Value<'a>, Error>,
-    ) -> Result<Value<'a>, Error> {
+    fn nested(&mut self, read: fn(&mut Self, usize) -> Result<Value<'a>, Error>) -> Result<Value<'a>, Error> {
         if self.depth == MAX_DEPTH {
             return self.fail("more than 128 levels of nesting");
         }
@@ -163,11 +153,7 @@ impl<'a> Parser<'a> {
         }
         let source = &self.text[start..self.at];
         self.at += 1;
-        Ok(if escaped {
-            Text::Escaped(source)
-        } else {
-            Text::Plain(source)
-        })
+        Ok(if escaped { Text::Escaped(source) } else { Text::Plain(source) })
     }
 
     fn escape(&mut self) -> Result<(), Error> {
@@ -181,9 +167,7 @@ impl<'a> Parser<'a> {
     }
 
     fn has_four_hex_digits(&self) -> bool {
-        self.bytes
-            .get(self.at + 2..self.at + 6)
-            .is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
+        self.bytes.get(self.at + 2..self.at + 6).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
     }
 
     fn number(&mut self) -> Result<Value<'a>, Error> {
@@ -236,10 +220,7 @@ impl<'a> Parser<'a> {
     }
 
     fn fail<T>(&self, reason: &'static str) -> Result<T, Error> {
-        Err(Error {
-            reason,
-            offset: self.at,
-        })
+        Err(Error { reason, offset: self.at })
     }
 }
 
@@ -328,9 +309,7 @@ mod tests {
         for end in 0..text.len() {
             assert!(parse(&text.as_bytes()[..end]).is_err(), "{end}");
         }
-        for (at, byte) in
-            (0..text.len()).flat_map(|at| [0, b'"', b'\\', b'{', 0xff].map(|byte| (at, byte)))
-        {
+        for (at, byte) in (0..text.len()).flat_map(|at| [0, b'"', b'\\', b'{', 0xff].map(|byte| (at, byte))) {
             let mut bytes = text.as_bytes().to_vec();
             bytes[at] = byte;
             let judged = serde_json::from_slice::<&RawValue>(&bytes).is_ok();
@@ -343,22 +322,13 @@ mod tests {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert!(parse(nested(MAX_DEPTH).as_bytes()).is_ok());
         let error = parse(nested(MAX_DEPTH + 1).as_bytes()).expect_err("too deep");
-        assert_eq!(
-            error.to_string(),
-            "more than 128 levels of nesting at byte 128"
-        );
+        assert_eq!(error.to_string(), "more than 128 levels of nesting at byte 128");
         assert!(parse("[".repeat(1_000_000).as_bytes()).is_err());
     }
 
     #[test]
     fn errors_say_where() {
-        assert_eq!(
-            parse(b"{\"a\": tru}").expect_err("word").to_string(),
-            "a value is expected at byte 6"
-        );
-        assert_eq!(
-            parse(b"[\"\xff\"]").expect_err("bytes").to_string(),
-            "not UTF-8 at byte 2"
-        );
+        assert_eq!(parse(b"{\"a\": tru}").expect_err("word").to_string(), "a value is expected at byte 6");
+        assert_eq!(parse(b"[\"\xff\"]").expect_err("bytes").to_string(), "not UTF-8 at byte 2");
     }
 }

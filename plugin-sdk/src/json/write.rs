@@ -103,24 +103,15 @@ fn escaped_character(text: &str) -> (char, usize) {
 }
 
 fn escaped_code_point(text: &str) -> (char, usize) {
-    let unit = |at: usize| {
-        text.get(at + 2..at + 6)
-            .and_then(|hex| u32::from_str_radix(hex, 16).ok())
-    };
+    let unit = |at: usize| text.get(at + 2..at + 6).and_then(|hex| u32::from_str_radix(hex, 16).ok());
     let high = unit(0).unwrap_or(0xfffd);
     if !(0xd800..0xdc00).contains(&high) || text.as_bytes().get(6..8) != Some(b"\\u") {
-        return (
-            char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER),
-            6,
-        );
+        return (char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER), 6);
     }
     match unit(6) {
         Some(low @ 0xdc00..0xe000) => {
             let point = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
-            (
-                char::from_u32(point).unwrap_or(char::REPLACEMENT_CHARACTER),
-                12,
-            )
+            (char::from_u32(point).unwrap_or(char::REPLACEMENT_CHARACTER), 12)
         }
         _ => (char::REPLACEMENT_CHARACTER, 6),
     }
@@ -144,11 +135,7 @@ mod tests {
         for text in table {
             let mut out = String::new();
             escape(text, &mut out);
-            assert_eq!(
-                Ok(&out),
-                serde_json::to_string(text).as_ref().map_err(|_| ()),
-                "{text:?}"
-            );
+            assert_eq!(Ok(&out), serde_json::to_string(text).as_ref().map_err(|_| ()), "{text:?}");
             assert_eq!(unescape(&out[1..out.len() - 1]), text);
         }
     }

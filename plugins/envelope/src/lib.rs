@@ -127,34 +127,24 @@ fn transform(event: &Event, message: &Message, config: &Config) -> Result<Verdic
     {
         return Err(Failure::new(
             "conflict",
-            format!(
-                "Envelope and payload both have a member {:?} (`conflicts`).",
-                member.name
-            ),
+            format!("Envelope and payload both have a member {:?} (`conflicts`).", member.name),
         ));
     }
     let mut out = Out::with_capacity(message.body.len() + 256);
     let own = |name: &Text<'_>| config.members.iter().any(|member| name.is(&member.name));
-    for member in config
-        .members
-        .iter()
-        .filter(|member| config.conflicts != Conflicts::Payload || !clash(&member.name))
+    for member in
+        config.members.iter().filter(|member| config.conflicts != Conflicts::Payload || !clash(&member.name))
     {
         member.write(event, &payload, &mut out)?;
     }
-    for (name, value) in merged
-        .iter()
-        .filter(|(name, _)| config.conflicts == Conflicts::Payload || !own(name))
+    for (name, value) in
+        merged.iter().filter(|(name, _)| config.conflicts == Conflicts::Payload || !own(name))
     {
         name.write(out.member());
         out.colon();
         value.write(&mut out.text);
     }
-    Ok(Verdict::body(
-        message,
-        hookwright_plugin::JSON,
-        out.finish(),
-    ))
+    Ok(Verdict::body(message, hookwright_plugin::JSON, out.finish()))
 }
 
 fn merged<'p, 'a>(payload: &'p Value<'a>, config: &Config) -> Result<&'p [(Text<'a>, Value<'a>)]> {
@@ -163,10 +153,7 @@ fn merged<'p, 'a>(payload: &'p Value<'a>, config: &Config) -> Result<&'p [(Text<
         Value::Object(members, _) => Ok(members),
         other => Err(Failure::new(
             "not-an-object",
-            format!(
-                "The payload is {}; only an object's members can be merged (`merge`).",
-                other.kind()
-            ),
+            format!("The payload is {}; only an object's members can be merged (`merge`).", other.kind()),
         )),
     }
 }
@@ -177,10 +164,7 @@ impl Member {
             out.name(&self.name).push_str(constant.get());
             return Ok(());
         }
-        let found = self
-            .from
-            .as_ref()
-            .and_then(|path| path.find(event, payload));
+        let found = self.from.as_ref().and_then(|path| path.find(event, payload));
         match found {
             Some(value) => match self.format {
                 Some(format) => format.write(&value, &self.name, out),
@@ -201,10 +185,7 @@ impl Member {
                 let place = self.from.as_ref().map(Path::to_string).unwrap_or_default();
                 return Err(Failure::new(
                     "missing",
-                    format!(
-                        "There is no {place} for the member {:?} of the envelope.",
-                        self.name
-                    ),
+                    format!("There is no {place} for the member {:?} of the envelope.", self.name),
                 ));
             }
         }
@@ -276,42 +257,25 @@ const MAX_NAME: usize = 200;
 fn check(config: &Config) -> Result<(), Vec<ConfigError>> {
     let mut errors = Vec::new();
     if config.members.is_empty() && !config.merge {
-        errors.push(ConfigError::new(
-            "/members",
-            "An envelope without members needs `\"merge\": true`.",
-        ));
+        errors.push(ConfigError::new("/members", "An envelope without members needs `\"merge\": true`."));
     }
     if config.members.len() > MAX_MEMBERS {
-        errors.push(ConfigError::new(
-            "/members",
-            "An envelope has at most 100 members.",
-        ));
+        errors.push(ConfigError::new("/members", "An envelope has at most 100 members."));
     }
     for (index, member) in config.members.iter().enumerate() {
         let pointer = join("/members", index);
-        if config.members[..index]
-            .iter()
-            .any(|other| other.name == member.name)
-        {
-            errors.push(ConfigError::new(
-                join(&pointer, "name"),
-                "Another member has this name.",
-            ));
+        if config.members[..index].iter().any(|other| other.name == member.name) {
+            errors.push(ConfigError::new(join(&pointer, "name"), "Another member has this name."));
         }
         member.check(&pointer, &mut errors);
     }
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(errors)
-    }
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
 impl Member {
     fn check(&self, pointer: &str, errors: &mut Vec<ConfigError>) {
-        let mut complain = |member: &str, message: &str| {
-            errors.push(ConfigError::new(join(pointer, member), message))
-        };
+        let mut complain =
+            |member: &str, message: &str| errors.push(ConfigError::new(join(pointer, member), message));
         if self.name.is_empty() || self.name.len() > MAX_NAME {
             complain("name", "A name has 1 to 200 bytes.");
         }
@@ -319,10 +283,7 @@ impl Member {
             complain("constant", "A member has `constant` or `from`, not both.");
         }
         if self.constant.is_some() && self.format.is_some() {
-            complain(
-                "format",
-                "A constant is written as it stands; a format goes with `from`.",
-            );
+            complain("format", "A constant is written as it stands; a format goes with `from`.");
         }
         if self.constant.is_none() && self.from.is_none() {
             errors.push(ConfigError::new(
@@ -340,8 +301,7 @@ mod tests {
     use super::*;
 
     fn wrapped(payload: &str, config: &str) -> String {
-        test::body::<Plugin>("lead.captured", payload, config)
-            .unwrap_or_else(|failure| failure.to_string())
+        test::body::<Plugin>("lead.captured", payload, config).unwrap_or_else(|failure| failure.to_string())
     }
 
     #[test]
@@ -352,14 +312,8 @@ mod tests {
     #[test]
     fn wraps() {
         let table = [
-            (
-                r#"{"members":[{"name":"data","from":"@payload"}]}"#,
-                r#"{"data":{ "a": 1.0, "b": [1e400] }}"#,
-            ),
-            (
-                r#"{"members":[{"name":"x\"y","constant":{"n": 1.0}}]}"#,
-                r#"{"x\"y":{"n": 1.0}}"#,
-            ),
+            (r#"{"members":[{"name":"data","from":"@payload"}]}"#, r#"{"data":{ "a": 1.0, "b": [1e400] }}"#),
+            (r#"{"members":[{"name":"x\"y","constant":{"n": 1.0}}]}"#, r#"{"x\"y":{"n": 1.0}}"#),
             (
                 r#"{"members":[{"name":"n","constant":null},{"name":"first","from":"b.0"}]}"#,
                 r#"{"n":null,"first":1e400}"#,
@@ -369,22 +323,13 @@ mod tests {
                 r#"{"id":"evt_example","tenant":"default"}"#,
             ),
             (r#"{"members":[{"name":"c","from":"@channel"}]}"#, "{}"),
-            (
-                r#"{"members":[{"name":"c","from":"x.y","missing":"null"}]}"#,
-                r#"{"c":null}"#,
-            ),
+            (r#"{"members":[{"name":"c","from":"x.y","missing":"null"}]}"#, r#"{"c":null}"#),
             (
                 r#"{"members":[{"name":"c","from":"x.y","missing":"fail"}]}"#,
                 r#"There is no x.y for the member "c" of the envelope. (missing)"#,
             ),
-            (
-                r#"{"members":[{"name":"t","from":"@timestamp"}]}"#,
-                r#"{"t":"2026-03-22T08:30:00Z"}"#,
-            ),
-            (
-                r#"{"members":[{"name":"t","from":"@timestamp","format":"unix"}]}"#,
-                r#"{"t":1774168200}"#,
-            ),
+            (r#"{"members":[{"name":"t","from":"@timestamp"}]}"#, r#"{"t":"2026-03-22T08:30:00Z"}"#),
+            (r#"{"members":[{"name":"t","from":"@timestamp","format":"unix"}]}"#, r#"{"t":1774168200}"#),
             (
                 r#"{"members":[{"name":"t","from":"@attempted_at","format":"unix_millis"}]}"#,
                 r#"{"t":1774168201000}"#,
@@ -394,10 +339,7 @@ mod tests {
                 r#""1.0" is not a time in the form of RFC 3339, such as 2026-03-22T08:30:00Z. (bad-time)"#,
             ),
             (r#"{"members":[],"merge":true}"#, r#"{"a":1.0,"b":[1e400]}"#),
-            (
-                r#"{"members":[{"name":"a","constant":2}],"merge":true}"#,
-                r#"{"a":2,"b":[1e400]}"#,
-            ),
+            (r#"{"members":[{"name":"a","constant":2}],"merge":true}"#, r#"{"a":2,"b":[1e400]}"#),
             (
                 r#"{"members":[{"name":"z","constant":0},{"name":"a","constant":2}],"merge":true,"conflicts":"payload"}"#,
                 r#"{"z":0,"a":1.0,"b":[1e400]}"#,
@@ -408,25 +350,14 @@ mod tests {
             ),
         ];
         for (config, expected) in table {
-            assert_eq!(
-                wrapped(r#"{ "a": 1.0, "b": [1e400] }"#, config),
-                expected,
-                "{config}"
-            );
+            assert_eq!(wrapped(r#"{ "a": 1.0, "b": [1e400] }"#, config), expected, "{config}");
         }
     }
 
     #[test]
     fn any_json_can_be_nested_and_only_objects_merged() {
         let nested = r#"{"members":[{"name":"data","from":"@payload"}]}"#;
-        for payload in [
-            "12345678901234567890.10",
-            "\"x\\u00e9\"",
-            "null",
-            "[ ]",
-            "true",
-            "{ }",
-        ] {
+        for payload in ["12345678901234567890.10", "\"x\\u00e9\"", "null", "[ ]", "true", "{ }"] {
             assert_eq!(wrapped(payload, nested), format!(r#"{{"data":{payload}}}"#));
         }
         let merged = wrapped("[1]", r#"{"merge":true}"#);
@@ -441,28 +372,13 @@ mod tests {
     fn configurations_are_checked() {
         let table = [
             (r#"{"members":[]}"#, "/members"),
-            (
-                r#"{"members":[{"name":"a","from":"x"},{"name":"a","from":"y"}]}"#,
-                "/members/1/name",
-            ),
+            (r#"{"members":[{"name":"a","from":"x"},{"name":"a","from":"y"}]}"#, "/members/1/name"),
             (r#"{"members":[{"name":"","from":"x"}]}"#, "/members/0/name"),
             (r#"{"members":[{"name":"a"}]}"#, "/members/0"),
-            (
-                r#"{"members":[{"name":"a","from":"x","constant":1}]}"#,
-                "/members/0/constant",
-            ),
-            (
-                r#"{"members":[{"name":"a","constant":1,"format":"unix"}]}"#,
-                "/members/0/format",
-            ),
-            (
-                r#"{"members":[{"name":"a","from":"@now"}]}"#,
-                "/members/0/from",
-            ),
-            (
-                r#"{"members":[{"name":"a","from":"x","format":"iso"}]}"#,
-                "/members/0/format",
-            ),
+            (r#"{"members":[{"name":"a","from":"x","constant":1}]}"#, "/members/0/constant"),
+            (r#"{"members":[{"name":"a","constant":1,"format":"unix"}]}"#, "/members/0/format"),
+            (r#"{"members":[{"name":"a","from":"@now"}]}"#, "/members/0/from"),
+            (r#"{"members":[{"name":"a","from":"x","format":"iso"}]}"#, "/members/0/format"),
             (r#"{"members":[{"from":"x"}]}"#, "/members/0"),
         ];
         for (config, pointer) in table {

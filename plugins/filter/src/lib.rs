@@ -90,16 +90,10 @@ fn transform(event: &Event, message: &Message, config: &Config) -> Result<Verdic
     let (keep, drop) = compile(config)?;
     let payload = message.tree()?;
     if let Some(rule) = keep.filter(|rule| !rule.holds(event, &payload)) {
-        return Ok(Verdict::drop(format!(
-            "Not kept: {}.",
-            rule.reason(event, &payload)
-        )));
+        return Ok(Verdict::drop(format!("Not kept: {}.", rule.reason(event, &payload))));
     }
     if let Some(rule) = drop.filter(|rule| rule.holds(event, &payload)) {
-        return Ok(Verdict::drop(format!(
-            "Dropped: {}.",
-            rule.reason(event, &payload)
-        )));
+        return Ok(Verdict::drop(format!("Dropped: {}.", rule.reason(event, &payload))));
     }
     Ok(Verdict::Pass)
 }
@@ -111,24 +105,11 @@ fn check(config: &Config) -> Result<(), Vec<ConfigError>> {
 fn compile(config: &Config) -> Result<(Option<Rule<'_>>, Option<Rule<'_>>), Vec<ConfigError>> {
     let mut errors = Vec::new();
     if config.keep.is_none() && config.drop.is_none() {
-        errors.push(ConfigError::new(
-            "",
-            "A filter needs `keep`, `drop` or both.",
-        ));
+        errors.push(ConfigError::new("", "A filter needs `keep`, `drop` or both."));
     }
-    let keep = config
-        .keep
-        .as_ref()
-        .and_then(|condition| rule::compile(condition, "/keep", &mut errors));
-    let drop = config
-        .drop
-        .as_ref()
-        .and_then(|condition| rule::compile(condition, "/drop", &mut errors));
-    if errors.is_empty() {
-        Ok((keep, drop))
-    } else {
-        Err(errors)
-    }
+    let keep = config.keep.as_ref().and_then(|condition| rule::compile(condition, "/keep", &mut errors));
+    let drop = config.drop.as_ref().and_then(|condition| rule::compile(condition, "/drop", &mut errors));
+    if errors.is_empty() { Ok((keep, drop)) } else { Err(errors) }
 }
 
 #[cfg(test)]
@@ -191,64 +172,30 @@ mod tests {
     #[test]
     fn conditions_that_do_not_hold_say_which_one() {
         let table = [
-            (
-                r#"{"path":"status","equals":"Draft"}"#,
-                r#"status is "Export", not "Draft""#,
-            ),
+            (r#"{"path":"status","equals":"Draft"}"#, r#"status is "Export", not "Draft""#),
             (r#"{"path":"missing","equals":1}"#, "missing is not there"),
             (r#"{"path":"status","exists":false}"#, "status is there"),
-            (
-                r#"{"path":"status","not_equals":"Export"}"#,
-                r#"status is "Export""#,
-            ),
-            (
-                r#"{"path":"total","in":[1,2]}"#,
-                "total is 12500.00, none of 1, 2",
-            ),
+            (r#"{"path":"status","not_equals":"Export"}"#, r#"status is "Export""#),
+            (r#"{"path":"total","in":[1,2]}"#, "total is 12500.00, none of 1, 2"),
             (
                 r#"{"path":"big","lt":12345678901234567890.1}"#,
                 "big is 12345678901234567890.10, not less than 12345678901234567890.1",
             ),
-            (
-                r#"{"path":"status","gt":5}"#,
-                r#"status is "Export", not greater than 5"#,
-            ),
-            (
-                r#"{"path":"status","gt":"Exports"}"#,
-                r#"status is "Export", not greater than "Exports""#,
-            ),
-            (
-                r#"{"path":"total","prefix":"1"}"#,
-                r#"total is a number, which does not begin with "1""#,
-            ),
-            (
-                r#"{"path":"status","suffix":"x"}"#,
-                r#"status does not end with "x""#,
-            ),
-            (
-                r#"{"path":"tags","contains":"c"}"#,
-                r#"tags does not contain "c""#,
-            ),
-            (
-                r#"{"path":"text","regex":"^\\d"}"#,
-                r#"text does not match ^\d"#,
-            ),
+            (r#"{"path":"status","gt":5}"#, r#"status is "Export", not greater than 5"#),
+            (r#"{"path":"status","gt":"Exports"}"#, r#"status is "Export", not greater than "Exports""#),
+            (r#"{"path":"total","prefix":"1"}"#, r#"total is a number, which does not begin with "1""#),
+            (r#"{"path":"status","suffix":"x"}"#, r#"status does not end with "x""#),
+            (r#"{"path":"tags","contains":"c"}"#, r#"tags does not contain "c""#),
+            (r#"{"path":"text","regex":"^\\d"}"#, r#"text does not match ^\d"#),
             (r#"{"not":{"path":"paid","equals":true}}"#, "paid is true"),
             (
                 r#"{"any":[{"path":"status","equals":"Draft"},{"path":"x","exists":true}]}"#,
                 r#"status is "Export", not "Draft", and x is not there"#,
             ),
-            (
-                r#"{"all":[{"path":"paid","equals":true},{"path":"x","exists":true}]}"#,
-                "x is not there",
-            ),
+            (r#"{"all":[{"path":"paid","equals":true},{"path":"x","exists":true}]}"#, "x is not there"),
         ];
         for (condition, reason) in table {
-            assert_eq!(
-                keeps(condition),
-                Err(format!("Not kept: {reason}.")),
-                "{condition}"
-            );
+            assert_eq!(keeps(condition), Err(format!("Not kept: {reason}.")), "{condition}");
         }
     }
 
@@ -257,10 +204,7 @@ mod tests {
         let config = r#"{"keep":{"path":"a","exists":true},"drop":{"path":"a","regex":"x"}}"#;
         let call = |payload: &str| test::call::<Plugin>("t", payload, config);
         assert_eq!(call(r#"{"a":"abc"}"#), Ok(Verdict::Pass));
-        assert_eq!(
-            call(r#"{"a":"axc"}"#),
-            Ok(Verdict::drop("Dropped: a matches x."))
-        );
+        assert_eq!(call(r#"{"a":"axc"}"#), Ok(Verdict::drop("Dropped: a matches x.")));
         assert_eq!(call("{}"), Ok(Verdict::drop("Not kept: a is not there.")));
 
         let long = format!(r#"{{"a":"{}"}}"#, "y".repeat(100_000));
@@ -274,8 +218,8 @@ mod tests {
 
     #[test]
     fn a_payload_that_is_not_json_is_a_failure() {
-        let failure = test::call::<Plugin>("t", "{", r#"{"keep":{"path":"a","exists":true}}"#)
-            .expect_err("not JSON");
+        let failure =
+            test::call::<Plugin>("t", "{", r#"{"keep":{"path":"a","exists":true}}"#).expect_err("not JSON");
         assert_eq!(failure.code, Failure::BAD_PAYLOAD);
     }
 
@@ -288,15 +232,9 @@ mod tests {
             (r#"{"keep":{"path":"a"}}"#, "/keep"),
             (r#"{"keep":{"equals":1}}"#, "/keep/equals"),
             (r#"{"keep":{"path":"a..b","exists":true}}"#, "/keep/path"),
-            (
-                r#"{"keep":{"path":"a","exists":true,"all":[{"path":"b","exists":true}]}}"#,
-                "/keep",
-            ),
+            (r#"{"keep":{"path":"a","exists":true,"all":[{"path":"b","exists":true}]}}"#, "/keep"),
             (r#"{"keep":{"all":[]}}"#, "/keep/all"),
-            (
-                r#"{"keep":{"any":[{"path":"a","exists":true},{"not":{"path":"b"}}]}}"#,
-                "/keep/any/1/not",
-            ),
+            (r#"{"keep":{"any":[{"path":"a","exists":true},{"not":{"path":"b"}}]}}"#, "/keep/any/1/not"),
             (r#"{"drop":{"path":"a","regex":"("}}"#, "/drop/regex"),
             (r#"{"drop":{"path":"a","gt":[1]}}"#, "/drop/gt"),
             (r#"{"drop":{"path":"a","gt":null}}"#, "/drop/gt"),

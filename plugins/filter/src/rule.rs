@@ -18,10 +18,7 @@ pub(crate) enum Rule<'c> {
     All(Vec<Rule<'c>>),
     Any(Vec<Rule<'c>>),
     Not(Box<Rule<'c>>),
-    Tests {
-        path: &'c Path,
-        tests: Vec<Test<'c>>,
-    },
+    Tests { path: &'c Path, tests: Vec<Test<'c>> },
 }
 
 /// Which ways round a comparison may come out.
@@ -33,11 +30,7 @@ pub(crate) enum Test<'c> {
     Equals(Value<'c>),
     NotEquals(Value<'c>),
     In(Vec<Value<'c>>),
-    Range {
-        word: &'static str,
-        holds: Holds,
-        bound: Value<'c>,
-    },
+    Range { word: &'static str, holds: Holds, bound: Value<'c> },
     Prefix(&'c str),
     Suffix(&'c str),
     Contains(Value<'c>),
@@ -55,17 +48,10 @@ pub(crate) fn compile<'c>(
 ) -> Option<Rule<'c>> {
     let before = errors.len();
     let tests = tests(condition, pointer, errors);
-    let kinds = [
-        condition.all.is_some(),
-        condition.any.is_some(),
-        condition.not.is_some(),
-        condition.path.is_some(),
-    ];
+    let kinds =
+        [condition.all.is_some(), condition.any.is_some(), condition.not.is_some(), condition.path.is_some()];
     if let (None, Some(test)) = (&condition.path, tests.first()) {
-        errors.push(ConfigError::new(
-            join(pointer, test.member()),
-            "A test needs a `path` beside it.",
-        ));
+        errors.push(ConfigError::new(join(pointer, test.member()), "A test needs a `path` beside it."));
     } else if kinds.iter().filter(|kind| **kind).count() != 1 {
         let message = "A condition has exactly one of `path`, `all`, `any` and `not`.";
         errors.push(ConfigError::new(pointer, message));
@@ -100,9 +86,7 @@ impl Rule<'_> {
     fn answer(&self, event: &Event, payload: &Value<'_>) -> Answer {
         match self {
             Rule::All(rules) => all(rules.iter().map(|rule| rule.answer(event, payload))),
-            Rule::Any(rules) => swap(all(rules
-                .iter()
-                .map(|rule| swap(rule.answer(event, payload))))),
+            Rule::Any(rules) => swap(all(rules.iter().map(|rule| swap(rule.answer(event, payload))))),
             Rule::Not(rule) => swap(rule.answer(event, payload)),
             Rule::Tests { path, tests } => {
                 let value = path.find(event, payload);
@@ -167,16 +151,10 @@ impl Test<'_> {
             Test::Exists(_) | Test::Equals(_) | Test::NotEquals(_) | Test::In(_) => {
                 format!("is {found}")
             }
-            Test::Prefix(prefix) => format!(
-                "{} {}",
-                verb("begins with", "does not begin with"),
-                quoted(prefix)
-            ),
-            Test::Suffix(suffix) => format!(
-                "{} {}",
-                verb("ends with", "does not end with"),
-                quoted(suffix)
-            ),
+            Test::Prefix(prefix) => {
+                format!("{} {}", verb("begins with", "does not begin with"), quoted(prefix))
+            }
+            Test::Suffix(suffix) => format!("{} {}", verb("ends with", "does not end with"), quoted(suffix)),
             Test::Contains(part) => {
                 format!("{} {}", verb("contains", "does not contain"), shown(part))
             }
@@ -194,10 +172,7 @@ impl Test<'_> {
             Test::NotEquals(_) => "not_equals",
             Test::In(_) => "in",
             Test::Range { word: GREATER, .. } => "gt",
-            Test::Range {
-                word: GREATER_OR_EQUAL,
-                ..
-            } => "gte",
+            Test::Range { word: GREATER_OR_EQUAL, .. } => "gte",
             Test::Range { word: LESS, .. } => "lt",
             Test::Range { .. } => "lte",
             Test::Prefix(_) => "prefix",
@@ -223,43 +198,22 @@ fn rule<'c>(
     pointer: &str,
     errors: &mut Vec<ConfigError>,
 ) -> Option<Rule<'c>> {
-    let all = condition
-        .all
-        .as_ref()
-        .map(|list| group(list, &join(pointer, "all"), errors));
-    let any = condition
-        .any
-        .as_ref()
-        .map(|list| group(list, &join(pointer, "any"), errors));
-    let not = condition
-        .not
-        .as_ref()
-        .and_then(|not| compile(not, &join(pointer, "not"), errors));
-    let path = condition
-        .path
-        .as_ref()
-        .map(|path| Rule::Tests { path, tests });
-    path.or(all.map(Rule::All))
-        .or(any.map(Rule::Any))
-        .or(not.map(|not| Rule::Not(Box::new(not))))
+    let all = condition.all.as_ref().map(|list| group(list, &join(pointer, "all"), errors));
+    let any = condition.any.as_ref().map(|list| group(list, &join(pointer, "any"), errors));
+    let not = condition.not.as_ref().and_then(|not| compile(not, &join(pointer, "not"), errors));
+    let path = condition.path.as_ref().map(|path| Rule::Tests { path, tests });
+    path.or(all.map(Rule::All)).or(any.map(Rule::Any)).or(not.map(|not| Rule::Not(Box::new(not))))
 }
 
 fn group<'c>(list: &'c [Condition], pointer: &str, errors: &mut Vec<ConfigError>) -> Vec<Rule<'c>> {
     if list.is_empty() {
-        errors.push(ConfigError::new(
-            pointer,
-            "A list of conditions has at least one.",
-        ));
+        errors.push(ConfigError::new(pointer, "A list of conditions has at least one."));
     }
     let rule = |(index, condition)| compile(condition, &join(pointer, index), errors);
     list.iter().enumerate().filter_map(rule).collect()
 }
 
-fn tests<'c>(
-    condition: &'c Condition,
-    pointer: &str,
-    errors: &mut Vec<ConfigError>,
-) -> Vec<Test<'c>> {
+fn tests<'c>(condition: &'c Condition, pointer: &str, errors: &mut Vec<ConfigError>) -> Vec<Test<'c>> {
     let ranges: [(_, _, Holds, _); 4] = [
         ("gt", GREATER, Ordering::is_gt, &condition.gt),
         ("gte", GREATER_OR_EQUAL, Ordering::is_ge, &condition.gte),
@@ -268,31 +222,13 @@ fn tests<'c>(
     ];
     let mut value = |member: &str, raw: &'c RawValue| literal(raw, &join(pointer, member), errors);
     let mut tests: Vec<Test<'c>> = condition.exists.map(Test::Exists).into_iter().collect();
+    tests.extend(condition.equals.as_deref().and_then(|raw| value("equals", raw)).map(Test::Equals));
     tests.extend(
-        condition
-            .equals
-            .as_deref()
-            .and_then(|raw| value("equals", raw))
-            .map(Test::Equals),
+        condition.not_equals.as_deref().and_then(|raw| value("not_equals", raw)).map(Test::NotEquals),
     );
-    tests.extend(
-        condition
-            .not_equals
-            .as_deref()
-            .and_then(|raw| value("not_equals", raw))
-            .map(Test::NotEquals),
-    );
-    tests.extend(
-        condition
-            .contains
-            .as_deref()
-            .and_then(|raw| value("contains", raw))
-            .map(Test::Contains),
-    );
+    tests.extend(condition.contains.as_deref().and_then(|raw| value("contains", raw)).map(Test::Contains));
     if let Some(list) = &condition.one_of {
-        tests.push(Test::In(
-            list.iter().filter_map(|raw| value("in", raw)).collect(),
-        ));
+        tests.push(Test::In(list.iter().filter_map(|raw| value("in", raw)).collect()));
     }
     for (member, word, holds, raw) in ranges {
         let bound = raw.as_deref().and_then(|raw| value(member, raw));
@@ -321,31 +257,16 @@ impl Test<'_> {
     }
 }
 
-fn literal<'c>(
-    raw: &'c RawValue,
-    pointer: &str,
-    errors: &mut Vec<ConfigError>,
-) -> Option<Value<'c>> {
+fn literal<'c>(raw: &'c RawValue, pointer: &str, errors: &mut Vec<ConfigError>) -> Option<Value<'c>> {
     json::parse(raw.get().as_bytes())
-        .map_err(|error| {
-            errors.push(ConfigError::new(
-                pointer,
-                format!("The value is refused: {error}."),
-            ))
-        })
+        .map_err(|error| errors.push(ConfigError::new(pointer, format!("The value is refused: {error}."))))
         .ok()
 }
 
-fn expression<'c>(
-    pattern: &'c str,
-    pointer: &str,
-    errors: &mut Vec<ConfigError>,
-) -> Option<Test<'c>> {
+fn expression<'c>(pattern: &'c str, pointer: &str, errors: &mut Vec<ConfigError>) -> Option<Test<'c>> {
     let mut refuse = |message: String| errors.push(ConfigError::new(pointer, message));
     if Unit::Chars.measure(pattern) > MAX_REGEX_CHARS {
-        refuse(format!(
-            "A regular expression has at most {MAX_REGEX_CHARS} characters."
-        ));
+        refuse(format!("A regular expression has at most {MAX_REGEX_CHARS} characters."));
         return None;
     }
     match Regex::new(pattern) {

@@ -125,21 +125,14 @@ fn transform(_: &Event, message: &Message, config: &Config) -> Result<Verdict> {
     if !matches!(payload, Value::Object(..) | Value::Array(..)) {
         return Err(Failure::new(
             "not-nested",
-            format!(
-                "The payload is {}; flatten needs an object or a list.",
-                payload.kind()
-            ),
+            format!("The payload is {}; flatten needs an object or a list.", payload.kind()),
         ));
     }
     let mut cells = walk::cells(&payload, config)?;
     if has_twins(&cells) {
         resolve(&mut cells, config.collisions)?;
     }
-    Ok(Verdict::body(
-        message,
-        hookwright_plugin::JSON,
-        write(&cells, message.body.len()),
-    ))
+    Ok(Verdict::body(message, hookwright_plugin::JSON, write(&cells, message.body.len())))
 }
 
 fn check(config: &Config) -> Result<(), Vec<ConfigError>> {
@@ -150,37 +143,13 @@ fn check(config: &Config) -> Result<(), Vec<ConfigError>> {
         }
     };
     let length = |text: &str| text::Unit::Chars.measure(text);
-    demand(
-        (1..=8).contains(&length(&config.separator)),
-        "/separator",
-        "A separator has 1 to 8 characters.",
-    );
-    demand(
-        length(&config.prefix) <= 64,
-        "/prefix",
-        "A prefix has at most 64 characters.",
-    );
-    demand(
-        length(&config.joiner) <= 16,
-        "/joiner",
-        "A joiner has at most 16 characters.",
-    );
-    demand(
-        config.depth.is_none_or(|depth| (1..=128).contains(&depth)),
-        "/depth",
-        "A depth is 1 to 128.",
-    );
-    demand(
-        (1..=100_000).contains(&config.max_keys),
-        "/max_keys",
-        "The bound on keys is 1 to 100,000.",
-    );
+    demand((1..=8).contains(&length(&config.separator)), "/separator", "A separator has 1 to 8 characters.");
+    demand(length(&config.prefix) <= 64, "/prefix", "A prefix has at most 64 characters.");
+    demand(length(&config.joiner) <= 16, "/joiner", "A joiner has at most 16 characters.");
+    demand(config.depth.is_none_or(|depth| (1..=128).contains(&depth)), "/depth", "A depth is 1 to 128.");
+    demand((1..=100_000).contains(&config.max_keys), "/max_keys", "The bound on keys is 1 to 100,000.");
     for (member, paths) in [("/keep", &config.keep), ("/omit", &config.omit)] {
-        demand(
-            paths.len() <= MAX_PATHS,
-            member,
-            "A list of places has at most 1,000 of them.",
-        );
+        demand(paths.len() <= MAX_PATHS, member, "A list of places has at most 1,000 of them.");
         for (index, path) in paths.iter().enumerate() {
             let inside = path.names().is_some_and(|names| !names.is_empty());
             let pointer = hookwright_plugin::config::join(member, index);
@@ -191,11 +160,7 @@ fn check(config: &Config) -> Result<(), Vec<ConfigError>> {
             );
         }
     }
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(errors)
-    }
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
 /// One key of the result.
@@ -298,52 +263,24 @@ mod tests {
     fn flattens() {
         let table = [
             ("{}", r#"{"a":{"b":{"c":1}},"d":2}"#, r#"{"a.b.c":1,"d":2}"#),
-            (
-                "{}",
-                r#"{"a":[1,[2,{"b":3}]]}"#,
-                r#"{"a.0":1,"a.1.0":2,"a.1.1.b":3}"#,
-            ),
+            ("{}", r#"{"a":[1,[2,{"b":3}]]}"#, r#"{"a.0":1,"a.1.0":2,"a.1.1.b":3}"#),
             ("{}", r#"[{"a":1},2]"#, r#"{"0.a":1,"1":2}"#),
             ("{}", "{}", "{}"),
             ("{}", "[]", "{}"),
-            (
-                "{}",
-                r#"{"a":null,"b":"","c":false}"#,
-                r#"{"a":null,"b":"","c":false}"#,
-            ),
+            ("{}", r#"{"a":null,"b":"","c":false}"#, r#"{"a":null,"b":"","c":false}"#),
             ("{}", r#"{"a":{},"b":[]}"#, r#"{"a":null,"b":null}"#),
-            (
-                r#"{"empty":"text"}"#,
-                r#"{"a":{},"b":[]}"#,
-                r#"{"a":"{}","b":"[]"}"#,
-            ),
-            (
-                r#"{"empty":"omit"}"#,
-                r#"{"a":{},"b":[],"c":1}"#,
-                r#"{"c":1}"#,
-            ),
+            (r#"{"empty":"text"}"#, r#"{"a":{},"b":[]}"#, r#"{"a":"{}","b":"[]"}"#),
+            (r#"{"empty":"omit"}"#, r#"{"a":{},"b":[],"c":1}"#, r#"{"c":1}"#),
             (r#"{"separator":"__"}"#, r#"{"a":{"b":1}}"#, r#"{"a__b":1}"#),
             (r#"{"prefix":"x/"}"#, r#"{"a":{"b":1}}"#, r#"{"x/a.b":1}"#),
-            (
-                r#"{"depth":1}"#,
-                r#"{"a":{ "b": [1.0] },"c":1}"#,
-                r#"{"a":"{\"b\":[1.0]}","c":1}"#,
-            ),
-            (
-                r#"{"depth":2}"#,
-                r#"{"a":{"b":[1]},"c":[]}"#,
-                r#"{"a.b":"[1]","c":null}"#,
-            ),
+            (r#"{"depth":1}"#, r#"{"a":{ "b": [1.0] },"c":1}"#, r#"{"a":"{\"b\":[1.0]}","c":1}"#),
+            (r#"{"depth":2}"#, r#"{"a":{"b":[1]},"c":[]}"#, r#"{"a.b":"[1]","c":null}"#),
             (
                 r#"{"arrays":"join"}"#,
                 r#"{"a":[1.0,"x",null,true,{"b": 2}],"c":[]}"#,
                 r#"{"a":"1.0, x, , true, {\"b\":2}","c":""}"#,
             ),
-            (
-                r#"{"arrays":"join","joiner":"|"}"#,
-                r#"{"a":{"b":["x","y"]}}"#,
-                r#"{"a.b":"x|y"}"#,
-            ),
+            (r#"{"arrays":"join","joiner":"|"}"#, r#"{"a":{"b":["x","y"]}}"#, r#"{"a.b":"x|y"}"#),
             (
                 r#"{"arrays":"json"}"#,
                 r#"{"a":[ 1, "\u00e9" ],"c":[]}"#,
@@ -358,7 +295,8 @@ mod tests {
 
     #[test]
     fn numbers_and_texts_keep_their_bytes() {
-        let payload = r#"{"a":{"n":12345678901234567890.10,"o":1.0,"e":1e400,"z":-0,"t":"caf\u00e9\/ é","k\u0022":1}}"#;
+        let payload =
+            r#"{"a":{"n":12345678901234567890.10,"o":1.0,"e":1e400,"z":-0,"t":"caf\u00e9\/ é","k\u0022":1}}"#;
         let expected = r#"{"a.n":12345678901234567890.10,"a.o":1.0,"a.e":1e400,"a.z":-0,"a.t":"caf\u00e9\/ é","a.k\"":1}"#;
         assert_eq!(flat(payload, "{}"), expected);
     }
@@ -374,10 +312,7 @@ mod tests {
             (r#"{"omit":["a","l.0"]}"#, r#"{"l.1.x":3,"ab":4}"#),
             (r#"{"omit":["*.b","l"]}"#, r#"{"a.c":2,"ab":4}"#),
             (r#"{"keep":["a"],"omit":["a.b"]}"#, r#"{"a.c":2}"#),
-            (
-                r#"{"keep":["l.0.x"],"arrays":"json"}"#,
-                r#"{"l":"[{\"x\":1,\"y\":2},{\"x\":3}]"}"#,
-            ),
+            (r#"{"keep":["l.0.x"],"arrays":"json"}"#, r#"{"l":"[{\"x\":1,\"y\":2},{\"x\":3}]"}"#),
             (r#"{"keep":["a.b.c"]}"#, "{}"),
         ];
         for (config, expected) in table {
@@ -398,11 +333,7 @@ mod tests {
     #[test]
     fn what_cannot_be_flattened_says_why() {
         let table = [
-            (
-                "7",
-                "{}",
-                "The payload is a number; flatten needs an object or a list. (not-nested)",
-            ),
+            ("7", "{}", "The payload is a number; flatten needs an object or a list. (not-nested)"),
             (
                 "{",
                 "{}",
@@ -455,8 +386,7 @@ mod tests {
             );
         }
         let schema: serde_json::Value =
-            serde_json::from_str(&test::describe::<Plugin>().config_schema)
-                .expect("the schema is JSON");
+            serde_json::from_str(&test::describe::<Plugin>().config_schema).expect("the schema is JSON");
         assert_eq!(schema["properties"]["separator"]["default"], ".");
     }
 }

@@ -37,9 +37,9 @@ impl<'a> Walk<'a> {
     /// The payload itself is always opened, whatever becomes of lists inside it: it has no key of its own.
     fn children(&mut self, value: &'a Value<'a>) -> Result<()> {
         match value {
-            Value::Object(members, _) => members
-                .iter()
-                .try_for_each(|(name, child)| self.child(name.decode(), child)),
+            Value::Object(members, _) => {
+                members.iter().try_for_each(|(name, child)| self.child(name.decode(), child))
+            }
             Value::Array(elements, _) => elements
                 .iter()
                 .enumerate()
@@ -55,11 +55,7 @@ impl<'a> Walk<'a> {
         }
         self.key.push_str(&name);
         self.place.push(name);
-        let result = if self.is_left_out(value) {
-            Ok(())
-        } else {
-            self.value(value)
-        };
+        let result = if self.is_left_out(value) { Ok(()) } else { self.value(value) };
         self.place.pop();
         self.key.truncate(length);
         result
@@ -78,14 +74,10 @@ impl<'a> Walk<'a> {
             Value::Array(elements, _) if self.config.arrays == Arrays::Join => {
                 Some(Content::Text(Cow::Owned(self.joined(elements))))
             }
-            Value::Array(..) if self.config.arrays == Arrays::Json => {
-                Some(Content::Text(value.display()))
-            }
+            Value::Array(..) if self.config.arrays == Arrays::Json => Some(Content::Text(value.display())),
             Value::Array(elements, _) if elements.is_empty() => Some(self.empty("[]")),
             Value::Object(members, _) if members.is_empty() => Some(self.empty("{}")),
-            Value::Array(..) | Value::Object(..) if self.is_deep() => {
-                Some(Content::Text(value.display()))
-            }
+            Value::Array(..) | Value::Object(..) if self.is_deep() => Some(Content::Text(value.display())),
             Value::Array(..) | Value::Object(..) => None,
             scalar => Some(Content::Scalar(scalar)),
         }
@@ -105,25 +97,17 @@ impl<'a> Walk<'a> {
     }
 
     fn is_deep(&self) -> bool {
-        self.config
-            .depth
-            .is_some_and(|depth| self.place.len() >= depth as usize)
+        self.config.depth.is_some_and(|depth| self.place.len() >= depth as usize)
     }
 
     fn cell(&mut self, value: Content<'a>) -> Result<()> {
         if self.cells.len() == self.config.max_keys {
             return Err(Failure::new(
                 "too-many-keys",
-                format!(
-                    "The payload comes to more than {} keys (`max_keys`).",
-                    self.config.max_keys
-                ),
+                format!("The payload comes to more than {} keys (`max_keys`).", self.config.max_keys),
             ));
         }
-        self.cells.push(Cell {
-            key: self.key.clone(),
-            value,
-        });
+        self.cells.push(Cell { key: self.key.clone(), value });
         Ok(())
     }
 
@@ -134,9 +118,7 @@ impl<'a> Walk<'a> {
     fn is_omitted_empty(&self, value: &Value<'_>) -> bool {
         self.config.empty == Empty::Omit
             && match value {
-                Value::Array(elements, _) => {
-                    elements.is_empty() && self.config.arrays == Arrays::Index
-                }
+                Value::Array(elements, _) => elements.is_empty() && self.config.arrays == Arrays::Index,
                 Value::Object(members, _) => members.is_empty(),
                 _ => false,
             }
@@ -144,10 +126,7 @@ impl<'a> Walk<'a> {
 
     fn is_selected(&self, value: &Value<'_>) -> bool {
         let Config { keep, omit, .. } = self.config;
-        if omit
-            .iter()
-            .any(|path| self.matches(path) == Some(Match::Inside))
-        {
+        if omit.iter().any(|path| self.matches(path) == Some(Match::Inside)) {
             return false;
         }
         // On the way to a kept place only what can contain it counts.
@@ -162,15 +141,8 @@ impl<'a> Walk<'a> {
 
     fn matches(&self, path: &Path) -> Option<Match> {
         let names = path.names()?;
-        let agree = names
-            .iter()
-            .zip(&self.place)
-            .all(|(name, place)| name == "*" || name == place);
-        agree.then_some(if self.place.len() >= names.len() {
-            Match::Inside
-        } else {
-            Match::Above
-        })
+        let agree = names.iter().zip(&self.place).all(|(name, place)| name == "*" || name == place);
+        agree.then_some(if self.place.len() >= names.len() { Match::Inside } else { Match::Above })
     }
 }
 

@@ -40,27 +40,20 @@ impl Blocks {
     /// Begins with what notifications and screen readers say.
     pub(crate) fn new(fallback: &str) -> Self {
         let text = cut(&escape_markup(fallback), MAX_FALLBACK, UNIT).into_owned();
-        Self {
-            text,
-            blocks: Vec::new(),
-            room: MAX_TOTAL,
-        }
+        Self { text, blocks: Vec::new(), room: MAX_TOTAL }
     }
 
     /// Plain text, which is escaped here.
     pub(crate) fn header(&mut self, title: &str) {
         if let Some(text) = self.fit(&escape_markup(title.trim()), MAX_HEADER) {
-            self.blocks.push(Block::Header {
-                text: Text::PlainText(text),
-            });
+            self.blocks.push(Block::Header { text: Text::PlainText(text) });
         }
     }
 
     /// A paragraph of mrkdwn that is escaped already.
     pub(crate) fn section(&mut self, mrkdwn: &str) {
         if let Some(text) = self.fit(mrkdwn.trim(), MAX_SECTION) {
-            self.blocks
-                .push(Block::Section(Section::Text(Text::Mrkdwn(text))));
+            self.blocks.push(Block::Section(Section::Text(Text::Mrkdwn(text))));
         }
     }
 
@@ -76,24 +69,16 @@ impl Blocks {
             }
             row.extend(self.fit(&text, MAX_FIELD).map(Text::Mrkdwn));
             if row.len() == MAX_FIELDS {
-                self.blocks
-                    .push(Block::Section(Section::Fields(std::mem::take(&mut row))));
+                self.blocks.push(Block::Section(Section::Fields(std::mem::take(&mut row))));
             }
         }
         if !row.is_empty() {
             self.blocks.push(Block::Section(Section::Fields(row)));
         }
         if left_out > 0 {
-            let fields = if left_out == 1 {
-                "field is"
-            } else {
-                "fields are"
-            };
-            let text =
-                format!("{left_out} {fields} left out: the message would be too long for Slack.");
-            self.blocks.push(Block::Context {
-                elements: [Text::PlainText(text)],
-            });
+            let fields = if left_out == 1 { "field is" } else { "fields are" };
+            let text = format!("{left_out} {fields} left out: the message would be too long for Slack.");
+            self.blocks.push(Block::Context { elements: [Text::PlainText(text)] });
         }
     }
 
@@ -105,11 +90,7 @@ impl Blocks {
         }
         let url = encoded(url);
         let label = cut(&escape_markup(label.trim()), MAX_HEADER, UNIT).into_owned();
-        let text = if label.is_empty() {
-            format!("<{url}>")
-        } else {
-            format!("<{url}|{label}>")
-        };
+        let text = if label.is_empty() { format!("<{url}>") } else { format!("<{url}|{label}>") };
         if UNIT.measure(&text) > MAX_SECTION.min(self.room) {
             return false;
         }

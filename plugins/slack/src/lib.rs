@@ -60,13 +60,7 @@ pub struct Link {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            title: template("{@type}"),
-            text: None,
-            fields: Vec::new(),
-            link: None,
-            fallback: None,
-        }
+        Self { title: template("{@type}"), text: None, fields: Vec::new(), link: None, fallback: None }
     }
 }
 
@@ -104,10 +98,7 @@ fn transform(event: &Event, message: &Message, config: &Config) -> Result<Verdic
     let payload = message.tree()?;
     let title = Some(config.title.render(event, &payload)).filter(|title| !title.trim().is_empty());
     let title = title.unwrap_or_else(|| event.event_type.clone());
-    let fallback = config
-        .fallback
-        .as_ref()
-        .map(|fallback| fallback.render(event, &payload));
+    let fallback = config.fallback.as_ref().map(|fallback| fallback.render(event, &payload));
     let fallback = fallback.filter(|fallback| !fallback.trim().is_empty());
 
     let mut blocks = Blocks::new(fallback.as_deref().unwrap_or(&title));
@@ -116,10 +107,7 @@ fn transform(event: &Event, message: &Message, config: &Config) -> Result<Verdic
         blocks.section(&text.render_with(event, &payload, escape_markup));
     }
     blocks.fields(
-        config
-            .fields
-            .iter()
-            .filter_map(|field| Some((field.label.as_str(), field.shown(event, &payload)?))),
+        config.fields.iter().filter_map(|field| Some((field.label.as_str(), field.shown(event, &payload)?))),
     );
     if let Some(link) = &config.link {
         link.write(event, &payload, &mut blocks);
@@ -129,17 +117,12 @@ fn transform(event: &Event, message: &Message, config: &Config) -> Result<Verdic
 
 impl Field {
     fn shown(&self, event: &Event, payload: &Value<'_>) -> Option<String> {
-        let at_path = |path: &Path| {
-            path.find(event, payload)
-                .map(|value| value.display().into_owned())
-        };
+        let at_path = |path: &Path| path.find(event, payload).map(|value| value.display().into_owned());
         let value = match &self.value {
             Some(template) => Some(template.render(event, payload)),
             None => self.path.as_ref().and_then(at_path),
         };
-        value
-            .filter(|value| !value.trim().is_empty())
-            .or_else(|| self.missing.clone())
+        value.filter(|value| !value.trim().is_empty()).or_else(|| self.missing.clone())
     }
 }
 
@@ -166,31 +149,18 @@ const MAX_LABEL: usize = 200;
 fn check(config: &Config) -> Result<(), Vec<ConfigError>> {
     let mut errors = Vec::new();
     if config.fields.len() > MAX_FIELDS {
-        errors.push(ConfigError::new(
-            "/fields",
-            "A message has at most 100 fields.",
-        ));
+        errors.push(ConfigError::new("/fields", "A message has at most 100 fields."));
     }
     for (index, field) in config.fields.iter().enumerate() {
         let pointer = join("/fields", index);
         if !(1..=MAX_LABEL).contains(&Unit::Chars.measure(&field.label)) {
-            errors.push(ConfigError::new(
-                join(&pointer, "label"),
-                "A label has 1 to 200 characters.",
-            ));
+            errors.push(ConfigError::new(join(&pointer, "label"), "A label has 1 to 200 characters."));
         }
         if field.path.is_some() == field.value.is_some() {
-            errors.push(ConfigError::new(
-                pointer,
-                "A field has exactly one of `path` and `value`.",
-            ));
+            errors.push(ConfigError::new(pointer, "A field has exactly one of `path` and `value`."));
         }
     }
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(errors)
-    }
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
 #[cfg(test)]
@@ -200,8 +170,7 @@ mod tests {
     use super::*;
 
     fn message(payload: &str, config: &str) -> String {
-        test::body::<Plugin>("case.created", payload, config)
-            .unwrap_or_else(|failure| failure.to_string())
+        test::body::<Plugin>("case.created", payload, config).unwrap_or_else(|failure| failure.to_string())
     }
 
     #[test]
@@ -241,13 +210,8 @@ mod tests {
     #[test]
     fn nothing_exceeds_the_limits_of_slack() {
         let long = "a&😀".repeat(20_000);
-        let payload = format!(
-            r#"{{"long":"{long}","url":"https://e.test/{}"}}"#,
-            "p".repeat(4_000)
-        );
-        let fields: Vec<String> = (0..100)
-            .map(|n| format!(r#"{{"label":"F{n}","path":"long"}}"#))
-            .collect();
+        let payload = format!(r#"{{"long":"{long}","url":"https://e.test/{}"}}"#, "p".repeat(4_000));
+        let fields: Vec<String> = (0..100).map(|n| format!(r#"{{"label":"F{n}","path":"long"}}"#)).collect();
         let config = format!(
             r#"{{"title":"{{long}}","text":"{{long}}","fallback":"{{long}}","fields":[{}],"link":{{"path":"url"}}}}"#,
             fields.join(",")
@@ -259,15 +223,10 @@ mod tests {
                 .and_then(|value| value.get("text"))
                 .map(|text| text.display().into_owned())
                 .unwrap_or_default();
-            assert!(
-                !text.contains("&…") && !text.contains("&am…") && !text.is_empty(),
-                "an escape is cut"
-            );
+            assert!(!text.contains("&…") && !text.contains("&am…") && !text.is_empty(), "an escape is cut");
             Unit::Utf16.measure(&text)
         };
-        let Some(Value::Array(blocks, _)) = tree.get("blocks") else {
-            panic!("no blocks in {body}")
-        };
+        let Some(Value::Array(blocks, _)) = tree.get("blocks") else { panic!("no blocks in {body}") };
         assert!(blocks.len() <= 50);
         let mut total = 0;
         for block in blocks {
@@ -282,10 +241,7 @@ mod tests {
                 }
                 _ if block.get("elements").is_some() => {}
                 _ => {
-                    let limit = if block
-                        .get("type")
-                        .is_some_and(|kind| kind.display() == "header")
-                    {
+                    let limit = if block.get("type").is_some_and(|kind| kind.display() == "header") {
                         150
                     } else {
                         3_000
@@ -302,13 +258,8 @@ mod tests {
 
     #[test]
     fn many_fields_go_into_sections_of_ten() {
-        let fields: Vec<String> = (0..23)
-            .map(|n| format!(r#"{{"label":"F{n}","path":"v"}}"#))
-            .collect();
-        let body = message(
-            r#"{"v":1.50}"#,
-            &format!(r#"{{"fields":[{}]}}"#, fields.join(",")),
-        );
+        let fields: Vec<String> = (0..23).map(|n| format!(r#"{{"label":"F{n}","path":"v"}}"#)).collect();
+        let body = message(r#"{"v":1.50}"#, &format!(r#"{{"fields":[{}]}}"#, fields.join(",")));
         assert_eq!(body.matches(r#"{"type":"section","fields":["#).count(), 3);
         assert!(body.contains(r#""*F22*\n1.50""#), "{body}");
     }
@@ -318,14 +269,8 @@ mod tests {
         let table = [
             (r#"{"title":"{a"}"#, "/title"),
             (r#"{"fields":[{"label":"","path":"a"}]}"#, "/fields/0/label"),
-            (
-                r#"{"fields":[{"label":"a","path":"a"},{"label":"b"}]}"#,
-                "/fields/1",
-            ),
-            (
-                r#"{"fields":[{"label":"b","path":"a","value":"{a}"}]}"#,
-                "/fields/0",
-            ),
+            (r#"{"fields":[{"label":"a","path":"a"},{"label":"b"}]}"#, "/fields/1"),
+            (r#"{"fields":[{"label":"b","path":"a","value":"{a}"}]}"#, "/fields/0"),
             (r#"{"fields":[{"path":"a"}]}"#, "/fields/0"),
             (r#"{"link":{"path":"a[0]"}}"#, "/link/path"),
             (r#"{"link":{}}"#, "/link"),

@@ -65,9 +65,7 @@ fn list(folder: &Path) -> io::Result<Vec<Found>> {
             continue;
         }
         if found.len() == FILES {
-            tracing::warn!(
-                "the plugins folder has more than {FILES} plugins, the rest is not looked at"
-            );
+            tracing::warn!("the plugins folder has more than {FILES} plugins, the rest is not looked at");
             break;
         }
         if let Ok(mark) = mark(&path) {
@@ -80,22 +78,13 @@ fn list(folder: &Path) -> io::Result<Vec<Found>> {
 
 /// Editors and copying programs hide their temporary files behind a dot.
 fn is_candidate(path: &Path) -> bool {
-    let hidden = path
-        .file_name()
-        .is_none_or(|name| name.to_string_lossy().starts_with('.'));
-    !hidden
-        && path
-            .extension()
-            .is_some_and(|extension| extension == "wasm")
+    let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
+    !hidden && path.extension().is_some_and(|extension| extension == "wasm")
 }
 
 fn mark(path: &Path) -> io::Result<Mark> {
     let metadata = std::fs::metadata(path)?;
-    Ok(Mark {
-        modified: metadata.modified().ok(),
-        size: metadata.len(),
-        inode: inode(&metadata),
-    })
+    Ok(Mark { modified: metadata.modified().ok(), size: metadata.len(), inode: inode(&metadata) })
 }
 
 #[cfg(unix)]
@@ -119,8 +108,6 @@ fn read_bounded(path: &Path, limit: u64) -> Result<Bytes, Refusal> {
     }
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
-    file.take(limit + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes.into())
 }

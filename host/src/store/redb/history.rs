@@ -213,7 +213,9 @@ pub fn prune(txn: &mut Txn<'_>, before: Timestamp, limit: usize) -> Result<Prune
 
 /// The next event to look at, unless it and what follows is too young.
 fn next_event(txn: &Txn<'_>, horizon: Timestamp) -> Result<Option<(u64, Event)>> {
-    let Some(row) = txn.tables.events.range(txn.desk.prune_from..).map_err(io)?.next() else { return Ok(None) };
+    let Some(row) = txn.tables.events.range(txn.desk.prune_from..).map_err(io)?.next() else {
+        return Ok(None);
+    };
     let (sequence, row) = row.map_err(io)?;
     let event = record::decode_event(row.value())?.event;
     Ok((event.accepted_at < horizon).then(|| (sequence.value(), event)))

@@ -384,7 +384,8 @@ fn claim_lane(
     for row in lane_rows(snapshot, endpoint)? {
         let (key, id) = row.map_err(io)?;
         let (_, due, place) = key.value();
-        let (due, place, id) = (Timestamp::from_micros(due), place_of(place), DeliveryId::from_u128(id.value()));
+        let (due, place, id) =
+            (Timestamp::from_micros(due), place_of(place), DeliveryId::from_u128(id.value()));
         // A lease may be asked for that has run out already.
         if desk.is_leased(id, claim.now) || claimed.iter().any(|other| other.delivery.id == id) {
             continue;

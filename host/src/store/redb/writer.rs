@@ -4,8 +4,8 @@
 //! tables and the desk; a failed one takes the whole commit with it, so a request checks before it writes, and
 //! after a failure the desk is made anew from the file.
 
-use std::sync::Arc;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
