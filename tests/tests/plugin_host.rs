@@ -9,7 +9,7 @@ use hookwright::plugin::{
     Answer, Bundled, Call, Catalog, Engine, Event, Example, Failure, FailureKind, Judgement, Level, Limits,
     Message, Plugin, Run, Source, Verdict, bundled,
 };
-use jiff::Timestamp;
+use hookwright::time::{Clock, SystemClock, Timestamp};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
@@ -61,7 +61,7 @@ fn event() -> Event<'static> {
         event_type: "lead.captured",
         tenant: "default",
         timestamp: "2026-01-02T03:04:05.5Z".parse().expect("a time"),
-        attempted_at: Timestamp::now(),
+        attempted_at: SystemClock.now(),
         attempt: 1,
         channels: &[],
         attributes: &[],
@@ -298,7 +298,7 @@ async fn judge(plugin: &Plugin, body: &str) -> Run<Judgement> {
         headers: &[("content-type".into(), "text/plain".into())],
         body: body.as_bytes(),
         config: "{}",
-        timestamp: Timestamp::UNIX_EPOCH,
+        timestamp: Timestamp::ZERO,
         seed: [0; 32],
     };
     plugin.judge(answer).await
