@@ -60,7 +60,7 @@ fn event() -> Event<'static> {
         id: "evt_1",
         event_type: "lead.captured",
         tenant: "default",
-        timestamp: "2026-01-02T03:04:05.5Z".parse().expect("a time"),
+        timestamp: Timestamp::parse("2026-01-02T03:04:05.5Z").expect("a time"),
         attempted_at: SystemClock.now(),
         attempt: 1,
         channels: &[],
