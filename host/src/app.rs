@@ -71,8 +71,8 @@ pub async fn build(config: Config) -> anyhow::Result<App> {
 pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<App> {
     let config = Arc::new(config);
     let data_dir = &config.host.data_dir;
-    let key = seal::establish(store.as_ref(), config.sealing_key.as_ref(), &data_dir.join(seal::KEY_FILE))
-        .await?;
+    let key =
+        seal::establish(store.as_ref(), config.sealing_key.as_ref(), &data_dir.join(seal::KEY_FILE)).await?;
     let (admin_key, admin_key_note) = admin_key(store.as_ref(), &config).await?;
     let book = Arc::new(Book::open(store.clone(), key).await?);
     let catalog = Arc::new(open_catalog(&config).await?);
