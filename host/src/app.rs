@@ -16,6 +16,7 @@ use crate::api::auth::KeyDigest;
 use crate::api::{self, Api, Budget};
 use crate::book::Book;
 use crate::config::Config;
+use crate::disk::Disk;
 use crate::dispatch::backlog::{Backlog, Bounds};
 use crate::dispatch::feed::Agenda;
 use crate::dispatch::worker::{self, Workshop};
@@ -35,7 +36,6 @@ const ADMIN_KEY_DIGEST: &str = "admin_key_digest";
 
 /// Names in the data directory.
 const STORE_FILE: &str = "hookwright.redb";
-const SEALING_KEY_FILE: &str = "sealing.key";
 const CACHE_FOLDER: &str = "cache";
 
 /// A host that is ready to run.
@@ -71,8 +71,8 @@ pub async fn build(config: Config) -> anyhow::Result<App> {
 pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<App> {
     let config = Arc::new(config);
     let data_dir = &config.host.data_dir;
-    let key = seal::establish(store.as_ref(), config.sealing_key.as_ref(), &data_dir.join(SEALING_KEY_FILE))
-        .await?;
+    let key =
+        seal::establish(store.as_ref(), config.sealing_key.as_ref(), &data_dir.join(seal::KEY_FILE)).await?;
     let (admin_key, admin_key_note) = admin_key(store.as_ref(), &config).await?;
     let book = Arc::new(Book::open(store.clone(), key).await?);
     let catalog = Arc::new(open_catalog(&config).await?);
@@ -106,10 +106,13 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         bytes: config.delivery.backlog_bytes.0,
     });
     let dispatcher = Dispatcher::new(workshop, backlog, config.delivery.max_in_flight);
-    let housekeeping = dispatch::start_housekeeping(&dispatcher, store.clone(), config.retention.events);
+    let disk = Arc::new(Disk::new(data_dir.clone(), config.ingest.disk_floor.0 as u64));
+    let housekeeping =
+        dispatch::start_housekeeping(&dispatcher, store.clone(), disk.clone(), config.retention.events);
     let intake = dispatcher.intake();
     let ingest = Ingest {
         inbox: store.clone(),
+        disk,
         book: book.clone(),
         intake: intake.clone(),
         clock: clock.clone(),
@@ -191,6 +194,11 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 
 async fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
     let settings = &config.plugin;
+    let folder = config.plugins_dir();
+    // So that it can be watched from the beginning, and an operator finds where to drop plugins.
+    std::fs::create_dir_all(&folder).with_context(|| {
+        format!("{} cannot be made; choose another folder with --plugins-dir", folder.display())
+    })?;
     let cache = config.host.data_dir.join(CACHE_FOLDER);
     let engine = Engine::new(plugin::Limits {
         time_limit: settings.time_limit,
@@ -203,7 +211,7 @@ async fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
         file_size_limit: settings.file_size_limit.0 as u64,
         cache_dir: Some(cache),
     })?;
-    Ok(Catalog::open(engine, plugin::bundled(), Some(config.plugins_dir())).await)
+    Ok(Catalog::open(engine, plugin::bundled(), Some(folder)).await)
 }
 
 /// The key that was given, or the one that was made at the first start; only its digest is kept.
