@@ -184,7 +184,8 @@ impl Dispatcher {
             self.schedule.endpoints().into_iter().flat_map(|id| self.schedule.drain(id)).collect();
         give_back(&self.workshop.queue, waiting, self.workshop.clock.now()).await;
         let ended = async {
-            while self.schedule.in_flight() > 0 || !self.backlog.is_empty() {
+            // An attempt's task holds the workshop, and with it the store, to its very end.
+            while self.schedule.in_flight() > 0 || Arc::strong_count(&self.workshop) > 1 {
                 tokio::select! {
                     Some(message) = self.messages.recv() => match message {
                         Message::Finished(endpoint) => self.schedule.finished(endpoint),

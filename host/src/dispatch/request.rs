@@ -1,6 +1,6 @@
 //! From a message to a signed request, and from both to what is kept of them.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use data_encoding::BASE64;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -17,6 +17,12 @@ use crate::time::Timestamp;
 
 /// Shortest text of a plugin's configuration that can be a credential, and that is masked in records.
 const SHORTEST_CREDENTIAL: usize = 16;
+
+/// The same for a part of an endpoint's URL.
+const SHORTEST_IN_URL: usize = 8;
+
+/// Fewer bytes of a secret's beginning say nothing about it.
+const SHORTEST_PART: usize = 4;
 
 /// Why no request could be made of a message. Endpoints and plugin output are checked before, so it names a
 /// fault of the host or of its store.
@@ -138,7 +144,7 @@ impl Redactor {
             None => {}
         }
         if let Ok(url) = Url::parse(endpoint.url.expose()) {
-            secrets.push(Secret::new(&url[url::Position::BeforePath..]));
+            of_url(&url, &mut secrets);
         }
         for transform in &endpoint.transforms {
             let config = serde_json::from_str(transform.config.expose()).unwrap_or_default();
@@ -161,13 +167,33 @@ impl Redactor {
         text
     }
 
-    fn bytes(&self, bytes: &Bytes) -> Bytes {
-        match std::str::from_utf8(bytes) {
-            Ok(text) if self.secrets.iter().any(|secret| text.contains(secret.expose())) => {
-                self.text(text).into()
-            }
-            _ => bytes.clone(),
+    /// The first `limit` bytes.
+    fn bytes(&self, bytes: &Bytes, limit: usize) -> Bytes {
+        let kept = bytes.slice(..bytes.len().min(limit));
+        let masked = match std::str::from_utf8(&kept) {
+            Ok(text) if !self.secrets.iter().any(|secret| text.contains(secret.expose())) => kept,
+            // Secrets are text: each lies within a part that is.
+            _ => kept.utf8_chunks().fold(BytesMut::new(), |mut masked, chunk| {
+                masked.extend_from_slice(self.text(chunk.valid()).as_bytes());
+                masked.extend_from_slice(chunk.invalid());
+                masked
+            }).freeze(),
+        };
+        match bytes.len() > limit {
+            true => self.without_begun(masked),
+            false => masked,
         }
+    }
+
+    /// Where the end cuts a secret in two, its beginning is left out too.
+    fn without_begun(&self, mut bytes: Bytes) -> Bytes {
+        let begun = |secret: &Secret| {
+            let secret = secret.expose().as_bytes();
+            (SHORTEST_PART..secret.len()).rev().find(|length| bytes.ends_with(&secret[..*length]))
+        };
+        let longest = self.secrets.iter().filter_map(begun).max().unwrap_or(0);
+        bytes.truncate(bytes.len() - longest);
+        bytes
     }
 
     fn headers(&self, headers: &HeaderMap) -> Vec<(String, String)> {
@@ -186,7 +212,7 @@ impl Redactor {
         let body = if request.body == payload {
             BodyRecord::Payload
         } else {
-            let kept = self.bytes(&request.body.slice(..request.body.len().min(limit)));
+            let kept = self.bytes(&request.body, limit);
             BodyRecord::Bytes { kept, length: request.body.len() as u64 }
         };
         RequestRecord {
@@ -202,10 +228,28 @@ impl Redactor {
         ResponseRecord {
             status: answer.status,
             headers: self.headers(&answer.headers),
-            body: self.bytes(&answer.body.slice(..answer.body.len().min(limit))),
+            body: self.bytes(&answer.body, limit),
             truncated: answer.truncated || answer.body.len() > limit,
         }
     }
+}
+
+/// Path and query as a whole and apart, and the parts of them that can be a credential: receivers say back either.
+fn of_url(url: &Url, found: &mut Vec<Secret>) {
+    found.push(Secret::new(&url[url::Position::BeforePath..]));
+    found.push(Secret::new(url.path()));
+    found.extend(url.query().map(Secret::new));
+    let segments = url.path_segments().into_iter().flatten().filter(|segment| is_no_word(segment));
+    found.extend(segments.map(Secret::new));
+    for pair in url.query().unwrap_or_default().split('&') {
+        found.extend(pair.split_once('=').map(|(_, value)| value).filter(|value| is_no_word(value)).map(Secret::new));
+    }
+    found.extend(url.query_pairs().map(|(_, value)| value).filter(|value| is_no_word(value)).map(Secret::new));
+}
+
+/// Long enough for a credential, and not a word such as `webhooks`.
+fn is_no_word(text: &str) -> bool {
+    text.len() >= SHORTEST_IN_URL && !text.bytes().all(|b| b.is_ascii_lowercase())
 }
 
 fn credentials(config: &serde_json::Value, found: &mut Vec<Secret>) {

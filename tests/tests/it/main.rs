@@ -3,5 +3,10 @@
 mod conformance;
 mod deliver;
 mod endpoints;
+mod hostile;
 mod ingest;
+mod look;
+mod restart;
+mod secrets;
 mod tidy;
+mod transform;
