@@ -95,32 +95,57 @@ struct Shared {
     failure: Mutex<Option<StoreError>>,
 }
 
-#[derive(Debug)]
 enum Source {
     File(PathBuf),
-    Given,
+    Given(OpenGiven),
+}
+
+type OpenGiven = Box<dyn Fn(&Options) -> std::result::Result<Database, DatabaseError> + Send + Sync>;
+
+impl Source {
+    fn open(&self, options: &Options) -> std::result::Result<Database, OpenError> {
+        match self {
+            Source::File(path) => open_file(path, options),
+            Source::Given(open) => open(options).map_err(|error| refused(&self.to_string(), &error)),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::File(path) => path.display().fmt(f),
+            Source::Given(_) => f.write_str("the given storage"),
+        }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl RedbStore {
     /// Opens the file, or creates it.
     pub fn open(path: &Path, options: Options) -> std::result::Result<Self, OpenError> {
-        let database = open_file(path, &options)?;
-        Self::start(Source::File(path.to_owned()), database, options)
+        Self::start(Source::File(path.to_owned()), options)
     }
 
-    /// Opens a store on other storage than a file, such as one that loses what was not synced.
-    pub fn with_backend(
-        backend: impl StorageBackend,
+    /// Opens a store on other storage than a file, such as one that loses what was not synced. `storage` is asked
+    /// for a handle on it here, and again whenever the store opens itself anew after a failure.
+    pub fn with_backend<B: StorageBackend>(
+        storage: impl Fn() -> B + Send + Sync + 'static,
         options: Options,
     ) -> std::result::Result<Self, OpenError> {
-        let database = Database::builder()
-            .set_cache_size(options.cache_size)
-            .create_with_backend(backend)
-            .map_err(|error| refused("the given storage", &error))?;
-        Self::start(Source::Given, database, options)
+        let open = move |options: &Options| {
+            Database::builder().set_cache_size(options.cache_size).create_with_backend(storage())
+        };
+        Self::start(Source::Given(Box::new(open)), options)
     }
 
-    fn start(source: Source, database: Database, options: Options) -> std::result::Result<Self, OpenError> {
+    fn start(source: Source, options: Options) -> std::result::Result<Self, OpenError> {
+        let database = source.open(&options)?;
         let shared = Arc::new(Shared {
             source,
             options,
@@ -219,10 +244,7 @@ impl Shared {
     }
 
     fn path(&self) -> String {
-        match &self.source {
-            Source::File(path) => path.display().to_string(),
-            Source::Given => "the given storage".to_owned(),
-        }
+        self.source.to_string()
     }
 
     fn fail(&self, failure: StoreError) {
@@ -244,10 +266,9 @@ impl Shared {
             })?;
             drop(database);
         }
-        let Source::File(path) = &self.source else { return Err(self.failure()) };
-        let database =
-            open_file(path, &self.options).map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        self.load(database).map_err(|error| StoreError::Unavailable(error.to_string()))
+        let unavailable = |error: OpenError| StoreError::Unavailable(error.to_string());
+        let database = self.source.open(&self.options).map_err(unavailable)?;
+        self.load(database).map_err(unavailable)
     }
 
     /// Checks the format, and brings the desk to what the file says.

@@ -1,3 +1,4 @@
 //! The tests that need more than one module, in one binary.
 
 mod conformance;
+mod power_loss;
