@@ -135,3 +135,6 @@ where
 {
     path(part)?.parse().map_err(|error| Problem::new(Kind::NotFound, format!("{error}.")))
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,7 +97,7 @@ mod tests {
             "event send invoice.paid --data {\"a\":1} --tenant t --id i --channel a --channel b",
             "event send --data @events.ndjson",
             "endpoint add crm https://example.com/hook --event invoice.* --retry 1m,5m --success 200,204",
-            "endpoint add crm https://example.com/hook --every 10s --for 72h --signature hmac:X-A:sha256=",
+            "endpoint add crm https://example.com/hook --event * --every 10s --for 72h --signature hmac:X-A:sha256=",
             "endpoint list --json",
             "endpoint --url http://h:1 list",
             "endpoint delete ep_x --yes",

@@ -9,10 +9,11 @@ pub mod id;
 pub mod event;
 pub mod subscription;
 pub mod secret;
+pub mod message;
 pub mod signature;
 pub mod retry;
 pub mod endpoint;
-pub mod message;
+
 pub mod attempt;
 pub mod delivery;
 

@@ -64,13 +64,26 @@ pub struct Call<'a> {
     pub seed: [u8; 32],
 }
 
+/// What a receiver answered, for a plugin that can read it.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    pub status: u16,
+    pub headers: &'a [(String, String)],
+    pub body: &'a [u8],
+    /// JSON: that of the plugin's link.
+    pub config: &'a str,
+    /// As in the call of `transform`: where the clocks stand, and where randomness comes from.
+    pub timestamp: Timestamp,
+    pub seed: [u8; 32],
+}
+
 /// One call, from outside: what came of it and what it cost.
 #[derive(Clone, Debug)]
-pub struct Run {
-    pub result: Result<Verdict, Failure>,
+pub struct Run<T = Verdict> {
+    pub result: Result<T, Failure>,
     /// What the plugin logged and printed, in order, within [`Limits::log_lines`].
     pub log: Vec<LogLine>,
-    /// From the instantiation to the verdict, without the wait for a free slot.
+    /// From the instantiation to the result, without the wait for a free slot.
     pub time: Duration,
     /// The most linear memory the instance had, in bytes.
     pub memory_peak: usize,
@@ -86,6 +99,20 @@ pub enum Verdict {
     Drop(String),
     /// It can never be delivered, and why.
     Reject(String),
+}
+
+/// What an answer means, where its status code does not say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// The endpoint's success codes decide.
+    ByStatus,
+    Delivered,
+    /// Try again, after this time or on the endpoint's own schedule.
+    Retry(Option<Duration>),
+    /// Failed for good, and why.
+    Fail(String),
+    /// As `Fail`, and the endpoint is disabled.
+    Disable(String),
 }
 
 /// The plugin could not do its work. Never the receiver's fault, and never another endpoint's business.
@@ -166,4 +193,32 @@ pub struct Example {
     pub event_type: String,
     pub input: Bytes,
     pub expect: Verdict,
+}
+
+impl Example {
+    /// The event that every example is run with, here and in the tests of plugin authors: it happened at
+    /// 2026-03-22T08:30:00Z, and the attempt began a second later.
+    pub fn event(&self) -> Event<'_> {
+        Event {
+            id: "evt_example",
+            event_type: &self.event_type,
+            tenant: "default",
+            timestamp: Timestamp::constant(1_774_168_200, 0),
+            attempted_at: Timestamp::constant(1_774_168_201, 0),
+            attempt: 1,
+            channels: &[],
+            attributes: &[],
+        }
+    }
+
+    /// The payload as the first link of a chain gets it.
+    pub fn message(&self) -> Message {
+        Message {
+            method: None,
+            path_and_query: None,
+            content_type: "application/json".into(),
+            headers: Vec::new(),
+            body: self.input.clone(),
+        }
+    }
 }

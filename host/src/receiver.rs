@@ -285,3 +285,82 @@ fn lines(headers: &HeaderMap) -> Vec<(String, String)> {
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    const BODY: &str = r#"{"n":12345678901234567890.10}"#;
+
+    async fn receiver() -> Receiver {
+        Receiver::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a free port")
+    }
+
+    fn secret() -> SigningSecret {
+        SigningSecret::from_key([7; 32])
+    }
+
+    /// Posts `BODY` and reads the whole answer.
+    async fn post(receiver: &Receiver, path: &str, headers: &[(String, String)]) -> String {
+        let mut stream = TcpStream::connect(receiver.address()).await.expect("a connection");
+        let mut request = format!("POST {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n");
+        request += &format!("content-length: {}\r\n", BODY.len());
+        headers.iter().for_each(|(name, value)| request += &format!("{name}: {value}\r\n"));
+        request += &format!("\r\n{BODY}");
+        stream.write_all(request.as_bytes()).await.expect("to be read");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        answer
+    }
+
+    #[tokio::test]
+    async fn each_path_has_its_own_secret() {
+        let mut receiver = receiver().await;
+        let scheme = SignatureScheme::HmacSha256 { header: "X-Sig".into(), prefix: "sha256=".into() };
+        receiver.expect(Some("/signed"), Expected { scheme: scheme.clone(), secret: secret() });
+        let good = signature::sign(&scheme, &[secret()], "msg_1", Timestamp::ZERO, BODY.as_bytes());
+        let other = [SigningSecret::from_key([8; 32])];
+        let wrong = signature::sign(&scheme, &other, "msg_1", Timestamp::ZERO, BODY.as_bytes());
+        let table = [
+            ("/signed?a=1", good, "200", Signature::Verified),
+            ("/signed", wrong, "401", Signature::Refused(SignatureError::Mismatch("X-Sig".into()))),
+            ("/signed", Vec::new(), "401", Signature::Refused(SignatureError::Missing("X-Sig".into()))),
+            ("/open", Vec::new(), "200", Signature::Unchecked),
+        ];
+        for (path, headers, status, signature) in table {
+            let answer = post(&receiver, path, &headers).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+            let arrival = receiver.next().await;
+            assert_eq!((arrival.signature, arrival.path_and_query.as_str()), (signature, path));
+            assert_eq!(arrival.body, BODY);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_script_comes_before_the_lasting_answer() {
+        let receiver = receiver().await;
+        receiver.reply(Reply::status(StatusCode::NO_CONTENT));
+        let busy = Reply {
+            headers: vec![("retry-after".into(), "7".into())],
+            ..Reply::status(StatusCode::SERVICE_UNAVAILABLE)
+        };
+        receiver.reply_first([busy]);
+        let first = post(&receiver, "/", &[]).await;
+        assert!(first.starts_with("HTTP/1.1 503 ") && first.contains("retry-after: 7"), "{first}");
+        assert!(post(&receiver, "/", &[]).await.starts_with("HTTP/1.1 204 "));
+    }
+
+    #[tokio::test]
+    async fn a_dropped_receiver_listens_no_more() {
+        let receiver = receiver().await;
+        let address = receiver.address();
+        let accepting = receiver.accepting.abort_handle();
+        drop(receiver);
+        while !accepting.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+}

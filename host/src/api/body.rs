@@ -81,7 +81,6 @@ pub(super) async fn read(
     let announced = content_length(headers).unwrap_or(0);
     check_size(announced, limit(&[]))?;
     let mut share = api.budget.open();
-    take(api, &mut share, announced)?;
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(data) = next(api, &mut body, deadline).await? {

@@ -33,10 +33,11 @@ impl<'e> Fields<'e> {
     }
 
     pub fn required(&mut self, name: &str) -> Option<String> {
-        if self.map.get(name).is_none_or(Value::is_null) {
-            return self.wrong(name, "it is missing");
+        match self.map.remove(name) {
+            None | Some(Value::Null) => self.wrong(name, "it is missing"),
+            Some(Value::String(text)) => Some(text),
+            Some(_) => self.wrong(name, "it must be a string"),
         }
-        self.text(name)
     }
 
     /// A string, read by `parse`.

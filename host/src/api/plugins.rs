@@ -42,8 +42,8 @@ struct PluginView {
 struct RefusedView {
     /// The name that it was meant for.
     name: String,
-    /// Null where it came with the server.
-    file: Option<String>,
+    /// Its path, or that it came with the server.
+    file: String,
     reason: String,
 }
 
@@ -92,7 +92,11 @@ impl PluginView {
 impl RefusedView {
     fn of(file: &Refused) -> Self {
         let path = file.path.as_ref().map(|path| path.display().to_string());
-        Self { name: file.name.clone(), file: path, reason: file.reason.clone() }
+        Self {
+            name: file.name.clone(),
+            file: path.unwrap_or_else(|| format!("{} (bundled)", file.name)),
+            reason: file.reason.clone(),
+        }
     }
 }
 

@@ -39,8 +39,15 @@ const JSON: &str = "application/json";
 #[derive(Debug, Clone, clap::Args)]
 pub struct Connection {
     /// Address of the server
-    #[arg(long, env = "HOOKWRIGHT_URL", default_value = "http://127.0.0.1:8420", global = true)]
-    url: Url,
+    // Not named `url`: arguments of subcommands are, and the two would be one.
+    #[arg(
+        long = "url",
+        value_name = "URL",
+        env = "HOOKWRIGHT_URL",
+        default_value = "http://127.0.0.1:8420",
+        global = true
+    )]
+    server: Url,
     /// Key of the API: the admin key that `serve` printed at its first start
     #[arg(long, env = "HOOKWRIGHT_KEY", hide_env_values = true, global = true, value_parser = secret)]
     key: Option<Secret>,
@@ -51,7 +58,7 @@ pub struct Connection {
 
 impl Connection {
     pub fn client(&self) -> anyhow::Result<Client> {
-        Client::new(self.url.clone(), self.key.clone())
+        Client::new(self.server.clone(), self.key.clone())
     }
 }
 

@@ -237,7 +237,8 @@ fn is_of(arrival: &Arrival, delivery: &Delivery) -> bool {
 /// One delivery: the request, or the reason why there was none.
 fn scene(flow: &Live, delivery: &Delivery, arrival: Option<&Arrival>, paint: Paint) -> String {
     let title = format!("{} {}", paint.bold("->"), paint.bold(&flow.name));
-    let mut text = format!("\n  {title}  {}: {}\n", flow.chain, flow.about);
+    let chain = if flow.chain == "-" { "no plugin" } else { &flow.chain };
+    let mut text = format!("\n  {title}  {chain}: {}\n", flow.about);
     let Some(arrival) = arrival else {
         let reason = delivery.reason.as_deref().unwrap_or("no reason is known");
         text += &format!("     {}  {}\n", paint.odd(&delivery.state), one_line(reason));

@@ -136,7 +136,8 @@ async fn inspect_file(path: &Path, json: bool) -> anyhow::Result<()> {
     let loaded = engine.load(bytes.into(), None).await;
     let plugin = loaded.with_context(|| format!("{} is no plugin", path.display()))?;
     let shown = InFull::of(&plugin);
-    Ok(if json { say(&serde_json::to_string(&shown)?)? } else { say(&shown.shown(Paint::stdout()))? })
+    let text = if json { serde_json::to_string(&shown)? } else { shown.shown(Paint::stdout()) };
+    Ok(say(&text)?)
 }
 
 impl InFull {

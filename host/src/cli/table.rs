@@ -75,9 +75,9 @@ mod tests {
         table.row(["ep_3".into(), "last\ncell\x1b".into(), String::new()]);
         assert_eq!(
             table.to_string(),
-            "ID      NAME            STATE\n\
-             ep_1    crm             on\n\
-             ep_200                  off\n\
+            "ID      NAME             STATE\n\
+             ep_1    crm              on\n\
+             ep_200                   off\n\
              ep_3    last cell\\u{1b}\n"
         );
     }

@@ -11,14 +11,34 @@ pub(super) mod v0_1 {
     });
 }
 
+/// The same track, for plugins that judge answers too.
+pub(super) mod v0_1_destination {
+    wasmtime::component::bindgen!({
+        path: "../wit/0.1.0",
+        world: "destination",
+        ownership: Borrowing { duplicate_if_necessary: true },
+        exports: { default: async },
+        with: {
+            "hookwright:plugin/types@0.1.0": super::v0_1::hookwright::plugin::types,
+            "hookwright:plugin/log@0.1.0": super::v0_1::hookwright::plugin::log,
+        },
+    });
+}
+
+use std::time::Duration;
+
 use wasmtime::Store;
 
 use super::instance::State;
 use super::journal::Level;
 use super::limits::Limits;
 use super::text::clean;
-use super::{Call, ConfigError, Description, Example, Failure, FailureKind, Message, Verdict};
+use super::{
+    Answer, Call, ConfigError, Description, Example, Failure, FailureKind, Judgement, Message,
+    Verdict,
+};
 use v0_1::hookwright::plugin::{log, types as wit};
+use v0_1_destination::exports::hookwright::plugin::receiver;
 
 /// Most bytes of a failure's code.
 const CODE: usize = 64;
@@ -53,9 +73,30 @@ pub(super) async fn transform(
         body: &call.message.body,
     };
     let plugin = pre.instantiate_async(&mut *store).await?;
-    let answer =
-        plugin.hookwright_plugin_transformer().call_transform(store, event, message, call.config).await?;
+    let answer = plugin
+        .hookwright_plugin_transformer()
+        .call_transform(store, event, message, call.config)
+        .await?;
     Ok(answer.map(Verdict::from).map_err(Failure::from))
+}
+
+pub(super) async fn judge(
+    pre: &v0_1_destination::DestinationPre<State>,
+    store: &mut Store<State>,
+    answer: &Answer<'_>,
+) -> wasmtime::Result<Judgement> {
+    let plugin = pre.instantiate_async(&mut *store).await?;
+    let judgement = plugin
+        .hookwright_plugin_receiver()
+        .call_judge(
+            store,
+            answer.status,
+            &pairs(answer.headers),
+            answer.body,
+            answer.config,
+        )
+        .await?;
+    Ok(judgement.into())
 }
 
 pub(super) async fn check_config(
@@ -64,28 +105,52 @@ pub(super) async fn check_config(
     config: &str,
 ) -> wasmtime::Result<Result<(), Vec<wit::ConfigError>>> {
     let plugin = pre.instantiate_async(&mut *store).await?;
-    plugin.hookwright_plugin_transformer().call_check_config(store, config).await
+    plugin
+        .hookwright_plugin_transformer()
+        .call_check_config(store, config)
+        .await
 }
 
 pub(super) async fn describe(
     pre: &v0_1::PluginPre<State>,
+    judge: Option<&v0_1_destination::DestinationPre<State>>,
     store: &mut Store<State>,
 ) -> wasmtime::Result<Description> {
-    let plugin = pre.instantiate_async(&mut *store).await?;
-    let description = plugin.hookwright_plugin_transformer().call_describe(store).await?;
+    let description = match judge {
+        Some(judge) => {
+            let plugin = judge.instantiate_async(&mut *store).await?;
+            plugin
+                .hookwright_plugin_transformer()
+                .call_describe(store)
+                .await?
+        }
+        None => {
+            let plugin = pre.instantiate_async(&mut *store).await?;
+            plugin
+                .hookwright_plugin_transformer()
+                .call_describe(store)
+                .await?
+        }
+    };
     Ok(description.into())
 }
 
 pub(super) fn config_errors(errors: Vec<wit::ConfigError>, limits: &Limits) -> Vec<ConfigError> {
-    let cleaned = errors.into_iter().take(CONFIG_ERRORS).map(|error| ConfigError {
-        pointer: clean(&error.pointer, limits.log_line_length),
-        message: clean(&error.message, limits.log_line_length),
-    });
+    let cleaned = errors
+        .into_iter()
+        .take(CONFIG_ERRORS)
+        .map(|error| ConfigError {
+            pointer: clean(&error.pointer, limits.log_line_length),
+            message: clean(&error.message, limits.log_line_length),
+        });
     cleaned.collect()
 }
 
 fn pairs(pairs: &[(String, String)]) -> Vec<(&str, &str)> {
-    pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
 }
 
 impl From<wit::Verdict> for Verdict {
@@ -95,6 +160,20 @@ impl From<wit::Verdict> for Verdict {
             wit::Verdict::Replace(message) => Self::Replace(message.into()),
             wit::Verdict::Drop(reason) => Self::Drop(reason),
             wit::Verdict::Reject(reason) => Self::Reject(reason),
+        }
+    }
+}
+
+impl From<receiver::Judgement> for Judgement {
+    fn from(judgement: receiver::Judgement) -> Self {
+        match judgement {
+            receiver::Judgement::ByStatus => Self::ByStatus,
+            receiver::Judgement::Delivered => Self::Delivered,
+            receiver::Judgement::Retry(after) => {
+                Self::Retry(after.map(|seconds| Duration::from_secs(seconds.into())))
+            }
+            receiver::Judgement::Fail(reason) => Self::Fail(reason),
+            receiver::Judgement::Disable(reason) => Self::Disable(reason),
         }
     }
 }
@@ -113,7 +192,12 @@ impl From<wit::MessageResult> for Message {
 
 impl From<wit::Failure> for Failure {
     fn from(failure: wit::Failure) -> Self {
-        Self { kind: FailureKind::Error { code: clean(&failure.code, CODE) }, message: failure.message }
+        Self {
+            kind: FailureKind::Error {
+                code: clean(&failure.code, CODE),
+            },
+            message: failure.message,
+        }
     }
 }
 
@@ -125,7 +209,11 @@ impl From<wit::Description> for Description {
             summary: description.summary,
             config_schema: description.config_schema,
             must_run: description.must_run,
-            examples: description.examples.into_iter().map(Example::from).collect(),
+            examples: description
+                .examples
+                .into_iter()
+                .map(Example::from)
+                .collect(),
         }
     }
 }

@@ -324,6 +324,7 @@ async fn load_bundled(engine: &Engine, bundled: Vec<Bundled>) -> (BTreeMap<Strin
             }
         }
     }
+    broken.sort_by(|one, other| one.name.cmp(&other.name));
     (plugins, broken)
 }
 

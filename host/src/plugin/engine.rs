@@ -6,20 +6,20 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use crate::time::Timestamp;
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
+use crate::time::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{PoolingAllocationConfig, Store, Strategy};
 
-use super::bindings::{self, v0_1};
+use super::bindings::{self, v0_1, v0_1_destination};
 use super::cache::Cache;
 use super::inspect::{self, Refusal};
 use super::instance::{self, State};
 use super::limits::{Limits, TICK};
-use super::{Call, ConfigError, Description, Failure, Run};
+use super::{Answer, Call, ConfigError, Description, Failure, Judgement, Run};
 
 /// The one engine of a process: cheap to clone, and all clones are the same engine.
 #[derive(Clone)]
@@ -47,8 +47,15 @@ struct Compiled {
     description: Description,
     digest: String,
     size: usize,
-    judges: bool,
+    /// Of plugins that judge answers.
+    judge: Option<v0_1_destination::DestinationPre<State>>,
 }
+
+/// A component in front of the host's side of the contract, for one call or the other.
+type Linked = (
+    v0_1::PluginPre<State>,
+    Option<v0_1_destination::DestinationPre<State>>,
+);
 
 impl Engine {
     /// Starts the engine and its clock.
@@ -59,9 +66,13 @@ impl Engine {
     /// cannot be used is only warned about.
     pub fn new(limits: Limits) -> anyhow::Result<Self> {
         let (wasmtime, pooled) = start(&limits)?;
-        let linker = instance::linker(&wasmtime)
-            .map_err(|error| anyhow!("the host's side of the plugin contract cannot be set up: {error:#}"))?;
-        let cache = limits.cache_dir.as_deref().and_then(|dir| Cache::open(dir, &wasmtime));
+        let linker = instance::linker(&wasmtime).map_err(|error| {
+            anyhow!("the host's side of the plugin contract cannot be set up: {error:#}")
+        })?;
+        let cache = limits
+            .cache_dir
+            .as_deref()
+            .and_then(|dir| Cache::open(dir, &wasmtime));
         let parallelism = thread::available_parallelism().map_or(1, usize::from);
         Ok(Self(Arc::new(Shared {
             slots: Semaphore::new(limits.max_concurrent_calls.clamp(1, Semaphore::MAX_PERMITS)),
@@ -100,15 +111,15 @@ impl Engine {
         let size = bytes.len();
         let (component, digest) = self.compile(bytes).await?;
         let judges = inspect::check_world(&component)?;
-        let pre = self.link(&component)?;
-        let description = self.describe(&pre).await?;
+        let (pre, judge) = self.link(&component, judges)?;
+        let description = self.describe(&pre, judge.as_ref()).await?;
         Ok(Plugin(Arc::new(Compiled {
             engine: self.clone(),
             pre,
             description: inspect::check_description(description, stem)?,
             digest,
             size,
-            judges,
+            judge,
         })))
     }
 
@@ -120,19 +131,32 @@ impl Engine {
         compiled.map_err(|_| Refusal::new("compiling the component failed inside the compiler"))?
     }
 
-    fn link(&self, component: &Component) -> Result<v0_1::PluginPre<State>, Refusal> {
-        self.0
+    fn link(&self, component: &Component, judges: bool) -> Result<Linked, Refusal> {
+        let pre = self
+            .0
             .linker
             .instantiate_pre(component)
-            .and_then(v0_1::PluginPre::new)
-            .map_err(|error| inspect::Refusal::invalid(&error))
+            .map_err(|error| Refusal::imports(&error))?;
+        let judge = judges
+            .then(|| v0_1_destination::DestinationPre::new(pre.clone()))
+            .transpose();
+        let plugin = v0_1::PluginPre::new(pre);
+        plugin
+            .and_then(|plugin| Ok((plugin, judge?)))
+            .map_err(|error| Refusal::invalid(&error))
     }
 
-    async fn describe(&self, pre: &v0_1::PluginPre<State>) -> Result<Description, Refusal> {
+    /// The first instance shows whether the contract's types are the plugin's as well.
+    async fn describe(
+        &self,
+        pre: &v0_1::PluginPre<State>,
+        judge: Option<&v0_1_destination::DestinationPre<State>>,
+    ) -> Result<Description, Refusal> {
         let _slot = self.slot().await;
         let mut store = self.store(Timestamp::ZERO, [0; 32]);
-        let answer = bindings::describe(pre, &mut store).await;
-        instance::answer(store, answer, self.limits()).map_err(|failure| Refusal::describe(&failure))
+        let answer = bindings::describe(pre, judge, &mut store).await;
+        instance::answer(store, answer, self.limits())
+            .map_err(|failure| Refusal::describe(&failure))
     }
 
     /// Waits for its turn. The store of a call has to be gone before its slot is.
@@ -169,9 +193,13 @@ impl Plugin {
         &self.0.description
     }
 
+    pub fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
     /// Whether it can also read the receiver's answer.
     pub fn exports_judge(&self) -> bool {
-        self.0.judges
+        self.0.judge.is_some()
     }
 
     /// Runs the plugin once. Waits for a free slot; what it finds there is an instance that nobody used.
@@ -183,7 +211,26 @@ impl Plugin {
         let started = Instant::now();
         let mut store = engine.store(call.event.timestamp, call.seed);
         let answer = bindings::transform(&self.0.pre, &mut store, &call).await;
-        instance::conclude(store, answer, started, engine.limits())
+        instance::conclude(store, answer, started, engine.limits(), |answer| {
+            answer
+                .map_err(|failure| instance::legible(failure, engine.limits()))
+                .and_then(|verdict| instance::check_verdict(verdict, engine.limits()))
+        })
+    }
+
+    /// Asks the plugin what an answer means. [`Judgement::ByStatus`] if it does not read answers.
+    pub async fn judge(&self, answer: Answer<'_>) -> Run<Judgement> {
+        let engine = &self.0.engine;
+        let _slot = engine.slot().await;
+        let started = Instant::now();
+        let mut store = engine.store(answer.timestamp, answer.seed);
+        let judgement = match &self.0.judge {
+            Some(judge) => bindings::judge(judge, &mut store, &answer).await,
+            None => Ok(Judgement::ByStatus),
+        };
+        instance::conclude(store, judgement, started, engine.limits(), |judgement| {
+            Ok(instance::check_judgement(judgement, engine.limits()))
+        })
     }
 
     /// Asks the plugin about a configuration (JSON).
@@ -206,19 +253,28 @@ impl Plugin {
 
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Plugin({} {} {})", self.name(), self.version(), self.digest())
+        write!(
+            f,
+            "Plugin({} {} {})",
+            self.name(),
+            self.version(),
+            self.digest()
+        )
     }
 }
 
 impl Shared {
     fn compile(&self, bytes: &[u8]) -> Result<(Component, String), Refusal> {
         let digest = digest(bytes);
-        let cached = self.cache.as_ref().and_then(|cache| cache.load(&self.wasmtime, &digest));
+        let cached = self
+            .cache
+            .as_ref()
+            .and_then(|cache| cache.load(&self.wasmtime, &digest));
         if let Some(component) = cached {
             return Ok((component, digest));
         }
-        let component =
-            Component::from_binary(&self.wasmtime, bytes).map_err(|error| Refusal::invalid(&error))?;
+        let component = Component::from_binary(&self.wasmtime, bytes)
+            .map_err(|error| Refusal::invalid(&error))?;
         if let Some(cache) = &self.cache {
             cache.store(&component, &digest);
         }
@@ -227,10 +283,12 @@ impl Shared {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::with_capacity(64), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
 }
 
 fn stopping() -> Refusal {
@@ -283,7 +341,9 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
     const DECOMMIT_BATCH: usize = 16;
     const TABLE_KEEP_RESIDENT: usize = 64 << 10;
 
-    let calls = u32::try_from(limits.max_concurrent_calls).unwrap_or(u32::MAX).max(1);
+    let calls = u32::try_from(limits.max_concurrent_calls)
+        .unwrap_or(u32::MAX)
+        .max(1);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(calls)
         .total_core_instances(calls.saturating_mul(CORE_INSTANCES))
@@ -311,15 +371,20 @@ impl Ticker {
     fn start(engine: &wasmtime::Engine) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel::<()>();
         let engine = engine.weak();
-        let thread = thread::Builder::new().name("plugin-clock".into()).spawn(move || {
-            while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(TICK) {
-                let Some(engine) = engine.upgrade() else {
-                    return;
-                };
-                engine.increment_epoch();
-            }
-        })?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        let thread = thread::Builder::new()
+            .name("plugin-clock".into())
+            .spawn(move || {
+                while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(TICK) {
+                    let Some(engine) = engine.upgrade() else {
+                        return;
+                    };
+                    engine.increment_epoch();
+                }
+            })?;
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 }
 

@@ -44,6 +44,13 @@ impl Refusal {
         Self(format!("the component is not valid: {}", clean(&format!("{error:#}"), QUOTED)))
     }
 
+    pub(super) fn imports(error: &wasmtime::Error) -> Self {
+        Self(format!(
+            "the plugin needs something that this server does not provide: {}",
+            clean(&format!("{error:#}"), QUOTED)
+        ))
+    }
+
     /// From the failure of the first call, which is always `describe`.
     pub(super) fn describe(failure: &Failure) -> Self {
         if failure.message.contains("type mismatch") || failure.message.contains("wrong type") {

@@ -12,7 +12,7 @@ use super::journal::{Journal, Level};
 use super::limits::{Bound, Limits, Meter};
 use super::sandbox::{HasSandbox, Sandbox};
 use super::text::clean;
-use super::{Failure, FailureKind, Run, Verdict, output};
+use super::{Failure, FailureKind, Judgement, Run, Verdict, output};
 
 /// Room for what comes beside a body: headers, a log line, a description.
 const OUTPUT_SLACK: usize = 256 << 10;
@@ -44,10 +44,14 @@ impl v0_1::hookwright::plugin::log::Host for State {
     }
 }
 
-pub(super) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<wasmtime::component::Linker<State>> {
+pub(super) fn linker(
+    engine: &wasmtime::Engine,
+) -> wasmtime::Result<wasmtime::component::Linker<State>> {
     let mut linker = wasmtime::component::Linker::new(engine);
     super::sandbox::add_to_linker(&mut linker)?;
-    v0_1::hookwright::plugin::log::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+    v0_1::hookwright::plugin::log::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| {
+        state
+    })?;
     Ok(linker)
 }
 
@@ -59,8 +63,11 @@ pub(super) fn store(
     seed: [u8; 32],
 ) -> Store<State> {
     let journal = Journal::new(limits);
-    let state =
-        State { sandbox: Sandbox::new(now, seed, journal.clone()), meter: Meter::new(limits), journal };
+    let state = State {
+        sandbox: Sandbox::new(now, seed, journal.clone()),
+        meter: Meter::new(limits),
+        journal,
+    };
     let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.meter);
     store.set_epoch_deadline(1);
@@ -70,20 +77,25 @@ pub(super) fn store(
     store
 }
 
-/// Ends a call of `transform`.
-pub(super) fn conclude(
+/// Ends a call. `check` holds what the plugin gave back to what can be used.
+pub(super) fn conclude<A, T>(
     store: Store<State>,
-    answer: wasmtime::Result<Result<Verdict, Failure>>,
+    answer: wasmtime::Result<A>,
     started: Instant,
     limits: &Limits,
-) -> Run {
+    check: impl FnOnce(A) -> Result<T, Failure>,
+) -> Run<T> {
     let state = store.into_data();
     let (log, panic) = state.journal.finish();
     let result = answer
-        .unwrap_or_else(|error| Err(explain(&error, &state.meter, panic, limits)))
-        .map_err(|failure| legible(failure, limits))
-        .and_then(|verdict| check(verdict, limits));
-    Run { result, log, time: started.elapsed(), memory_peak: state.meter.memory_peak() }
+        .map_err(|error| explain(&error, &state.meter, panic, limits))
+        .and_then(check);
+    Run {
+        result,
+        log,
+        time: started.elapsed(),
+        memory_peak: state.meter.memory_peak(),
+    }
 }
 
 /// Ends a call of anything else, of which the answer alone is of interest.
@@ -99,23 +111,39 @@ pub(super) fn answer<T>(
     })
 }
 
-fn legible(failure: Failure, limits: &Limits) -> Failure {
-    Failure { message: clean(&failure.message, limits.log_line_length), ..failure }
-}
-
-fn check(verdict: Verdict, limits: &Limits) -> Result<Verdict, Failure> {
-    let clean = |reason: String| clean(&reason, limits.log_line_length);
+pub(super) fn check_verdict(verdict: Verdict, limits: &Limits) -> Result<Verdict, Failure> {
     Ok(match verdict {
         Verdict::Pass => Verdict::Pass,
         Verdict::Replace(message) => Verdict::Replace(output::check(message, limits)?),
-        Verdict::Drop(reason) => Verdict::Drop(clean(reason)),
-        Verdict::Reject(reason) => Verdict::Reject(clean(reason)),
+        Verdict::Drop(reason) => Verdict::Drop(clean(&reason, limits.log_line_length)),
+        Verdict::Reject(reason) => Verdict::Reject(clean(&reason, limits.log_line_length)),
     })
+}
+
+pub(super) fn check_judgement(judgement: Judgement, limits: &Limits) -> Judgement {
+    match judgement {
+        Judgement::Fail(reason) => Judgement::Fail(clean(&reason, limits.log_line_length)),
+        Judgement::Disable(reason) => Judgement::Disable(clean(&reason, limits.log_line_length)),
+        other => other,
+    }
+}
+
+/// What the plugin itself says about its failure.
+pub(super) fn legible(failure: Failure, limits: &Limits) -> Failure {
+    Failure {
+        message: clean(&failure.message, limits.log_line_length),
+        ..failure
+    }
 }
 
 /// Says in a sentence why a call ended without an answer: the bound that was reached, else the guest's own
 /// last words, else the trap.
-fn explain(error: &wasmtime::Error, meter: &Meter, panic: Option<String>, limits: &Limits) -> Failure {
+fn explain(
+    error: &wasmtime::Error,
+    meter: &Meter,
+    panic: Option<String>,
+    limits: &Limits,
+) -> Failure {
     if let Some(bound) = meter.reached() {
         return out_of_bounds(bound, limits);
     }
@@ -123,7 +151,10 @@ fn explain(error: &wasmtime::Error, meter: &Meter, panic: Option<String>, limits
         return output::too_large(limits);
     }
     match stop(error, panic) {
-        Some(message) => Failure { kind: FailureKind::Trap, message },
+        Some(message) => Failure {
+            kind: FailureKind::Trap,
+            message,
+        },
         None => Failure {
             kind: FailureKind::Host,
             message: format!(

@@ -2,3 +2,4 @@
 
 mod conformance;
 mod power_loss;
+mod tidy;

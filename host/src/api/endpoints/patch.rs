@@ -6,17 +6,24 @@
 
 use serde_json::{Map, Value};
 
-use super::view::{in_full, masked_url};
+use super::view::{EndpointView, in_full, masked_url};
 use crate::endpoint::Endpoint;
 use crate::secret::MASK;
+
+/// Fields of an answer that no client sets; they may come back unchanged.
+const SHOWN_ONLY: [&str; 5] = ["id", "disabled_since", "disabled_because", "created_at", "updated_at"];
 
 /// What a client would send to create the endpoint as it is to be.
 pub(super) fn apply(stored: &Endpoint, change: Map<String, Value>) -> Map<String, Value> {
     let mut whole = in_full(stored);
+    let shown = serde_json::to_value(EndpointView::of(stored)).unwrap_or_default();
     for (name, value) in change {
+        if SHOWN_ONLY.contains(&name.as_str()) && shown.get(&name) == Some(&value) {
+            continue;
+        }
         let kept = whole.remove(&name);
         let merged = match (name.as_str(), kept) {
-            (_, None) => Some(value),
+            (_, None) => (!value.is_null()).then_some(value),
             ("url", kept) if value == masked_url(stored.url.expose()) => kept,
             ("retry" | "signature", _) => Some(value),
             ("auth", Some(kept)) if changes_type(&kept, &value) => Some(value),
@@ -117,7 +124,6 @@ fn unmask(config: &mut Value, stored: &Value) {
 mod tests {
     use super::*;
     use crate::api::endpoints::spec::read_for_test;
-    use crate::api::endpoints::view::EndpointView;
     use crate::api::endpoints::{endpoint, new_secret};
     use crate::endpoint::Hold;
     use crate::id::EndpointId;
@@ -152,10 +158,7 @@ mod tests {
         let endpoint = stored();
         let shown = serde_json::to_value(EndpointView::of(&endpoint)).unwrap();
         assert!(!shown.to_string().contains("planted"), "{shown}");
-        let Value::Object(mut shown) = shown else { panic!("an object") };
-        for only_shown in ["id", "created_at", "updated_at", "disabled_since", "disabled_because"] {
-            shown.remove(only_shown);
-        }
+        let Value::Object(shown) = shown else { panic!("an object") };
         assert_eq!(Value::Object(apply(&endpoint, shown)), Value::Object(patched(json!({}))));
         let again = read_for_test(Value::Object(patched(json!({})))).unwrap();
         assert_eq!(again.transforms, endpoint.transforms);

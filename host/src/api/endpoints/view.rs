@@ -99,7 +99,7 @@ pub(super) fn in_full(endpoint: &Endpoint) -> Map<String, Value> {
         "enabled": endpoint.enabled(),
     });
     match whole {
-        Value::Object(map) => map,
+        Value::Object(map) => map.into_iter().filter(|(_, value)| !value.is_null()).collect(),
         _ => Map::new(),
     }
 }
