@@ -1,4 +1,6 @@
 //! What the tests share.
 
 pub mod conformance;
+pub mod harness;
 pub mod lossy;
+pub mod process;
