@@ -115,8 +115,8 @@ impl Demo {
             }
             result => result,
         };
-        stage.tear_down().await?;
-        result
+        let end = stage.tear_down().await;
+        result.and_then(|code| end.map(|()| code))
     }
 }
 
