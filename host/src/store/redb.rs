@@ -253,7 +253,9 @@ impl Shared {
 
     /// Why the store cannot work at the moment.
     fn failure(&self) -> StoreError {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or(StoreError::Closed)
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Whose commit failed just now may ask before the cause is noted.
+        failure.unwrap_or_else(|| StoreError::Unavailable("a write failed; the log says why".to_owned()))
     }
 
     /// Closes the file and opens it anew: after a failed write nothing in memory can be trusted.
@@ -274,7 +276,7 @@ impl Shared {
     /// Checks the format, and brings the desk to what the file says.
     fn load(&self, database: Database) -> std::result::Result<(), OpenError> {
         let other = |error: StoreError| OpenError::Other { path: self.path(), reason: error.to_string() };
-        let mut desk = Desk::default();
+        let mut desk = self.desk().successor();
         let write = database.begin_write().map_err(io).map_err(other)?;
         {
             let tables = Tables::open(&write).map_err(other)?;
