@@ -168,8 +168,11 @@ impl App {
             warn!("some connections did not end within server.drain_timeout");
         }
         delivering.await.context("the dispatcher stopped unexpectedly")?;
-        housekeeping.abort();
-        watching.abort();
+        // Waited for, since each of them has the store open: whoever starts next on the same data finds it free.
+        for task in [housekeeping, watching] {
+            task.abort();
+            let _ = task.await;
+        }
         info!("stopped");
         Ok(())
     }

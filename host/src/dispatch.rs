@@ -125,6 +125,7 @@ impl Dispatcher {
             }
         }
         feed.abort();
+        let _ = feed.await;
         self.drain(drain).await;
     }
 

@@ -224,6 +224,12 @@ impl World {
         self.web.get(&format!("/v1/events/{id}")).await.expect(200)
     }
 
+    /// The first page of the deliveries that match, newest first.
+    pub async fn deliveries(&self, query: &str) -> Vec<Value> {
+        let page = self.web.get(&format!("/v1/deliveries?{query}")).await.expect(200);
+        page["items"].as_array().expect("a list").clone()
+    }
+
     /// A delivery with its attempts.
     pub async fn delivery(&self, id: &str) -> Value {
         self.web.get(&format!("/v1/deliveries/{id}")).await.expect(200)
@@ -231,9 +237,8 @@ impl World {
 
     /// The id of the one delivery of an event.
     pub async fn only_delivery(&self, event: &Posted) -> String {
-        let event = self.event(&event.id).await;
-        let deliveries = event["deliveries"].as_array().expect("a list");
-        assert_eq!(deliveries.len(), 1, "{event}");
+        let deliveries = self.deliveries(&format!("event={}", event.id)).await;
+        assert_eq!(deliveries.len(), 1, "{deliveries:?}");
         text(&deliveries[0]["id"])
     }
 
