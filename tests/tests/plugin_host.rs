@@ -9,7 +9,7 @@ use hookwright::plugin::{
     Answer, Bundled, Call, Catalog, Engine, Event, Example, Failure, FailureKind, Judgement, Level, Limits,
     Message, Plugin, Run, Source, Verdict, bundled,
 };
-use jiff::Timestamp;
+use hookwright::time::{Clock, SystemClock, Timestamp};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
@@ -60,8 +60,8 @@ fn event() -> Event<'static> {
         id: "evt_1",
         event_type: "lead.captured",
         tenant: "default",
-        timestamp: "2026-01-02T03:04:05.5Z".parse().expect("a time"),
-        attempted_at: Timestamp::now(),
+        timestamp: Timestamp::parse("2026-01-02T03:04:05.5Z").expect("a time"),
+        attempted_at: SystemClock.now(),
         attempt: 1,
         channels: &[],
         attributes: &[],
@@ -298,7 +298,7 @@ async fn judge(plugin: &Plugin, body: &str) -> Run<Judgement> {
         headers: &[("content-type".into(), "text/plain".into())],
         body: body.as_bytes(),
         config: "{}",
-        timestamp: Timestamp::UNIX_EPOCH,
+        timestamp: Timestamp::ZERO,
         seed: [0; 32],
     };
     plugin.judge(answer).await
