@@ -218,15 +218,29 @@ fn refused(path: &str, error: &DatabaseError) -> OpenError {
 
 fn open_file(path: &Path, options: &Options) -> std::result::Result<Database, OpenError> {
     let shown = path.display().to_string();
+    let other = |error: std::io::Error| OpenError::Other { path: shown.clone(), reason: error.to_string() };
+    if !path.exists() {
+        make_file(path, &shown).map_err(other)?;
+    }
     let database = Database::builder()
         .set_cache_size(options.cache_size)
         .create(path)
         .map_err(|error| refused(&shown, &error))?;
     // The file's own entry must survive a power cut too.
-    path.parent()
-        .map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
-        .map_err(|error| OpenError::Other { path: shown, reason: error.to_string() })?;
+    path.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all()).map_err(other)?;
     Ok(database)
+}
+
+/// Makes the file under another name first: where that is cut off, nothing is left that looks like a store and cannot
+/// be opened.
+fn make_file(path: &Path, shown: &str) -> std::io::Result<()> {
+    let unfinished = PathBuf::from(format!("{shown}.new"));
+    match std::fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    drop(Database::create(&unfinished).map_err(std::io::Error::other)?);
+    std::fs::rename(unfinished, path)
 }
 
 impl Shared {

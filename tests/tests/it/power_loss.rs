@@ -27,8 +27,8 @@ use hookwright_tests::lossy::{Disk, Survivors};
 
 /// More syncs, or operations, than the workload has.
 const ENDLESS: u64 = 10_000;
-/// Later than everything that the workload makes due.
-const LATER: u64 = 900;
+/// Later than everything that the workload makes due, and than the end of every lease.
+const LATER: u64 = 2 * LEASE_END;
 /// How long a store may take to open itself again.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -161,8 +161,17 @@ struct Workload {
 }
 
 impl Workload {
-    fn on(store: RedbStore, clock: Arc<Hands>) -> Self {
+    fn on_new(disk: &Disk) -> Self {
+        let clock = Arc::new(Hands::default());
+        let store = open(disk, &clock).expect("an empty disk can be used");
         Self { store, clock, ledger: Ledger::default(), minted: 0, version: BookVersion(0) }
+    }
+
+    /// Leases may be lost, because the store opens itself again.
+    fn on_failing(disk: &Disk) -> Self {
+        let mut workload = Self::on_new(disk);
+        workload.ledger.leases_may_be_lost = true;
+        workload
     }
 
     fn mint(&mut self) -> u64 {
@@ -193,7 +202,8 @@ impl Workload {
     async fn round(&mut self, base: u64) {
         let name = |name: &str| format!("{name}-{base}");
         self.clock.0.store(base, Ordering::Relaxed);
-        let (crm, erp, held) = (self.endpoint(false).await, self.endpoint(false).await, self.endpoint(true).await);
+        let (crm, erp, held) =
+            (self.endpoint(false).await, self.endpoint(false).await, self.endpoint(true).await);
         self.setting("note", base.to_string().into_bytes()).await;
 
         let first = self.event(base, Some(&name("first")), 10);
@@ -319,7 +329,8 @@ impl Workload {
             .collect();
         let store = &self.store;
         let version = self.version;
-        let posts = arrivals.iter().map(|arrival| store.append(vec![arrival.clone()], version, at(LEASE_END)));
+        let posts =
+            arrivals.iter().map(|arrival| store.append(vec![arrival.clone()], version, at(LEASE_END)));
         let answers = together(posts).await;
         let mut leases = Vec::new();
         for (arrival, answer) in arrivals.iter().zip(answers) {
@@ -407,7 +418,9 @@ impl Workload {
             Some(Steer::NotFound) => panic!("{id} is not there"),
             None => {
                 let possible = self.ledger.deliveries.entry(id).or_default();
-                change(possible, false, |delivery| delivery.clone().map(|it| cancelled(it, "Enough.", seconds)));
+                change(possible, false, |delivery| {
+                    delivery.clone().map(|it| cancelled(it, "Enough.", seconds))
+                });
             }
         }
     }
@@ -612,18 +625,10 @@ async fn goes_on(disk: &Disk, store: RedbStore) {
 /// Runs the workload on a disk that loses its power in the `n`th sync. `None` where it has fewer.
 async fn cut(n: u64) -> Option<(Disk, Ledger)> {
     let disk = Disk::default();
-    let clock = Arc::new(Hands::default());
+    let mut workload = Workload::on_new(&disk);
     disk.cut_at_sync(n);
-    let mut ledger = Ledger::default();
-    if let Ok(store) = open(&disk, &clock) {
-        let mut workload = Workload::on(store, clock);
-        workload.run().await;
-        ledger = workload.ledger;
-        if !disk.is_cut() {
-            return None;
-        }
-    }
-    Some((disk, ledger))
+    workload.run().await;
+    disk.is_cut().then_some((disk, workload.ledger))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -674,15 +679,8 @@ async fn a_disk_that_fails_once_loses_nothing_that_was_answered() {
     let mut failures = 0;
     for n in (1..ENDLESS * 100).step_by(step) {
         let disk = Disk::default();
-        let clock = Arc::new(Hands::default());
+        let mut workload = Workload::on_failing(&disk);
         disk.fail_at_operation(n);
-        let Ok(store) = open(&disk, &clock) else {
-            // It failed while the store was made; it can be made all the same.
-            opened(&disk);
-            continue;
-        };
-        let mut workload = Workload::on(store, clock);
-        workload.ledger.leases_may_be_lost = true;
         workload.run().await;
         if !disk.has_failed() {
             break;
@@ -699,10 +697,7 @@ async fn a_disk_that_fails_once_loses_nothing_that_was_answered() {
 #[tokio::test]
 async fn a_lease_from_before_a_failure_is_outdated() {
     let disk = Disk::default();
-    let clock = Arc::new(Hands::default());
-    let store = open(&disk, &clock).expect("a new store");
-    let mut workload = Workload::on(store, clock);
-    workload.ledger.leases_may_be_lost = true;
+    let mut workload = Workload::on_failing(&disk);
     let endpoint = workload.endpoint(false).await;
     let event = workload.event(0, None, 10);
     workload.append(&[arrival(event, &[(endpoint, false)])]).await;
@@ -723,10 +718,7 @@ async fn a_lease_from_before_a_failure_is_outdated() {
 #[tokio::test]
 async fn a_full_disk_refuses_and_goes_on_once_there_is_room() {
     let disk = Disk::default();
-    let clock = Arc::new(Hands::default());
-    let store = open(&disk, &clock).expect("a new store");
-    let mut workload = Workload::on(store, clock);
-    workload.ledger.leases_may_be_lost = true;
+    let mut workload = Workload::on_failing(&disk);
     let endpoint = workload.endpoint(false).await;
     disk.limit(Some(disk.size() + (256 << 10)));
     let mut accepted = 0;
@@ -751,4 +743,18 @@ async fn a_full_disk_refuses_and_goes_on_once_there_is_room() {
     let Workload { store, ledger, .. } = workload;
     audit(&store, &ledger).await;
     goes_on(&disk, store).await;
+}
+
+#[tokio::test]
+async fn a_store_whose_making_was_cut_off_is_made_anew() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("store.redb");
+    std::fs::write(folder.path().join("store.redb.new"), vec![0; 1 << 20]).expect("half a store");
+    for value in [b"1", b"2"] {
+        let store = RedbStore::open(&file, Options::default()).expect("a store");
+        assert_eq!(store.setting("n").await.unwrap().is_some(), value == b"2");
+        store.put_setting("n", value.to_vec()).await.unwrap();
+        drop(store);
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a directory").count(), 1);
+    }
 }
