@@ -71,8 +71,8 @@ pub async fn build(config: Config) -> anyhow::Result<App> {
 pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<App> {
     let config = Arc::new(config);
     let data_dir = &config.host.data_dir;
-    let key = seal::establish(store.as_ref(), config.sealing_key.as_ref(), &data_dir.join(seal::KEY_FILE))
-        .await?;
+    let key =
+        seal::establish(store.as_ref(), config.sealing_key.as_ref(), &data_dir.join(seal::KEY_FILE)).await?;
     let (admin_key, admin_key_note) = admin_key(store.as_ref(), &config).await?;
     let book = Arc::new(Book::open(store.clone(), key).await?);
     let catalog = Arc::new(open_catalog(&config).await?);
@@ -194,6 +194,11 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 
 async fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
     let settings = &config.plugin;
+    let folder = config.plugins_dir();
+    // So that it can be watched from the beginning, and an operator finds where to drop plugins.
+    std::fs::create_dir_all(&folder).with_context(|| {
+        format!("{} cannot be made; choose another folder with --plugins-dir", folder.display())
+    })?;
     let cache = config.host.data_dir.join(CACHE_FOLDER);
     let engine = Engine::new(plugin::Limits {
         time_limit: settings.time_limit,
@@ -206,7 +211,7 @@ async fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
         file_size_limit: settings.file_size_limit.0 as u64,
         cache_dir: Some(cache),
     })?;
-    Ok(Catalog::open(engine, plugin::bundled(), Some(config.plugins_dir())).await)
+    Ok(Catalog::open(engine, plugin::bundled(), Some(folder)).await)
 }
 
 /// The key that was given, or the one that was made at the first start; only its digest is kept.

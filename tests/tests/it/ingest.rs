@@ -228,7 +228,10 @@ fn too_much_at_once_is_refused() {
     });
     stage.play(async |world| {
         let event = |payload: usize| {
-            format!(r#"{{"type":"a","payload":"{}"}}"#, "x".repeat(payload - r#"{"type":"a","payload":""}"#.len()))
+            format!(
+                r#"{{"type":"a","payload":"{}"}}"#,
+                "x".repeat(payload - r#"{"type":"a","payload":""}"#.len())
+            )
         };
         world.post_raw(event(1_000)).await.expect(202);
         let problem = world.post_raw(event(1_001)).await.problem(413);
