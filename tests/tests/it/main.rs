@@ -5,3 +5,8 @@ mod deliver;
 mod endpoints;
 mod ingest;
 mod tidy;
+
+// What has to hold whatever is killed, cut off or full; and what the world's verifiers say.
+mod crash;
+mod power_loss;
+mod verifiers;
