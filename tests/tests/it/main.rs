@@ -10,3 +10,8 @@ mod restart;
 mod secrets;
 mod tidy;
 mod transform;
+
+// What has to hold whatever is killed, cut off or full; and what the world's verifiers say.
+mod crash;
+mod power_loss;
+mod verifiers;

@@ -64,6 +64,11 @@ pub struct EndpointState {
 }
 
 impl Desk {
+    /// An empty desk whose leases are told from those of this one.
+    pub fn successor(&self) -> Self {
+        Self { generation: self.generation, ..Self::default() }
+    }
+
     pub fn lease(&mut self, delivery: DeliveryId, held: Held) -> Lease {
         self.generation += 1;
         self.leases.insert(delivery, Held { generation: self.generation, ..held });
