@@ -47,6 +47,8 @@ pub struct App {
     api: Arc<Api>,
     dispatcher: Dispatcher,
     housekeeping: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+    stopped: watch::Receiver<bool>,
 }
 
 /// Opens everything the host needs. Nothing is delivered before [`App::run`].
@@ -132,7 +134,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         intake,
         stopping: Arc::new(AtomicBool::new(false)),
     });
-    Ok(App { listener, address, config, admin_key_note, api, dispatcher, housekeeping })
+    Ok(App { listener, address, config, admin_key_note, api, dispatcher, housekeeping, stop, stopped })
 }
 
 impl App {
@@ -149,9 +151,8 @@ impl App {
     /// Serves and delivers until `shutdown` ends, then finishes what is under way, for `server.drain_timeout` at the
     /// most. What is not finished then is on disk, and goes on at the next start.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
-        let App { listener, address, config, api, dispatcher, housekeeping, .. } = self;
+        let App { listener, address, config, api, dispatcher, housekeeping, stop, stopped, .. } = self;
         let drain = config.server.drain_timeout;
-        let (stop, stopped) = watch::channel(false);
         let stopping = api.stopping.clone();
         tokio::spawn(async move {
             shutdown.await;
@@ -171,11 +172,9 @@ impl App {
             warn!("some connections did not end within server.drain_timeout");
         }
         delivering.await.context("the dispatcher stopped unexpectedly")?;
-        // Waited for, since each of them has the store open: whoever starts next on the same data finds it free.
-        for task in [housekeeping, watching] {
-            task.abort();
-            let _ = task.await;
-        }
+        // The store is open for as long as this goes on, and whoever starts next on the same data wants it free.
+        housekeeping.await.context("housekeeping stopped unexpectedly")?;
+        watching.abort();
         info!("stopped");
         Ok(())
     }

@@ -14,7 +14,7 @@ pub mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use crate::disk::Disk;
@@ -185,7 +185,10 @@ impl Dispatcher {
         give_back(&self.workshop.queue, waiting, self.workshop.clock.now()).await;
         let ended = async {
             // An attempt's task holds the workshop, and with it the store, to its very end.
-            while self.schedule.in_flight() > 0 || Arc::strong_count(&self.workshop) > 1 {
+            while self.schedule.in_flight() > 0
+                || !self.backlog.is_empty()
+                || Arc::strong_count(&self.workshop) > 1
+            {
                 tokio::select! {
                     Some(message) = self.messages.recv() => match message {
                         Message::Finished(endpoint) => self.schedule.finished(endpoint),
@@ -239,12 +242,13 @@ async fn give_back(queue: &Arc<dyn Queue>, jobs: Vec<Job>, now: Timestamp) {
     }
 }
 
-/// The parts of the driver that run beside it.
+/// The parts of the driver that run beside it, until `stop` is true or its other end is gone.
 pub fn start_housekeeping(
     dispatcher: &Dispatcher,
     history: Arc<dyn crate::store::History>,
     disk: Arc<Disk>,
     retention: Duration,
+    stop: watch::Receiver<bool>,
 ) -> tokio::task::JoinHandle<()> {
     let workshop = &dispatcher.workshop;
     let housekeeping = housekeeping::Housekeeping {
@@ -256,6 +260,7 @@ pub fn start_housekeeping(
         clock: workshop.clock.clone(),
         metrics: workshop.metrics.clone(),
         retention,
+        stop,
     };
     tokio::spawn(housekeeping.run())
 }

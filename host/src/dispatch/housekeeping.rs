@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::book::Book;
@@ -39,11 +40,15 @@ pub struct Housekeeping {
     pub metrics: Arc<Metrics>,
     /// How long what has ended is kept.
     pub retention: Duration,
+    /// Turns true once.
+    pub stop: watch::Receiver<bool>,
 }
 
 impl Housekeeping {
-    /// Runs until it is dropped.
+    /// Runs until it is told to stop, and then finishes what it is at: a task that is dropped in the middle of a read
+    /// would leave the store open behind it.
     pub async fn run(self) {
+        let mut stop = self.stop.clone();
         let mut changes = self.book.watch();
         let mut renewal = tokio::time::interval(RENEWAL);
         let mut orphans = tokio::time::interval(ORPHANS);
@@ -52,6 +57,7 @@ impl Housekeeping {
         let mut disk = tokio::time::interval(DISK);
         loop {
             let done = tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
                 _ = renewal.tick() => self.renew().await,
                 _ = orphans.tick() => self.cancel_orphans().await,
                 Ok(()) = changes.changed() => self.cancel_orphans().await,
@@ -77,7 +83,9 @@ impl Housekeeping {
     }
 
     async fn cancel_orphans(&self) -> Result<()> {
-        while self.queue.cancel_orphans(ORPHANS_AT_ONCE, self.clock.now()).await? == ORPHANS_AT_ONCE {
+        while self.queue.cancel_orphans(ORPHANS_AT_ONCE, self.clock.now()).await? == ORPHANS_AT_ONCE
+            && !self.stops()
+        {
             tokio::time::sleep(BREATHER).await;
         }
         Ok(())
@@ -90,7 +98,7 @@ impl Housekeeping {
             let pruned = self.history.prune(before, EVENTS_AT_ONCE).await?;
             events += pruned.events;
             deliveries += pruned.deliveries;
-            if pruned.done {
+            if pruned.done || self.stops() {
                 break;
             }
             // Leases must not run out while much is old.
@@ -101,6 +109,10 @@ impl Housekeeping {
             info!(events, deliveries, "forgot what is older than the retention");
         }
         Ok(())
+    }
+
+    fn stops(&self) -> bool {
+        *self.stop.borrow()
     }
 
     async fn count(&self) -> Result<()> {

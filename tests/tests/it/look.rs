@@ -48,7 +48,7 @@ fn lists_are_newest_first_filtered_and_paged() {
         let since = fifth["accepted_at"].as_str().expect("a time");
         assert_eq!(paged(world, &format!("/v1/events?limit=2&since={since}")).await, events[..5]);
 
-        let of = |query: String| async move { paged(world, &format!("/v1/deliveries?limit=2{query}")).await };
+        let of = async |query: String| paged(world, &format!("/v1/deliveries?limit=2{query}")).await;
         let deliveries = of(String::new()).await;
         assert_eq!(deliveries.len(), 9);
         for id in &deliveries {

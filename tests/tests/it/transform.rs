@@ -28,7 +28,7 @@ fn flatten_makes_one_flat_row_of_each_payload() {
         for payload in [DOCUMENT, CONTACT, LEAD, PAYMENT] {
             let row = shaped(world, json!([{"plugin": "flatten"}]), payload).await;
             let members = row.as_object().expect("an object");
-            assert!(members.len() > 5, "{row}");
+            assert!(members.len() >= 5, "{row}");
             assert!(members.values().all(|value| !value.is_object() && !value.is_array()), "{row:#}");
         }
         let row = shaped(world, json!([{"plugin": "flatten"}]), DOCUMENT).await;
