@@ -42,36 +42,48 @@ pub struct Housekeeping {
 }
 
 impl Housekeeping {
-    /// Runs until it is dropped.
+    /// Runs until it is dropped. What is urgent never waits for what takes long.
     pub async fn run(self) {
-        let mut changes = self.book.watch();
+        tokio::join!(self.watch_leases(), self.watch_disk(), self.tidy());
+    }
+
+    async fn watch_leases(&self) {
         let mut renewal = tokio::time::interval(RENEWAL);
+        loop {
+            renewal.tick().await;
+            report(self.renew().await);
+        }
+    }
+
+    async fn watch_disk(&self) {
+        let mut disk = tokio::time::interval(DISK);
+        loop {
+            disk.tick().await;
+            self.disk.look();
+        }
+    }
+
+    async fn tidy(&self) {
+        let mut changes = self.book.watch();
         let mut orphans = tokio::time::interval(ORPHANS);
         let mut prune = tokio::time::interval(PRUNE);
         let mut count = tokio::time::interval(COUNT);
-        let mut disk = tokio::time::interval(DISK);
         loop {
-            let done = tokio::select! {
-                _ = renewal.tick() => self.renew().await,
+            report(tokio::select! {
                 _ = orphans.tick() => self.cancel_orphans().await,
                 Ok(()) = changes.changed() => self.cancel_orphans().await,
                 _ = prune.tick() => self.prune().await,
                 _ = count.tick() => self.count().await,
-                _ = disk.tick() => {
-                    self.disk.look();
-                    Ok(())
-                }
-            };
-            if let Err(error) = done {
-                warn!(%error, "housekeeping has to wait");
-            }
+            });
         }
     }
 
     async fn renew(&self) -> Result<()> {
         let leases = self.backlog.leases();
         if !leases.is_empty() {
-            self.queue.renew(leases, self.clock.now().plus(LEASE)).await?;
+            let lost = self.queue.renew(leases, self.clock.now().plus(LEASE)).await?;
+            // Somebody else has them now; what waits here must not be sent too.
+            lost.into_iter().for_each(|lease| self.backlog.revoke(lease.delivery));
         }
         Ok(())
     }
@@ -93,8 +105,6 @@ impl Housekeeping {
             if pruned.done {
                 break;
             }
-            // Leases must not run out while much is old.
-            self.renew().await?;
             tokio::time::sleep(BREATHER).await;
         }
         if events + deliveries > 0 {
@@ -106,5 +116,11 @@ impl Housekeeping {
     async fn count(&self) -> Result<()> {
         self.metrics.set_pending(self.queue.pending().await?);
         Ok(())
+    }
+}
+
+fn report(done: Result<()>) {
+    if let Err(error) = done {
+        warn!(%error, "housekeeping has to wait");
     }
 }
