@@ -274,6 +274,7 @@ pub fn start_housekeeping(
         book: workshop.book.clone(),
         clock: workshop.clock.clone(),
         metrics: workshop.metrics.clone(),
+        max_age: workshop.settings.max_age,
         retention,
     };
     tokio::spawn(housekeeping.run())

@@ -20,6 +20,8 @@ const ORPHANS: Duration = Duration::from_secs(30);
 const ORPHANS_AT_ONCE: usize = 500;
 /// How often retention looks for what is old.
 const PRUNE: Duration = Duration::from_secs(60);
+/// Deliveries ended for their age in one commit.
+const EXPIRED_AT_ONCE: usize = 500;
 /// Events looked at in one commit.
 const EVENTS_AT_ONCE: usize = 200;
 /// Pause between two commits of the background, in which others go first.
@@ -37,6 +39,8 @@ pub struct Housekeeping {
     pub book: Arc<Book>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
+    /// How long a delivery may wait, held time included.
+    pub max_age: Duration,
     /// How long what has ended is kept.
     pub retention: Duration,
 }
@@ -72,7 +76,7 @@ impl Housekeeping {
             report(tokio::select! {
                 _ = orphans.tick() => self.cancel_orphans().await,
                 Ok(()) = changes.changed() => self.cancel_orphans().await,
-                _ = prune.tick() => self.prune().await,
+                _ = prune.tick() => self.forget().await,
                 _ = count.tick() => self.count().await,
             });
         }
@@ -93,6 +97,17 @@ impl Housekeeping {
             tokio::time::sleep(BREATHER).await;
         }
         Ok(())
+    }
+
+    /// Ends what nobody wants any more, and forgets what ended long ago.
+    async fn forget(&self) -> Result<()> {
+        let now = self.clock.now();
+        let reason = "It waited for longer than `delivery.max_age`.";
+        let before = now.minus(self.max_age);
+        while self.queue.expire(before, EXPIRED_AT_ONCE, reason.to_owned(), now).await? == EXPIRED_AT_ONCE {
+            tokio::time::sleep(BREATHER).await;
+        }
+        self.prune().await
     }
 
     async fn prune(&self) -> Result<()> {
