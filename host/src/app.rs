@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,7 +10,7 @@ use anyhow::Context;
 use data_encoding::BASE64URL_NOPAD;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tracing::{info, warn};
 
 use crate::api::auth::KeyDigest;
@@ -19,6 +20,8 @@ use crate::config::Config;
 use crate::disk::Disk;
 use crate::dispatch::backlog::{Backlog, Bounds};
 use crate::dispatch::feed::Agenda;
+use crate::dispatch::turns::Turns;
+use crate::dispatch::wardrobe::Wardrobe;
 use crate::dispatch::worker::{self, Workshop};
 use crate::dispatch::{self, Dispatcher};
 use crate::ingest::Ingest;
@@ -47,8 +50,6 @@ pub struct App {
     api: Arc<Api>,
     dispatcher: Dispatcher,
     housekeeping: JoinHandle<()>,
-    stop: watch::Sender<bool>,
-    stopped: watch::Receiver<bool>,
 }
 
 /// Opens everything the host needs. Nothing is delivered before [`App::run`].
@@ -96,6 +97,8 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         clock: clock.clone(),
         metrics: metrics.clone(),
         agenda: Arc::new(Agenda::new()),
+        wardrobe: Wardrobe::default(),
+        turns: Turns::new(config.plugin.max_concurrent_calls),
         settings: worker::Settings {
             max_age: config.delivery.max_age,
             retry_after_limit: config.delivery.retry_after_limit,
@@ -134,7 +137,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         intake,
         stopping: Arc::new(AtomicBool::new(false)),
     });
-    Ok(App { listener, address, config, admin_key_note, api, dispatcher, housekeeping, stop, stopped })
+    Ok(App { listener, address, config, admin_key_note, api, dispatcher, housekeeping })
 }
 
 impl App {
@@ -151,33 +154,67 @@ impl App {
     /// Serves and delivers until `shutdown` ends, then finishes what is under way, for `server.drain_timeout` at the
     /// most. What is not finished then is on disk, and goes on at the next start.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
-        let App { listener, address, config, api, dispatcher, housekeeping, stop, stopped, .. } = self;
+        let App { listener, address, config, api, dispatcher, mut housekeeping, .. } = self;
         let drain = config.server.drain_timeout;
+        let (stop, stopped) = watch::channel(false);
         let stopping = api.stopping.clone();
-        tokio::spawn(async move {
-            shutdown.await;
-            stopping.store(true, Ordering::Relaxed);
-            stop.send_replace(true);
+        tokio::spawn({
+            let stopping = stopping.clone();
+            async move {
+                shutdown.await;
+                stopping.store(true, Ordering::Relaxed);
+                stop.send_replace(true);
+            }
         });
         let catalog = api.plugins.clone();
         let watching = tokio::spawn({
             let stopped = ended(stopped.clone());
             async move { catalog.watch(stopped).await }
         });
-        let delivering = tokio::spawn(dispatcher.run(ended(stopped.clone()), drain));
+        let mut delivering = Some(tokio::spawn(dispatcher.run(ended(stopped.clone()), drain)));
         info!(%address, data_dir = %config.host.data_dir.display(), "serving");
-        let metrics = api.metrics.clone();
         let limits = server::Limits::from(&config.server);
-        if !server::run(listener, api::router(api), limits, metrics, ended(stopped)).await {
-            warn!("some connections did not end within server.drain_timeout");
+        let metrics = api.metrics.clone();
+        let mut serving = pin!(server::run(listener, api::router(api), limits, metrics, ended(stopped)));
+        // A part that ends by itself takes the host with it: one that takes events and delivers none would be worse.
+        loop {
+            tokio::select! {
+                drained = &mut serving => {
+                    if !drained {
+                        warn!("some connections did not end within server.drain_timeout");
+                    }
+                    break;
+                }
+                done = end_of(&mut delivering) => {
+                    done?;
+                    anyhow::ensure!(stopping.load(Ordering::Relaxed), "the dispatcher stopped by itself");
+                }
+                done = &mut housekeeping => {
+                    done.context("housekeeping stopped by itself; start the server again")?;
+                }
+            }
         }
-        delivering.await.context("the dispatcher stopped unexpectedly")?;
-        // The store is open for as long as this goes on, and whoever starts next on the same data wants it free.
-        housekeeping.await.context("housekeeping stopped unexpectedly")?;
-        watching.abort();
+        if delivering.is_some() {
+            end_of(&mut delivering).await?;
+        }
+        // Waited for, since each of them has the store open: whoever starts next on the same data finds it free.
+        for task in [housekeeping, watching] {
+            task.abort();
+            let _ = task.await;
+        }
         info!("stopped");
         Ok(())
     }
+}
+
+type Delivering = JoinHandle<Result<(), JoinError>>;
+
+/// Waits for the dispatcher, once.
+async fn end_of(delivering: &mut Option<Delivering>) -> anyhow::Result<()> {
+    let Some(task) = delivering else { return std::future::pending().await };
+    let done = task.await;
+    *delivering = None;
+    done.and_then(|inner| inner).context("the dispatcher stopped by itself; start the server again")
 }
 
 /// Ends once the watched value is true, or nobody can set it any more.

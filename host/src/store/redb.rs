@@ -14,7 +14,8 @@ mod writer;
 use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -86,13 +87,28 @@ pub struct RedbStore {
     shared: Arc<Shared>,
 }
 
+/// Nothing has the file open once this is over: whoever opens it next finds it free.
+impl Drop for RedbStore {
+    fn drop(&mut self) {
+        self.writer.finish();
+        let database = self.shared.close();
+        drop(self.shared.readers.write().unwrap_or_else(PoisonError::into_inner));
+        drop(database);
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
     source: Source,
     options: Options,
     database: Mutex<Option<Arc<Database>>>,
+    /// Held by the writer from the first change of a commit until that is on disk. Taken off the async threads only.
     desk: Mutex<Desk>,
+    /// As of the last commit.
+    pending: AtomicU64,
     failure: Mutex<Option<StoreError>>,
+    /// Read-locked while somebody reads. A reader may go on when nobody waits for its answer any more.
+    readers: RwLock<()>,
 }
 
 enum Source {
@@ -151,7 +167,9 @@ impl RedbStore {
             options,
             database: Mutex::new(None),
             desk: Mutex::new(Desk::default()),
+            pending: AtomicU64::new(0),
             failure: Mutex::new(None),
+            readers: RwLock::new(()),
         });
         shared.load(database)?;
         let writer = Writer::start(shared.clone())
@@ -175,6 +193,7 @@ impl RedbStore {
     {
         let shared = self.shared.clone();
         blocking(move || {
+            let _reading = shared.reading();
             let mut desk = shared.desk();
             let snapshot = shared.snapshot()?;
             look(&mut desk, &snapshot)
@@ -191,6 +210,7 @@ impl RedbStore {
     {
         let shared = self.shared.clone();
         blocking(move || {
+            let _reading = shared.reading();
             let (noted, snapshot) = {
                 let desk = shared.desk();
                 (note(&desk), shared.snapshot()?)
@@ -248,6 +268,10 @@ impl Shared {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn reading(&self) -> RwLockReadGuard<'_, ()> {
+        self.readers.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn database(&self) -> Result<Arc<Database>> {
         let database = self.database.lock().unwrap_or_else(PoisonError::into_inner).clone();
         database.ok_or_else(|| self.failure())
@@ -261,6 +285,15 @@ impl Shared {
         self.source.to_string()
     }
 
+    fn count(&self, desk: &Desk) {
+        self.pending.store(desk.waiting + desk.implied.len() as u64, Ordering::Relaxed);
+    }
+
+    /// Lets nobody see what a failed commit left in memory.
+    fn close(&self) -> Option<Arc<Database>> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     fn fail(&self, failure: StoreError) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
     }
@@ -272,15 +305,13 @@ impl Shared {
         failure.unwrap_or_else(|| StoreError::Unavailable("a write failed; the log says why".to_owned()))
     }
 
-    /// Closes the file and opens it anew: after a failed write nothing in memory can be trusted.
-    fn reopen(&self) -> Result<()> {
-        let closed = self.database.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(database) = closed {
-            let database = Arc::try_unwrap(database).map_err(|still_read| {
-                *self.database.lock().unwrap_or_else(PoisonError::into_inner) = Some(still_read);
+    /// Opens the file anew, once nobody reads `closed` any more: after a failed write nothing in memory can be trusted.
+    fn reopen(&self, closed: &mut Option<Arc<Database>>) -> Result<()> {
+        if let Some(database) = closed.take() {
+            drop(Arc::try_unwrap(database).map_err(|still_read| {
+                *closed = Some(still_read);
                 self.failure()
-            })?;
-            drop(database);
+            })?);
         }
         let unavailable = |error: OpenError| StoreError::Unavailable(error.to_string());
         let database = self.source.open(&self.options).map_err(unavailable)?;
@@ -293,20 +324,26 @@ impl Shared {
         let mut desk = self.desk().successor();
         let write = database.begin_write().map_err(io).map_err(other)?;
         {
-            let tables = Tables::open(&write).map_err(other)?;
-            let found = tables.meta.get(META_FORMAT).map_err(io).map_err(other)?.map(|format| format.value());
-            if let Some(found) = found.filter(|found| *found > FORMAT) {
+            // Before anything else: a newer format may have other tables.
+            if let Some(found) = format(&write).map_err(other)?.filter(|found| *found > FORMAT) {
                 return Err(OpenError::Newer { path: self.path(), found });
             }
+            let tables = Tables::open(&write).map_err(other)?;
             let now = self.options.clock.now();
             let mut txn = Txn { tables, desk: &mut desk, now, attempts_kept: self.options.attempts_kept };
             load_desk(&mut txn).map_err(other)?;
         }
         write.commit().map_err(io).map_err(other)?;
+        self.count(&desk);
         *self.desk() = desk;
         *self.database.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(database));
         Ok(())
     }
+}
+
+fn format(write: &::redb::WriteTransaction) -> Result<Option<u64>> {
+    let meta = write.open_table(tables::META).map_err(io)?;
+    Ok(meta.get(META_FORMAT).map_err(io)?.map(|format| format.value()))
 }
 
 fn load_desk(txn: &mut Txn<'_>) -> Result<()> {
@@ -410,11 +447,14 @@ impl Queue for RedbStore {
         self.write(move |txn| queue::cancel_orphans(txn, limit, now)).await
     }
 
+    async fn expire(&self, before: Timestamp, limit: usize, reason: String, now: Timestamp) -> Result<usize> {
+        self.write(move |txn| queue::expire(txn, before, limit, &reason, now)).await
+    }
+
     async fn pending(&self) -> Result<u64> {
         // Asked for its own sake: a store that cannot work is not to say how much is pending.
         self.shared.database()?;
-        let desk = self.shared.desk();
-        Ok(desk.waiting + desk.implied.len() as u64)
+        Ok(self.shared.pending.load(Ordering::Relaxed))
     }
 }
 
@@ -423,6 +463,7 @@ impl Endpoints for RedbStore {
     async fn endpoints(&self) -> Result<(BookVersion, Vec<EndpointRow>)> {
         let shared = self.shared.clone();
         blocking(move || {
+            let _reading = shared.reading();
             let (version, read) = {
                 let desk = shared.desk();
                 (desk.version, shared.database()?.begin_read().map_err(io)?)
@@ -474,6 +515,7 @@ impl Settings for RedbStore {
     async fn setting(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let (shared, name) = (self.shared.clone(), name.to_owned());
         blocking(move || {
+            let _reading = shared.reading();
             let read = shared.database()?.begin_read().map_err(io)?;
             let table = read.open_table(tables::SETTINGS).map_err(io)?;
             Ok(table.get(name.as_str()).map_err(io)?.map(|value| value.value().to_vec()))

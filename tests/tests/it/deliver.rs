@@ -70,7 +70,10 @@ fn a_signature_that_the_receiver_refuses_is_a_failed_attempt() {
         world.receiver.expect("/", SignatureScheme::Standard, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
         let posted = world.post("a", "{}").await;
         let delivery = world.outcome(&posted).await;
-        assert_eq!((&delivery["state"], &delivery["attempt_log"][0]["status"]), (&json!("failed"), &json!(401)));
+        assert_eq!(
+            (&delivery["state"], &delivery["attempt_log"][0]["status"]),
+            (&json!("failed"), &json!(401))
+        );
     });
 }
 
@@ -126,7 +129,10 @@ fn redirects_are_answers_and_not_followed() {
             world.receiver.answer_first_with(status, "location", &elsewhere.url("/"));
             let posted = world.post("a", "1").await;
             let delivery = world.outcome(&posted).await;
-            assert_eq!((&delivery["state"], &delivery["attempt_log"][0]["status"]), (&json!("failed"), &json!(status)));
+            assert_eq!(
+                (&delivery["state"], &delivery["attempt_log"][0]["status"]),
+                (&json!("failed"), &json!(status))
+            );
         }
         let mut elsewhere = elsewhere;
         assert!(elsewhere.is_empty().await);
@@ -236,7 +242,10 @@ fn a_receiver_that_is_too_slow_is_let_go() {
         let attempt = &delivery["attempt_log"][0];
         assert_eq!((&attempt["outcome"], &attempt["kind"]), (&json!("unreachable"), &json!("timeout")));
         assert!(attempt["reason"].to_string().contains("200"), "{attempt}");
-        assert!(attempt["duration_ms"].as_f64().is_some_and(|ms| (200.0..2_000.0).contains(&ms)), "{attempt}");
+        assert!(
+            attempt["duration_ms"].as_f64().is_some_and(|ms| (200.0..2_000.0).contains(&ms)),
+            "{attempt}"
+        );
     });
 }
 
@@ -258,7 +267,11 @@ fn what_is_no_answer_is_named() {
             let posted = world.post("a", "1").await;
             let delivery = world.outcome(&posted).await;
             let attempt = &delivery["attempt_log"][0];
-            assert_eq!((&delivery["state"], &attempt["kind"]), (&json!("failed"), &json!(kind)), "{delivery:#}");
+            assert_eq!(
+                (&delivery["state"], &attempt["kind"]),
+                (&json!("failed"), &json!(kind)),
+                "{delivery:#}"
+            );
             assert!(attempt["reason"].is_string() && attempt["request"].is_object());
             world.web.delete(&endpoint.path()).await.expect(204);
         }
@@ -297,7 +310,8 @@ fn a_rate_limit_is_kept() {
         for n in 0..6 {
             world.post("a", &n.to_string()).await;
         }
-        let times: Vec<i64> = world.receiver.take(6).await.iter().map(|arrival| arrival.at.as_micros()).collect();
+        let times: Vec<i64> =
+            world.receiver.take(6).await.iter().map(|arrival| arrival.at.as_micros()).collect();
         for three in times.windows(3) {
             // Sent 300 ms apart; how long each was on its way differs a little.
             assert!(three[2] - three[0] > 250_000, "{times:?}");
@@ -333,7 +347,9 @@ fn an_endpoint_gets_no_more_at_once_than_it_wants() {
         for n in 0..9 {
             posted.push(world.post("a", &n.to_string()).await);
         }
-        world.until("three are there", async || (room.inside.load(Ordering::SeqCst) == 3).then_some(())).await;
+        world
+            .until("three are there", async || (room.inside.load(Ordering::SeqCst) == 3).then_some(()))
+            .await;
         room.leave.add_permits(9);
         for posted in &posted {
             assert_eq!(world.outcome(posted).await["state"], "delivered");
@@ -391,8 +407,13 @@ fn patterns_and_channels_decide_who_gets_an_event() {
         ] {
             let posted = world.post_with(event_type, "1", json!({"channels": channels})).await;
             assert_eq!(posted.deliveries, wanted.len() as u64, "{event_type} {channels}");
-            let mut got: Vec<String> =
-                world.receiver.take(wanted.len()).await.iter().map(|arrival| arrival.path()[1..].to_owned()).collect();
+            let mut got: Vec<String> = world
+                .receiver
+                .take(wanted.len())
+                .await
+                .iter()
+                .map(|arrival| arrival.path()[1..].to_owned())
+                .collect();
             got.sort();
             assert_eq!(got, wanted, "{event_type} {channels}");
         }
@@ -406,7 +427,9 @@ fn nothing_crosses_from_one_tenant_to_another() {
         world.endpoint(json!({"tenant": "a", "url": world.receiver.url("/a")})).await;
         world.endpoint(json!({"tenant": "b", "url": world.receiver.url("/b")})).await;
         world.endpoint(json!({"url": world.receiver.url("/default")})).await;
-        for (more, path) in [(json!({"tenant": "a"}), "/a"), (json!({"tenant": "b"}), "/b"), (json!({}), "/default")] {
+        for (more, path) in
+            [(json!({"tenant": "a"}), "/a"), (json!({"tenant": "b"}), "/b"), (json!({}), "/default")]
+        {
             let posted = world.post_with("x", "1", more).await;
             assert_eq!(posted.deliveries, 1);
             assert_eq!(world.receiver.next().await.path(), path);
@@ -414,7 +437,10 @@ fn nothing_crosses_from_one_tenant_to_another() {
         }
         assert!(world.receiver.is_empty().await);
         assert_eq!(world.deliveries("tenant=a").await.len(), 1);
-        assert_eq!(world.web.get("/v1/events?tenant=b").await.expect(200)["items"].as_array().map(Vec::len), Some(1));
+        assert_eq!(
+            world.web.get("/v1/events?tenant=b").await.expect(200)["items"].as_array().map(Vec::len),
+            Some(1)
+        );
     });
 }
 

@@ -16,7 +16,8 @@ fn message(problem: &Value) -> &str {
 #[test]
 fn an_endpoint_is_made_read_listed_changed_and_deleted() {
     on_each_store(async |world| {
-        let made = world.endpoint(json!({"name": "CRM", "description": "ours", "events": ["invoice.*"]})).await;
+        let made =
+            world.endpoint(json!({"name": "CRM", "description": "ours", "events": ["invoice.*"]})).await;
         assert!(made.id.starts_with("ep_"), "{made:?}");
         let read = world.web.get(&made.path()).await.expect(200);
         assert_eq!(read["name"], "CRM");
@@ -108,7 +109,9 @@ fn a_patch_that_lost_a_race_is_made_again() {
         let patches: Vec<_> = (0..5)
             .map(|n| {
                 let (web, path) = (world.web.clone(), made.path());
-                tokio::spawn(async move { web.patch(&path, &json!({"headers": {format!("X-{n}"): "1"}})).await })
+                tokio::spawn(
+                    async move { web.patch(&path, &json!({"headers": {format!("X-{n}"): "1"}})).await },
+                )
             })
             .collect();
         for patch in patches {
@@ -223,7 +226,10 @@ fn what_a_delivery_could_not_use_is_refused_with_its_place() {
                     "on_failure": "pass"}]}),
                 "/transforms/0/on_failure",
             ),
-            (json!({"transforms": [{"plugin": "flatten", "on_failure": "shrug"}]}), "/transforms/0/on_failure"),
+            (
+                json!({"transforms": [{"plugin": "flatten", "on_failure": "shrug"}]}),
+                "/transforms/0/on_failure",
+            ),
             (json!({"headers": {"Content-Length": "1"}}), "/headers/Content-Length"),
             (json!({"headers": {"Webhook-Id": "1"}}), "/headers/Webhook-Id"),
             (json!({"headers": {"Authorization": "x"}}), "/headers/Authorization"),
@@ -276,7 +282,8 @@ fn a_disabled_endpoint_holds_and_an_enabled_one_sends_what_waited() {
         assert!(held.iter().all(|delivery| delivery["held"] == true), "{held:?}");
         let enabled = world.web.patch(&made.path(), &json!({"enabled": true})).await.expect(200);
         assert_eq!(enabled["disabled_since"], Value::Null);
-        let mut bodies: Vec<_> = world.receiver.take(5).await.into_iter().map(|arrival| arrival.body).collect();
+        let mut bodies: Vec<_> =
+            world.receiver.take(5).await.into_iter().map(|arrival| arrival.body).collect();
         bodies.sort();
         assert_eq!(bodies, ["0", "1", "2", "3", "4"]);
         for posted in &waiting {

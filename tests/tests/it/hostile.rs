@@ -98,7 +98,8 @@ fn endpoints_whose_plugin_loops_leave_room_for_the_others() {
             world.post("fine", &format!("{{\"n\":{n}}}")).await;
         }
         assert_eq!(world.receiver.take(20).await.len(), 20);
-        for endpoint in world.web.get("/v1/endpoints").await.expect(200)["items"].as_array().expect("a list") {
+        for endpoint in world.web.get("/v1/endpoints").await.expect(200)["items"].as_array().expect("a list")
+        {
             let path = format!("/v1/endpoints/{}", endpoint["id"].as_str().expect("an id"));
             world.web.delete(&path).await.expect(204);
         }
@@ -130,7 +131,8 @@ fn files_that_are_no_plugins_are_listed_with_the_reason_and_the_host_starts() {
             world.restart().await;
             let plugins = world.web.get("/v1/plugins").await.expect(200);
             let refused = plugins["refused"].as_array().expect("a list");
-            let reason = refused.iter().find(|refused| refused["name"] == name).map(|refused| &refused["reason"]);
+            let reason =
+                refused.iter().find(|refused| refused["name"] == name).map(|refused| &refused["reason"]);
             assert!(reason.is_some_and(|reason| reason.to_string().contains(said)), "{name}: {refused:?}");
             let problem = world.refused(json!({"transforms": [{"plugin": name}]})).await;
             assert_eq!(problem["errors"][0]["pointer"], "/transforms/0/plugin");

@@ -8,7 +8,13 @@ async fn paged(world: &World, path: &str) -> Vec<String> {
     let (mut ids, mut cursor) = (Vec::new(), String::new());
     loop {
         let page = world.web.get(&format!("{path}{cursor}")).await.expect(200);
-        ids.extend(page["items"].as_array().expect("a list").iter().map(|item| item["id"].as_str().expect("an id").to_owned()));
+        ids.extend(
+            page["items"]
+                .as_array()
+                .expect("a list")
+                .iter()
+                .map(|item| item["id"].as_str().expect("an id").to_owned()),
+        );
         let Some(next) = page["next"].as_str() else { return ids };
         cursor = format!("&cursor={next}");
     }
@@ -17,10 +23,19 @@ async fn paged(world: &World, path: &str) -> Vec<String> {
 #[test]
 fn an_event_that_nobody_wants_is_kept() {
     on_each_store(async |world| {
-        let posted = world.post_with("a.b", r#"{"n":1.0}"#, json!({"tenant": "t", "channels": ["c"], "timestamp": "2026-03-22T08:30:00Z"})).await;
+        let posted = world
+            .post_with(
+                "a.b",
+                r#"{"n":1.0}"#,
+                json!({"tenant": "t", "channels": ["c"], "timestamp": "2026-03-22T08:30:00Z"}),
+            )
+            .await;
         assert_eq!(posted.deliveries, 0);
         let event = world.event(&posted.id).await;
-        assert_eq!((&event["type"], &event["tenant"], &event["channels"]), (&json!("a.b"), &json!("t"), &json!(["c"])));
+        assert_eq!(
+            (&event["type"], &event["tenant"], &event["channels"]),
+            (&json!("a.b"), &json!("t"), &json!(["c"]))
+        );
         assert_eq!((&event["timestamp"], &event["deliveries"]), (&json!("2026-03-22T08:30:00Z"), &json!([])));
         world.web.get("/v1/events/evt_00000000000000000000000000").await.problem(404);
     });
@@ -76,8 +91,14 @@ fn an_attempt_shows_the_request_and_the_answer() {
         let attempts = delivery["attempt_log"].as_array().expect("a list");
         assert_eq!(attempts.len(), 2);
         let (first, second) = (&attempts[0], &attempts[1]);
-        assert_eq!((&first["number"], &first["outcome"], &first["status"]), (&json!(1), &json!("refused"), &json!(503)));
-        assert_eq!((&second["number"], &second["outcome"], &second["status"]), (&json!(2), &json!("delivered"), &json!(200)));
+        assert_eq!(
+            (&first["number"], &first["outcome"], &first["status"]),
+            (&json!(1), &json!("refused"), &json!(503))
+        );
+        assert_eq!(
+            (&second["number"], &second["outcome"], &second["status"]),
+            (&json!(2), &json!("delivered"), &json!(200))
+        );
         assert_eq!(first["request"]["method"], "POST");
         assert_eq!(first["request"]["url"], format!("{}/***", world.receiver.url("")));
         assert_eq!(first["request"]["body"]["content"], r#"{"n":1.0}"#);
@@ -87,7 +108,9 @@ fn an_attempt_shows_the_request_and_the_answer() {
         };
         assert_eq!(header("request", "webhook-id"), Some(delivery["webhook_id"].clone()));
         assert_eq!(header("response", "x-why"), Some(json!("busy")));
-        assert!(first["duration_ms"].as_f64().is_some() && first["timing_ms"]["first_byte"].as_f64().is_some());
+        assert!(
+            first["duration_ms"].as_f64().is_some() && first["timing_ms"]["first_byte"].as_f64().is_some()
+        );
         assert!(first["reason"].to_string().contains("503") && second["reason"].is_null());
     });
 }
@@ -121,15 +144,18 @@ fn a_finished_delivery_can_be_replayed_under_its_webhook_id() {
         assert_ne!(other["webhook_id"], first["webhook_id"]);
         let arrivals = world.receiver.take(3).await;
         assert!(arrivals.iter().all(|arrival| arrival.body == r#"{"n":1.0}"#));
-        let ids: Vec<_> = arrivals.iter().map(|arrival| arrival.header("webhook-id").expect("an id").to_owned()).collect();
+        let ids: Vec<_> =
+            arrivals.iter().map(|arrival| arrival.header("webhook-id").expect("an id").to_owned()).collect();
         assert_eq!(ids.iter().filter(|id| **id == first["webhook_id"].as_str().expect("an id")).count(), 2);
         for delivery in [&again, &other] {
             let ended = world.ended(delivery["id"].as_str().expect("an id")).await;
             assert_eq!((&ended["state"], &ended["attempts"]), (&json!("delivered"), &json!(1)));
         }
-        let found = world.deliveries(&format!("webhook_id={}", first["webhook_id"].as_str().expect("an id"))).await;
+        let found =
+            world.deliveries(&format!("webhook_id={}", first["webhook_id"].as_str().expect("an id"))).await;
         assert_eq!(found.iter().map(|found| &found["id"]).collect::<Vec<_>>(), [&again["id"], &first["id"]]);
-        let found = world.deliveries(&format!("webhook_id={}", other["webhook_id"].as_str().expect("an id"))).await;
+        let found =
+            world.deliveries(&format!("webhook_id={}", other["webhook_id"].as_str().expect("an id"))).await;
         assert_eq!(found.iter().map(|found| &found["id"]).collect::<Vec<_>>(), [&other["id"]]);
         assert_eq!(world.event(&posted.id).await["deliveries"].as_array().map(Vec::len), Some(3));
     });
@@ -165,7 +191,9 @@ fn metrics_count_what_happened() {
         world.outcome(&posted).await;
         world.post_raw("{").await.problem(400);
         let page = world.web.get("/metrics").await;
-        assert!(page.header("content-type").is_some_and(|text| text.starts_with("application/openmetrics-text")));
+        assert!(
+            page.header("content-type").is_some_and(|text| text.starts_with("application/openmetrics-text"))
+        );
         for line in [
             "hookwright_events_accepted_total 1",
             "hookwright_attempts_total{outcome=\"delivered\"} 1",

@@ -91,7 +91,11 @@ fn spec(url: &str, auth: Value) -> Value {
 
 fn planted() -> Vec<String> {
     let basic = data_encoding::BASE64.encode(format!("ada:{PASSWORD}").as_bytes());
-    [PATH, QUERY, HEADER, TOKEN, PASSWORD, CONFIG, KEY].map(str::to_owned).into_iter().chain([basic]).collect()
+    [PATH, QUERY, HEADER, TOKEN, PASSWORD, CONFIG, KEY]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([basic])
+        .collect()
 }
 
 #[track_caller]

@@ -32,7 +32,13 @@ fn flatten_makes_one_flat_row_of_each_payload() {
             assert!(members.values().all(|value| !value.is_object() && !value.is_array()), "{row:#}");
         }
         let row = shaped(world, json!([{"plugin": "flatten"}]), DOCUMENT).await;
-        let of = |end: &str| row.as_object().expect("an object").iter().find(|(key, _)| key.ends_with(end)).map(|(_, value)| value.clone());
+        let of = |end: &str| {
+            row.as_object()
+                .expect("an object")
+                .iter()
+                .find(|(key, _)| key.ends_with(end))
+                .map(|(_, value)| value.clone())
+        };
         assert_eq!(of("vendor_name"), Some(json!("Acme Supplies Ltd")));
         assert_eq!(of("record_id"), Some(json!("001Dn000003XyZA")));
     });
@@ -115,7 +121,9 @@ fn the_endpoint_says_what_follows_a_plugins_failure() {
     play(async |world| {
         world.drop_plugin("hostile", &hostile());
         world.restart().await;
-        for (on_failure, state, attempts) in [("retry", "failed", 3), ("fail", "failed", 1), ("pass", "delivered", 1)] {
+        for (on_failure, state, attempts) in
+            [("retry", "failed", 3), ("fail", "failed", 1), ("pass", "delivered", 1)]
+        {
             let transforms = json!([{"plugin": "hostile", "config": "fail", "on_failure": on_failure}]);
             let endpoint = world.endpoint(json!({"transforms": transforms})).await;
             let posted = world.post("a", r#"{"n":1.0}"#).await;
@@ -141,12 +149,18 @@ fn every_attempt_sends_the_same_bytes() {
         world.endpoint(json!({"transforms": transforms})).await;
         let posted = world.post("a", "1").await;
         let arrivals = world.receiver.take(3).await;
-        assert!(arrivals.iter().all(|arrival| arrival.body == arrivals[0].body), "clock and randomness stand still");
+        assert!(
+            arrivals.iter().all(|arrival| arrival.body == arrivals[0].body),
+            "clock and randomness stand still"
+        );
         let delivery = world.outcome(&posted).await;
         let attempts = delivery["attempt_log"].as_array().expect("a list");
         assert_eq!(attempts.len(), 3);
         for attempt in attempts {
-            assert_eq!(attempt["request"]["body"]["content"].as_str().map(str::as_bytes), Some(&arrivals[0].body[..]));
+            assert_eq!(
+                attempt["request"]["body"]["content"].as_str().map(str::as_bytes),
+                Some(&arrivals[0].body[..])
+            );
         }
     });
 }
@@ -172,7 +186,8 @@ async fn listed(world: &World, name: &str, fits: impl Fn(&Value) -> bool) -> Val
     world
         .until(&format!("{name} is listed so"), async || {
             let plugins = world.web.get("/v1/plugins").await.expect(200);
-            let found = plugins["items"].as_array().expect("a list").iter().find(|plugin| plugin["name"] == name);
+            let found =
+                plugins["items"].as_array().expect("a list").iter().find(|plugin| plugin["name"] == name);
             found.filter(|plugin| fits(plugin)).cloned()
         })
         .await
