@@ -6,6 +6,7 @@ mod endpoints;
 mod hostile;
 mod ingest;
 mod look;
+mod plugin_host;
 mod restart;
 mod secrets;
 mod tidy;
