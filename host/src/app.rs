@@ -76,7 +76,6 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
     let data_dir = &config.host.data_dir;
     let key =
         seal::establish(store.as_ref(), config.sealing_key.as_ref(), &data_dir.join(seal::KEY_FILE)).await?;
-    let (admin_key, admin_key_note) = admin_key(store.as_ref(), &config).await?;
     let book = Arc::new(Book::open(store.clone(), key).await?);
     let catalog = Arc::new(open_catalog(&config).await?);
     let listener = bind(config.host.listen).await?;
@@ -88,6 +87,8 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         answer_body_limit: config.delivery.answer_body_limit.0,
         ..send::Config::default()
     })?;
+    // The last step that can fail: a key that is made now is shown, or it is not kept.
+    let (admin_key, admin_key_note) = admin_key(store.as_ref(), &config).await?;
     let metrics = Arc::new(Metrics::new());
     let workshop = Arc::new(Workshop {
         book: book.clone(),
@@ -250,10 +251,15 @@ async fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
     Ok(Catalog::open(engine, plugin::bundled(), Some(folder)).await)
 }
 
-/// The key that was given, or the one that was made at the first start; only its digest is kept.
+/// The key that was given, which from now on is the one, or the one that was made at the first start. Only its digest
+/// is kept.
 async fn admin_key(store: &dyn Store, config: &Config) -> anyhow::Result<(KeyDigest, Option<String>)> {
     if let Some(given) = &config.admin_key {
-        return Ok((KeyDigest::of(given.expose()), None));
+        let digest = KeyDigest::of(given.expose());
+        if store.setting(ADMIN_KEY_DIGEST).await?.as_deref() != Some(&digest.0) {
+            store.put_setting(ADMIN_KEY_DIGEST, digest.0.to_vec()).await?;
+        }
+        return Ok((digest, None));
     }
     let key = format!("hwk_{}", BASE64URL_NOPAD.encode(&rand::random::<[u8; 32]>()));
     let digest = KeyDigest::of(&key);
@@ -275,4 +281,47 @@ fn make_private(folder: &Path) -> anyhow::Result<()> {
     builder.create(folder).with_context(|| {
         format!("{} cannot be made; choose another directory with --data-dir", folder.display())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+    use crate::store::memory::MemoryStore;
+
+    async fn key_of(store: &MemoryStore, given: Option<&str>) -> (KeyDigest, Option<String>) {
+        let config = Config { admin_key: given.map(Secret::new), ..Config::default() };
+        admin_key(store, &config).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_start_that_fails_makes_no_key() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let store = Arc::new(MemoryStore::new());
+        let mut config = Config::default();
+        config.host.listen = taken.local_addr().unwrap();
+        config.host.data_dir = std::env::temp_dir().join(format!(
+            "hookwright-app-{}-{:x}",
+            std::process::id(),
+            rand::random::<u64>()
+        ));
+        make_private(&config.host.data_dir).unwrap();
+        let folder = config.host.data_dir.clone();
+        let failed = build_on(store.clone(), config, Arc::new(SystemClock)).await;
+        std::fs::remove_dir_all(folder).unwrap();
+        assert!(failed.err().unwrap().to_string().contains("cannot be listened on"));
+        let (_, note) = key_of(&store, None).await;
+        assert!(note.is_some(), "the next start makes the key and shows it");
+    }
+
+    #[tokio::test]
+    async fn a_given_key_replaces_the_old_one_for_good() {
+        let store = MemoryStore::new();
+        let (first, note) = key_of(&store, None).await;
+        assert!(first == KeyDigest::of(&note.unwrap()));
+        assert!(key_of(&store, None).await == (first, None), "a made key stays");
+        let given = KeyDigest::of("hwk_a-key-of-my-own");
+        assert!(key_of(&store, Some("hwk_a-key-of-my-own")).await == (given.clone(), None));
+        assert!(key_of(&store, None).await == (given, None), "the given one stays, the old one is gone");
+    }
 }
