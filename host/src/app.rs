@@ -49,7 +49,9 @@ pub struct App {
     admin_key_note: Option<String>,
     api: Arc<Api>,
     dispatcher: Dispatcher,
-    housekeeping: JoinHandle<()>,
+    housekeeping: Part,
+    stop: watch::Sender<bool>,
+    stopped: watch::Receiver<bool>,
 }
 
 /// Opens everything the host needs. Nothing is delivered before [`App::run`].
@@ -113,8 +115,14 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
     });
     let dispatcher = Dispatcher::new(workshop, backlog, config.delivery.max_in_flight);
     let disk = Arc::new(Disk::new(data_dir.clone(), config.ingest.disk_floor.0 as u64));
-    let housekeeping =
-        dispatch::start_housekeeping(&dispatcher, store.clone(), disk.clone(), config.retention.events);
+    let (stop, stopped) = watch::channel(false);
+    let housekeeping = dispatch::start_housekeeping(
+        &dispatcher,
+        store.clone(),
+        disk.clone(),
+        config.retention.events,
+        stopped.clone(),
+    );
     let intake = dispatcher.intake();
     let ingest = Ingest {
         inbox: store.clone(),
@@ -138,7 +146,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         intake,
         stopping: Arc::new(AtomicBool::new(false)),
     });
-    Ok(App { listener, address, config, admin_key_note, api, dispatcher, housekeeping })
+    Ok(App { listener, address, config, admin_key_note, api, dispatcher, housekeeping, stop, stopped })
 }
 
 impl App {
@@ -155,9 +163,8 @@ impl App {
     /// Serves and delivers until `shutdown` ends, then finishes what is under way, for `server.drain_timeout` at the
     /// most. What is not finished then is on disk, and goes on at the next start.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
-        let App { listener, address, config, api, dispatcher, mut housekeeping, .. } = self;
+        let App { listener, address, config, api, dispatcher, housekeeping, stop, stopped, .. } = self;
         let drain = config.server.drain_timeout;
-        let (stop, stopped) = watch::channel(false);
         let stopping = api.stopping.clone();
         tokio::spawn({
             let stopping = stopping.clone();
@@ -173,6 +180,7 @@ impl App {
             async move { catalog.watch(stopped).await }
         });
         let mut delivering = Some(tokio::spawn(dispatcher.run(ended(stopped.clone()), drain)));
+        let mut housekeeping = Some(housekeeping);
         info!(%address, data_dir = %config.host.data_dir.display(), "serving");
         let limits = server::Limits::from(&config.server);
         let metrics = api.metrics.clone();
@@ -190,32 +198,34 @@ impl App {
                     done?;
                     anyhow::ensure!(stopping.load(Ordering::Relaxed), "the dispatcher stopped by itself");
                 }
-                done = &mut housekeeping => {
-                    done.context("housekeeping stopped by itself; start the server again")?;
+                done = end_of(&mut housekeeping) => {
+                    done?;
+                    anyhow::ensure!(stopping.load(Ordering::Relaxed), "housekeeping stopped by itself");
                 }
             }
         }
-        if delivering.is_some() {
-            end_of(&mut delivering).await?;
+        // The store is open for as long as these go on, and whoever starts next on the same data wants it free.
+        for part in [&mut delivering, &mut housekeeping] {
+            if part.is_some() {
+                end_of(part).await?;
+            }
         }
-        // Waited for, since each of them has the store open: whoever starts next on the same data finds it free.
-        for task in [housekeeping, watching] {
-            task.abort();
-            let _ = task.await;
-        }
+        watching.abort();
+        let _ = watching.await;
         info!("stopped");
         Ok(())
     }
 }
 
-type Delivering = JoinHandle<Result<(), JoinError>>;
+/// A part of the host that runs by itself.
+type Part = JoinHandle<Result<(), JoinError>>;
 
-/// Waits for the dispatcher, once.
-async fn end_of(delivering: &mut Option<Delivering>) -> anyhow::Result<()> {
-    let Some(task) = delivering else { return std::future::pending().await };
+/// Waits for the end of a part, once.
+async fn end_of(part: &mut Option<Part>) -> anyhow::Result<()> {
+    let Some(task) = part else { return std::future::pending().await };
     let done = task.await;
-    *delivering = None;
-    done.and_then(|inner| inner).context("the dispatcher stopped by itself; start the server again")
+    *part = None;
+    done.and_then(|inner| inner).context("a part of the host failed; start the server again")
 }
 
 /// Ends once the watched value is true, or nobody can set it any more.

@@ -19,8 +19,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::mpsc;
-use tokio::task::JoinError;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinHandle};
 use tracing::{info, warn};
 
 use crate::delivery::Delivery;
@@ -204,7 +204,11 @@ impl Dispatcher {
             self.schedule.endpoints().into_iter().flat_map(|id| self.schedule.drain(id)).collect();
         let ended = async {
             give_back(&self.workshop.queue, waiting, self.workshop.clock.now()).await;
-            while self.schedule.in_flight() > 0 || !self.backlog.is_empty() {
+            // An attempt's task holds the workshop, and with it the store, to its very end.
+            while self.schedule.in_flight() > 0
+                || !self.backlog.is_empty()
+                || Arc::strong_count(&self.workshop) > 1
+            {
                 tokio::select! {
                     Some(message) = self.messages.recv() => match message {
                         Message::Finished(endpoint) => self.schedule.finished(endpoint),
@@ -258,13 +262,14 @@ async fn give_back(queue: &Arc<dyn Queue>, jobs: Vec<Job>, now: Timestamp) {
     }
 }
 
-/// The parts of the driver that run beside it.
+/// The parts of the driver that run beside it, until `stop` is true or its other end is gone.
 pub fn start_housekeeping(
     dispatcher: &Dispatcher,
     history: Arc<dyn crate::store::History>,
     disk: Arc<Disk>,
     retention: Duration,
-) -> tokio::task::JoinHandle<()> {
+    stop: watch::Receiver<bool>,
+) -> JoinHandle<Result<(), JoinError>> {
     let workshop = &dispatcher.workshop;
     let housekeeping = housekeeping::Housekeeping {
         queue: workshop.queue.clone(),
@@ -276,6 +281,10 @@ pub fn start_housekeeping(
         metrics: workshop.metrics.clone(),
         max_age: workshop.settings.max_age,
         retention,
+        stop,
     };
-    tokio::spawn(housekeeping.run())
+    tokio::spawn(async move {
+        housekeeping.run().await;
+        Ok(())
+    })
 }

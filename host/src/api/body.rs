@@ -84,7 +84,8 @@ pub(super) async fn read(
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(data) = next(api, &mut body, deadline).await? {
-        let length = first.len() + rest.len() + data.len();
+        // `rest` begins with what came first.
+        let length = first.len().max(rest.len()) + data.len();
         check_size(length, limit(if first.is_empty() { &data } else { &first }))?;
         take(api, &mut share, length)?;
         if first.is_empty() {

@@ -41,9 +41,14 @@ impl Agenda {
 
     /// Something is due then.
     pub fn expect(&self, due: Timestamp) {
-        if self.next.fetch_min(due.as_micros(), Ordering::AcqRel) > due.as_micros() {
+        if self.note(due) {
             self.changed.notify_one();
         }
+    }
+
+    /// As [`Agenda::expect`], by the feed itself, which would only wake itself up. Whether it is sooner than all else.
+    fn note(&self, due: Timestamp) -> bool {
+        self.next.fetch_min(due.as_micros(), Ordering::AcqRel) > due.as_micros()
     }
 
     fn take(&self) -> Timestamp {
@@ -145,7 +150,7 @@ impl Feed {
             debug!(claimed = claimed.len(), "claimed");
             if claimed.is_empty() {
                 if let Some(next) = self.queue.next_due(skip).await? {
-                    self.agenda.expect(next);
+                    self.agenda.note(next);
                 }
                 return Ok(());
             }

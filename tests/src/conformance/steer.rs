@@ -238,5 +238,8 @@ pub async fn what_waited_too_long_has_failed<S: Subject>() {
     assert_eq!(world.stored(under_way).await.state, State::Pending);
     assert_eq!(world.stored(young).await.state, State::Pending);
     let old = world.stored(old).await;
-    assert_eq!((old.state, old.reason.as_deref(), old.finished_at), (State::Failed, Some("too old"), Some(at(9))));
+    assert_eq!(
+        (old.state, old.reason.as_deref(), old.finished_at),
+        (State::Failed, Some("too old"), Some(at(9)))
+    );
 }

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use data_encoding::BASE64;
 use hookwright::signature::SignatureScheme;
+use hookwright::time::{Clock as _, SystemClock, Timestamp};
 use hookwright_tests::harness::{Mailbox, Posted, Said, Site, Stage, on_each_store, play};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 
 fn said(status: u16) -> Said {
     http::Response::builder().status(status).body(Bytes::new()).expect("an answer")
@@ -17,13 +18,13 @@ fn said(status: u16) -> Said {
 
 /// From one attempt's end to the next one's beginning, at the least.
 fn pauses(delivery: &Value) -> Vec<Duration> {
-    let starts: Vec<jiff::Timestamp> = delivery["attempt_log"]
+    let starts: Vec<Timestamp> = delivery["attempt_log"]
         .as_array()
         .expect("a list")
         .iter()
-        .map(|attempt| attempt["started_at"].as_str().expect("a time").parse().expect("a time"))
+        .map(|attempt| Timestamp::parse(attempt["started_at"].as_str().expect("a time")).expect("a time"))
         .collect();
-    starts.windows(2).map(|pair| pair[1].duration_since(pair[0]).unsigned_abs()).collect()
+    starts.windows(2).map(|pair| pair[1].since(pair[0])).collect()
 }
 
 #[test]
@@ -198,10 +199,8 @@ fn a_receiver_may_ask_for_more_time_up_to_a_limit() {
     let stage = Stage::default().with(|config| config.delivery.retry_after_limit = Duration::from_secs(2));
     stage.play(async |world| {
         world.endpoint(json!({"retry": {"schedule": ["100ms"]}})).await;
-        let date = jiff::fmt::rfc2822::to_string(
-            &(jiff::Zoned::now() + Duration::from_secs(3_600)).with_time_zone(jiff::tz::TimeZone::UTC),
-        );
-        let date = date.expect("a date").replace("+0000", "GMT");
+        let in_an_hour = SystemClock.now().plus(Duration::from_secs(3_600));
+        let date = httpdate::fmt_http_date(UNIX_EPOCH + in_an_hour.since(Timestamp::ZERO));
         for (value, least, most) in [("1", 1_000, 1_900), (date.as_str(), 2_000, 3_500), ("soon", 100, 900)] {
             world.receiver.answer_first_with(503, "retry-after", value);
             let posted = world.post("a", "1").await;
@@ -320,28 +319,25 @@ fn a_rate_limit_is_kept() {
     });
 }
 
-/// How many requests were there at once, at the most.
-#[derive(Clone, Default)]
-struct Crowd {
-    now: Arc<AtomicUsize>,
-    most: Arc<AtomicUsize>,
-    arrived: Arc<Notify>,
-    leave: Arc<Notify>,
+/// Where requests wait, and how many were there at once at the most.
+struct Room {
+    inside: AtomicUsize,
+    most: AtomicUsize,
+    leave: Semaphore,
 }
 
 #[test]
 fn an_endpoint_gets_no_more_at_once_than_it_wants() {
     play(async |world| {
-        let crowd = Crowd::default();
-        let inside = crowd.clone();
+        let room = Arc::new(Room { inside: 0.into(), most: 0.into(), leave: Semaphore::new(0) });
+        let waiting = Arc::clone(&room);
         let site = Site::open_async(move |_| {
-            let crowd = inside.clone();
+            let room = Arc::clone(&waiting);
             async move {
-                let now = crowd.now.fetch_add(1, Ordering::SeqCst) + 1;
-                crowd.most.fetch_max(now, Ordering::SeqCst);
-                crowd.arrived.notify_one();
-                crowd.leave.notified().await;
-                crowd.now.fetch_sub(1, Ordering::SeqCst);
+                let inside = room.inside.fetch_add(1, Ordering::SeqCst) + 1;
+                room.most.fetch_max(inside, Ordering::SeqCst);
+                room.leave.acquire().await.expect("open").forget();
+                room.inside.fetch_sub(1, Ordering::SeqCst);
                 said(200)
             }
         })
@@ -351,17 +347,14 @@ fn an_endpoint_gets_no_more_at_once_than_it_wants() {
         for n in 0..9 {
             posted.push(world.post("a", &n.to_string()).await);
         }
-        world.until("three are there", async || (crowd.now.load(Ordering::SeqCst) == 3).then_some(())).await;
-        for _ in 0..9 {
-            world
-                .until("one more is there", async || (crowd.now.load(Ordering::SeqCst) > 0).then_some(()))
-                .await;
-            crowd.leave.notify_one();
-        }
+        world
+            .until("three are there", async || (room.inside.load(Ordering::SeqCst) == 3).then_some(()))
+            .await;
+        room.leave.add_permits(9);
         for posted in &posted {
             assert_eq!(world.outcome(posted).await["state"], "delivered");
         }
-        assert_eq!(crowd.most.load(Ordering::SeqCst), 3);
+        assert_eq!(room.most.load(Ordering::SeqCst), 3);
     });
 }
 

@@ -84,7 +84,7 @@ fn a_patch_keeps_what_is_masked() {
             "auth": {"type": "bearer", "token": "the-token"},
             "headers": {"X-Key": "the-header", "X-Other": "other"},
             "transforms": [{"plugin": "envelope", "config": {"members": [
-                {"name": "key", "constant": "the-constant"}, {"name": "data", "from": ""}]}}],
+                {"name": "key", "constant": "the-constant"}, {"name": "data", "from": "@payload"}]}}],
         });
         let made = world.endpoint(spec).await;
         let shown = world.web.get(&made.path()).await.expect(200);
@@ -106,7 +106,7 @@ fn a_patch_keeps_what_is_masked() {
 fn a_patch_that_lost_a_race_is_made_again() {
     play(async |world| {
         let made = world.endpoint(json!({})).await;
-        let patches: Vec<_> = (0..10)
+        let patches: Vec<_> = (0..5)
             .map(|n| {
                 let (web, path) = (world.web.clone(), made.path());
                 tokio::spawn(
@@ -118,7 +118,7 @@ fn a_patch_that_lost_a_race_is_made_again() {
             patch.await.expect("no panic").expect(200);
         }
         let read = world.web.get(&made.path()).await.expect(200);
-        assert_eq!(read["headers"].as_object().map(|headers| headers.len()), Some(10), "{read}");
+        assert_eq!(read["headers"].as_object().map(|headers| headers.len()), Some(5), "{read}");
     });
 }
 
@@ -216,7 +216,7 @@ fn what_a_delivery_could_not_use_is_refused_with_its_place() {
             (json!({"events": ["*.x"]}), "/events/0"),
             (json!({"channels": [7]}), "/channels/0"),
             (json!({"transforms": [{"plugin": "flatter"}]}), "/transforms/0/plugin"),
-            (json!({"transforms": [{"plugin": "flatten"}, {"plugin": "slack"}]}), "/transforms/1/config"),
+            (json!({"transforms": [{"plugin": "flatten"}, {"plugin": "filter"}]}), "/transforms/1/config"),
             (
                 json!({"transforms": [{"plugin": "flatten", "config": {"arrays": "sideways"}}]}),
                 "/transforms/0/config/arrays",
