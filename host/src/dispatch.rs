@@ -194,9 +194,9 @@ impl Dispatcher {
         }
         let book = self.workshop.book.snapshot();
         self.workshop.wardrobe.keep(|id| book.entry(id).is_some());
-        let (queue, now) = (self.workshop.queue.clone(), self.workshop.clock.now());
+        let (workshop, now) = (self.workshop.clone(), self.workshop.clock.now());
         // Beside the driver, since it waits for a commit; the jobs keep their room until then.
-        tokio::spawn(async move { give_back(&queue, back, now).await });
+        tokio::spawn(async move { give_back(&workshop.queue, back, now).await });
     }
 
     async fn drain(mut self, limit: Duration) {

@@ -38,6 +38,10 @@ use crate::time::{Clock, SystemClock, Timestamp};
 /// The format of the file that this program writes. An older one is brought up to it; a newer one is refused.
 const FORMAT: u64 = 1;
 
+/// How often, and how long apart, a store that is dropped looks whether its file can be closed.
+const CLOSING_TRIES: u32 = 2_000;
+const CLOSING_PAUSE: Duration = Duration::from_millis(1);
+
 #[derive(Clone)]
 pub struct Options {
     /// Bytes of the file that are kept in memory.
@@ -82,7 +86,6 @@ pub enum OpenError {
 /// A store in a file.
 #[derive(Debug)]
 pub struct RedbStore {
-    // Declared first, so that it is dropped first: it finishes what was submitted.
     writer: Writer,
     shared: Arc<Shared>,
 }
@@ -203,6 +206,23 @@ impl RedbStore {
             read(&snapshot, noted)
         })
         .await
+    }
+}
+
+/// Closes the file, though somebody may still be at a read: whoever opens it next finds it free.
+impl Drop for RedbStore {
+    fn drop(&mut self) {
+        self.writer.stop();
+        let mut closed = self.shared.close();
+        for _ in 0..CLOSING_TRIES {
+            let Some(database) = closed.take() else { return };
+            match Arc::try_unwrap(database) {
+                Ok(database) => return drop(database),
+                // Held for as long as it takes to begin a read.
+                Err(still_used) => closed = Some(still_used),
+            }
+            std::thread::park_timeout(CLOSING_PAUSE);
+        }
     }
 }
 

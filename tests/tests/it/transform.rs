@@ -131,7 +131,7 @@ fn the_endpoint_says_what_follows_a_plugins_failure() {
             assert_eq!(delivery["state"], state, "{on_failure}");
             assert_eq!(delivery["attempts"], attempts, "{on_failure}");
             let run = &delivery["attempt_log"][0]["plugins"][0];
-            assert_eq!(run["verdict"], "bad-payload", "{on_failure}");
+            assert_eq!(run["verdict"], "error", "{on_failure}");
             world.web.delete(&endpoint.path()).await.expect(204);
         }
         assert_eq!(world.receiver.next().await.body, r#"{"n":1.0}"#, "passed on as it was");
