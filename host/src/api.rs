@@ -29,6 +29,7 @@ mod body;
 mod deliveries;
 mod endpoints;
 mod events;
+mod exact;
 mod fields;
 mod page;
 mod plugins;

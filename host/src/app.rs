@@ -49,7 +49,9 @@ pub struct App {
     admin_key_note: Option<String>,
     api: Arc<Api>,
     dispatcher: Dispatcher,
-    housekeeping: JoinHandle<()>,
+    housekeeping: Part,
+    stop: watch::Sender<bool>,
+    stopped: watch::Receiver<bool>,
 }
 
 /// Opens everything the host needs. Nothing is delivered before [`App::run`].
@@ -76,7 +78,6 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
     let data_dir = &config.host.data_dir;
     let key =
         seal::establish(store.as_ref(), config.sealing_key.as_ref(), &data_dir.join(seal::KEY_FILE)).await?;
-    let (admin_key, admin_key_note) = admin_key(store.as_ref(), &config).await?;
     let book = Arc::new(Book::open(store.clone(), key).await?);
     let catalog = Arc::new(open_catalog(&config).await?);
     let listener = bind(config.host.listen).await?;
@@ -88,6 +89,8 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         answer_body_limit: config.delivery.answer_body_limit.0,
         ..send::Config::default()
     })?;
+    // The last step that can fail: a key that is made now is shown, or it is not kept.
+    let (admin_key, admin_key_note) = admin_key(store.as_ref(), &config).await?;
     let metrics = Arc::new(Metrics::new());
     let workshop = Arc::new(Workshop {
         book: book.clone(),
@@ -112,8 +115,14 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
     });
     let dispatcher = Dispatcher::new(workshop, backlog, config.delivery.max_in_flight);
     let disk = Arc::new(Disk::new(data_dir.clone(), config.ingest.disk_floor.0 as u64));
-    let housekeeping =
-        dispatch::start_housekeeping(&dispatcher, store.clone(), disk.clone(), config.retention.events);
+    let (stop, stopped) = watch::channel(false);
+    let housekeeping = dispatch::start_housekeeping(
+        &dispatcher,
+        store.clone(),
+        disk.clone(),
+        config.retention.events,
+        stopped.clone(),
+    );
     let intake = dispatcher.intake();
     let ingest = Ingest {
         inbox: store.clone(),
@@ -137,7 +146,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         intake,
         stopping: Arc::new(AtomicBool::new(false)),
     });
-    Ok(App { listener, address, config, admin_key_note, api, dispatcher, housekeeping })
+    Ok(App { listener, address, config, admin_key_note, api, dispatcher, housekeeping, stop, stopped })
 }
 
 impl App {
@@ -154,9 +163,8 @@ impl App {
     /// Serves and delivers until `shutdown` ends, then finishes what is under way, for `server.drain_timeout` at the
     /// most. What is not finished then is on disk, and goes on at the next start.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
-        let App { listener, address, config, api, dispatcher, mut housekeeping, .. } = self;
+        let App { listener, address, config, api, dispatcher, housekeeping, stop, stopped, .. } = self;
         let drain = config.server.drain_timeout;
-        let (stop, stopped) = watch::channel(false);
         let stopping = api.stopping.clone();
         tokio::spawn({
             let stopping = stopping.clone();
@@ -172,6 +180,7 @@ impl App {
             async move { catalog.watch(stopped).await }
         });
         let mut delivering = Some(tokio::spawn(dispatcher.run(ended(stopped.clone()), drain)));
+        let mut housekeeping = Some(housekeeping);
         info!(%address, data_dir = %config.host.data_dir.display(), "serving");
         let limits = server::Limits::from(&config.server);
         let metrics = api.metrics.clone();
@@ -189,32 +198,34 @@ impl App {
                     done?;
                     anyhow::ensure!(stopping.load(Ordering::Relaxed), "the dispatcher stopped by itself");
                 }
-                done = &mut housekeeping => {
-                    done.context("housekeeping stopped by itself; start the server again")?;
+                done = end_of(&mut housekeeping) => {
+                    done?;
+                    anyhow::ensure!(stopping.load(Ordering::Relaxed), "housekeeping stopped by itself");
                 }
             }
         }
-        if delivering.is_some() {
-            end_of(&mut delivering).await?;
+        // The store is open for as long as these go on, and whoever starts next on the same data wants it free.
+        for part in [&mut delivering, &mut housekeeping] {
+            if part.is_some() {
+                end_of(part).await?;
+            }
         }
-        // Waited for, since each of them has the store open: whoever starts next on the same data finds it free.
-        for task in [housekeeping, watching] {
-            task.abort();
-            let _ = task.await;
-        }
+        watching.abort();
+        let _ = watching.await;
         info!("stopped");
         Ok(())
     }
 }
 
-type Delivering = JoinHandle<Result<(), JoinError>>;
+/// A part of the host that runs by itself.
+type Part = JoinHandle<Result<(), JoinError>>;
 
-/// Waits for the dispatcher, once.
-async fn end_of(delivering: &mut Option<Delivering>) -> anyhow::Result<()> {
-    let Some(task) = delivering else { return std::future::pending().await };
+/// Waits for the end of a part, once.
+async fn end_of(part: &mut Option<Part>) -> anyhow::Result<()> {
+    let Some(task) = part else { return std::future::pending().await };
     let done = task.await;
-    *delivering = None;
-    done.and_then(|inner| inner).context("the dispatcher stopped by itself; start the server again")
+    *part = None;
+    done.and_then(|inner| inner).context("a part of the host failed; start the server again")
 }
 
 /// Ends once the watched value is true, or nobody can set it any more.
@@ -250,10 +261,15 @@ async fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
     Ok(Catalog::open(engine, plugin::bundled(), Some(folder)).await)
 }
 
-/// The key that was given, or the one that was made at the first start; only its digest is kept.
+/// The key that was given, which from now on is the one, or the one that was made at the first start. Only its digest
+/// is kept.
 async fn admin_key(store: &dyn Store, config: &Config) -> anyhow::Result<(KeyDigest, Option<String>)> {
     if let Some(given) = &config.admin_key {
-        return Ok((KeyDigest::of(given.expose()), None));
+        let digest = KeyDigest::of(given.expose());
+        if store.setting(ADMIN_KEY_DIGEST).await?.as_deref() != Some(&digest.0) {
+            store.put_setting(ADMIN_KEY_DIGEST, digest.0.to_vec()).await?;
+        }
+        return Ok((digest, None));
     }
     let key = format!("hwk_{}", BASE64URL_NOPAD.encode(&rand::random::<[u8; 32]>()));
     let digest = KeyDigest::of(&key);
@@ -275,4 +291,47 @@ fn make_private(folder: &Path) -> anyhow::Result<()> {
     builder.create(folder).with_context(|| {
         format!("{} cannot be made; choose another directory with --data-dir", folder.display())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+    use crate::store::memory::MemoryStore;
+
+    async fn key_of(store: &MemoryStore, given: Option<&str>) -> (KeyDigest, Option<String>) {
+        let config = Config { admin_key: given.map(Secret::new), ..Config::default() };
+        admin_key(store, &config).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_start_that_fails_makes_no_key() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let store = Arc::new(MemoryStore::new());
+        let mut config = Config::default();
+        config.host.listen = taken.local_addr().unwrap();
+        config.host.data_dir = std::env::temp_dir().join(format!(
+            "hookwright-app-{}-{:x}",
+            std::process::id(),
+            rand::random::<u64>()
+        ));
+        make_private(&config.host.data_dir).unwrap();
+        let folder = config.host.data_dir.clone();
+        let failed = build_on(store.clone(), config, Arc::new(SystemClock)).await;
+        std::fs::remove_dir_all(folder).unwrap();
+        assert!(failed.err().unwrap().to_string().contains("cannot be listened on"));
+        let (_, note) = key_of(&store, None).await;
+        assert!(note.is_some(), "the next start makes the key and shows it");
+    }
+
+    #[tokio::test]
+    async fn a_given_key_replaces_the_old_one_for_good() {
+        let store = MemoryStore::new();
+        let (first, note) = key_of(&store, None).await;
+        assert!(first == KeyDigest::of(&note.unwrap()));
+        assert!(key_of(&store, None).await == (first, None), "a made key stays");
+        let given = KeyDigest::of("hwk_a-key-of-my-own");
+        assert!(key_of(&store, Some("hwk_a-key-of-my-own")).await == (given.clone(), None));
+        assert!(key_of(&store, None).await == (given, None), "the given one stays, the old one is gone");
+    }
 }

@@ -19,8 +19,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::mpsc;
-use tokio::task::JoinError;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinHandle};
 use tracing::{info, warn};
 
 use crate::delivery::Delivery;
@@ -194,9 +194,9 @@ impl Dispatcher {
         }
         let book = self.workshop.book.snapshot();
         self.workshop.wardrobe.keep(|id| book.entry(id).is_some());
-        let (queue, now) = (self.workshop.queue.clone(), self.workshop.clock.now());
+        let (workshop, now) = (self.workshop.clone(), self.workshop.clock.now());
         // Beside the driver, since it waits for a commit; the jobs keep their room until then.
-        tokio::spawn(async move { give_back(&queue, back, now).await });
+        tokio::spawn(async move { give_back(&workshop.queue, back, now).await });
     }
 
     async fn drain(mut self, limit: Duration) {
@@ -262,13 +262,14 @@ async fn give_back(queue: &Arc<dyn Queue>, jobs: Vec<Job>, now: Timestamp) {
     }
 }
 
-/// The parts of the driver that run beside it.
+/// The parts of the driver that run beside it, until `stop` is true or its other end is gone.
 pub fn start_housekeeping(
     dispatcher: &Dispatcher,
     history: Arc<dyn crate::store::History>,
     disk: Arc<Disk>,
     retention: Duration,
-) -> tokio::task::JoinHandle<()> {
+    stop: watch::Receiver<bool>,
+) -> JoinHandle<Result<(), JoinError>> {
     let workshop = &dispatcher.workshop;
     let housekeeping = housekeeping::Housekeeping {
         queue: workshop.queue.clone(),
@@ -280,6 +281,10 @@ pub fn start_housekeeping(
         metrics: workshop.metrics.clone(),
         max_age: workshop.settings.max_age,
         retention,
+        stop,
     };
-    tokio::spawn(housekeeping.run())
+    tokio::spawn(async move {
+        housekeeping.run().await;
+        Ok(())
+    })
 }

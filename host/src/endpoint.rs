@@ -60,7 +60,7 @@ pub enum OnFailure {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Auth {
     Bearer { token: Secret },
-    Basic { username: String, password: Secret },
+    Basic { username: Secret, password: Secret },
 }
 
 /// Which statuses mean that the receiver took the message.

@@ -16,8 +16,8 @@ use tokio::time::{Instant, timeout_at};
 use super::Api;
 use super::problem::{Kind, Problem};
 
-/// Most bytes of a body that describes something: an endpoint, an option.
-pub(super) const DOCUMENT_LIMIT: usize = 1 << 20;
+/// Most bytes of a body that holds options.
+pub(super) const OPTIONS_LIMIT: usize = 64 << 10;
 
 /// A bound on bytes that all requests under way share.
 #[derive(Debug, Clone)]
@@ -165,22 +165,25 @@ pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
 }
 
 /// A JSON object, every name of which stands there once.
-pub(super) async fn read_object(
-    api: &Api,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Map<String, Value>, Problem> {
-    let whole = read(api, headers, body, |_| DOCUMENT_LIMIT).await?;
-    parse_object(&whole.bytes)
-}
-
 pub(super) fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, Problem> {
-    let Strict(value) = serde_json::from_slice(bytes)
-        .map_err(|error| Problem::malformed(format!("The body is not JSON: {error}.")))?;
+    let Strict(value) = serde_json::from_slice(bytes).map_err(not_json)?;
     match value {
         Value::Object(map) => Ok(map),
-        _ => Err(Problem::field("", "The body must be a JSON object.")),
+        _ => Err(no_object()),
     }
+}
+
+/// A part of a body.
+pub(super) fn strict(text: &str) -> Result<Value, Problem> {
+    serde_json::from_str(text).map(|Strict(value)| value).map_err(not_json)
+}
+
+pub(super) fn not_json(error: serde_json::Error) -> Problem {
+    Problem::malformed(format!("The body is not JSON: {error}."))
+}
+
+pub(super) fn no_object() -> Problem {
+    Problem::field("", "The body must be a JSON object.")
 }
 
 /// A JSON value in which no object holds a name twice: readers differ in which one they take.

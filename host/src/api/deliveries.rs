@@ -168,7 +168,7 @@ async fn replay(
 
 async fn wants_new_id(api: &Api, request: Request) -> Result<bool, Problem> {
     let (parts, content) = request.into_parts();
-    let whole = body::read(api, &parts.headers, content, |_| body::DOCUMENT_LIMIT).await?;
+    let whole = body::read(api, &parts.headers, content, |_| body::OPTIONS_LIMIT).await?;
     if whole.bytes.is_empty() {
         return Ok(false);
     }

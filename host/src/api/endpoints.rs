@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, Uri};
 
 use self::spec::Spec;
-use super::body::{read_object, require_json};
+use super::body::require_json;
 use super::page::{Page, Query};
 use super::problem::{Kind, Problem};
 use super::{Api, json};
@@ -20,6 +20,7 @@ use crate::secret::{NEW_KEY_LENGTH, SigningSecret};
 use crate::time::Timestamp;
 
 mod chain;
+mod document;
 mod patch;
 mod spec;
 mod view;
@@ -37,7 +38,7 @@ const DISABLED_BY_REQUEST: &str = "It was disabled by request.";
 pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     require_json(&parts.headers, &[])?;
-    let spec = Spec::read(&api, read_object(&api, &parts.headers, body).await?)?;
+    let spec = Spec::read(&api, document::read(&api, &parts.headers, body).await?)?;
     chain::check(&api.plugins.snapshot(), &api.plugins, &spec.transforms).await?;
     check_room(&api, &spec.tenant)?;
     let now = api.clock.now();
@@ -88,7 +89,7 @@ pub(super) async fn patch(
     let id: EndpointId = super::id(id)?;
     let (parts, body) = request.into_parts();
     require_json(&parts.headers, &["application/merge-patch+json"])?;
-    let change = read_object(&api, &parts.headers, body).await?;
+    let change = document::read(&api, &parts.headers, body).await?;
     for _ in 0..TRIES {
         let book = api.book.snapshot();
         let Entry { revision, endpoint } = entry(&book, id)?.clone();
@@ -124,7 +125,7 @@ async fn patched(
         let message = "a signing secret is given when the endpoint is created and is not changed here";
         return Err(Problem::field("/secret", message));
     }
-    let spec = Spec::read(api, patch::apply(stored, change))?;
+    let spec = Spec::read_over(api, stored, patch::apply(stored, change))?;
     if spec.tenant != stored.tenant {
         let message = "an endpoint stays with its tenant; create another one";
         return Err(Problem::field("/tenant", message));

@@ -20,6 +20,10 @@ impl<'e> Fields<'e> {
         Self { map, at: at.into(), errors }
     }
 
+    pub fn has(&self, name: &str) -> bool {
+        self.map.contains_key(name)
+    }
+
     /// The field, if it is there and not null.
     pub fn take(&mut self, name: &str) -> Option<Value> {
         self.map.remove(name).filter(|value| !value.is_null())

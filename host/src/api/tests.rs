@@ -310,6 +310,34 @@ async fn an_endpoint_shows_its_secret_once_and_the_rest_never() {
 }
 
 #[tokio::test]
+async fn a_configuration_is_kept_and_shown_as_it_was_posted() {
+    let host = Host::start(Config::default()).await;
+    let body = |config: &str| {
+        format!(
+            r#"{{"name":"x","url":"https://a.example/","events":["*"],
+                "transforms":[{{"plugin":"envelope","config":{config}}}]}}"#
+        )
+    };
+    let config =
+        r#"{"members":[{"name":"z","constant":12345678901234567890.10},{"constant":12500.00,"name":"a"}]}"#;
+    let made = host.send("POST", "/v1/endpoints", &[], body(config)).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let masked = config.replace("\"z\"", "\"***\"").replace("\"a\"", "\"***\"");
+    assert!(made.text.contains(&masked), "{}", made.text);
+    let path = format!("/v1/endpoints/{}", made.json()["id"].as_str().unwrap());
+    let back = format!(r#"{{"transforms":[{{"plugin":"envelope","config":{masked}}}]}}"#);
+    let patched = host.send("PATCH", &path, &[], back.replace("12500.00", "0.50")).await;
+    assert!(patched.text.contains(&masked.replace("12500.00", "0.50")), "{}", patched.text);
+
+    let twice = host.send("POST", "/v1/endpoints", &[], body(r#"{"members":[],"members":[]}"#)).await;
+    assert_eq!(twice.pointer(), "/transforms/0/config", "{}", twice.text);
+    let shorter =
+        r#"{"transforms":[{"plugin":"envelope","config":{"members":[{"name":"***","constant":1}]}}]}"#;
+    let refused = host.send("PATCH", &path, &[], shorter).await;
+    assert_eq!(refused.pointer(), "/transforms/0/config/members/0/name", "{}", refused.text);
+}
+
+#[tokio::test]
 async fn what_could_not_be_delivered_is_refused_by_its_place() {
     let host = Host::start(Config::default()).await;
     let path = format!("/v1/endpoints/{}", host.endpoint().await["id"].as_str().unwrap());

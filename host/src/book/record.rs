@@ -191,7 +191,10 @@ impl Drop for Hidden {
         self.headers.iter_mut().for_each(|(_, value)| value.zeroize());
         match &mut self.auth {
             Some(Credential::Bearer { token }) => token.zeroize(),
-            Some(Credential::Basic { password, .. }) => password.zeroize(),
+            Some(Credential::Basic { username, password }) => {
+                username.zeroize();
+                password.zeroize();
+            }
             None => {}
         }
     }
@@ -209,7 +212,7 @@ impl Credential {
         match auth {
             Auth::Bearer { token } => Self::Bearer { token: token.expose().to_owned() },
             Auth::Basic { username, password } => {
-                Self::Basic { username: username.clone(), password: password.expose().to_owned() }
+                Self::Basic { username: username.expose().to_owned(), password: password.expose().to_owned() }
             }
         }
     }
@@ -217,9 +220,10 @@ impl Credential {
     fn to_word(&self) -> Auth {
         match self {
             Self::Bearer { token } => Auth::Bearer { token: Secret::new(token.as_str()) },
-            Self::Basic { username, password } => {
-                Auth::Basic { username: username.clone(), password: Secret::new(password.as_str()) }
-            }
+            Self::Basic { username, password } => Auth::Basic {
+                username: Secret::new(username.as_str()),
+                password: Secret::new(password.as_str()),
+            },
         }
     }
 }
@@ -372,7 +376,10 @@ pub(super) mod tests {
             }],
             signature: SignatureScheme::HmacSha256 { header: "X-Sig".into(), prefix: "sha256=".into() },
             secrets: vec![SigningSecret::from_key([7; 32])],
-            auth: Some(Auth::Basic { username: "u".into(), password: Secret::new("planted-password") }),
+            auth: Some(Auth::Basic {
+                username: Secret::new("planted-username"),
+                password: Secret::new("planted-password"),
+            }),
             headers: vec![("X-Key".into(), Secret::new("planted-header"))],
             retry: RetryPolicy::Every { every: Duration::from_secs(10), lasting: None },
             timeout: Duration::from_secs(10),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::book::Book;
@@ -43,10 +44,13 @@ pub struct Housekeeping {
     pub max_age: Duration,
     /// How long what has ended is kept.
     pub retention: Duration,
+    /// Turns true once.
+    pub stop: watch::Receiver<bool>,
 }
 
 impl Housekeeping {
-    /// Runs until it is dropped. What is urgent never waits for what takes long.
+    /// Runs until it is told to stop, and then finishes what it is at: a task that is dropped in the middle of a read
+    /// would leave the store open behind it. What is urgent never waits for what takes long.
     pub async fn run(self) {
         tokio::join!(self.watch_leases(), self.watch_disk(), self.tidy());
     }
@@ -54,7 +58,10 @@ impl Housekeeping {
     async fn watch_leases(&self) {
         let mut renewal = tokio::time::interval(RENEWAL);
         loop {
-            renewal.tick().await;
+            tokio::select! {
+                () = self.told_to_stop() => return,
+                _ = renewal.tick() => {}
+            }
             report(self.renew().await);
         }
     }
@@ -62,8 +69,10 @@ impl Housekeeping {
     async fn watch_disk(&self) {
         let mut disk = tokio::time::interval(DISK);
         loop {
-            disk.tick().await;
-            self.disk.look();
+            tokio::select! {
+                () = self.told_to_stop() => return,
+                _ = disk.tick() => self.disk.look(),
+            }
         }
     }
 
@@ -74,12 +83,18 @@ impl Housekeeping {
         let mut count = tokio::time::interval(COUNT);
         loop {
             report(tokio::select! {
+                () = self.told_to_stop() => return,
                 _ = orphans.tick() => self.cancel_orphans().await,
                 Ok(()) = changes.changed() => self.cancel_orphans().await,
                 _ = prune.tick() => self.forget().await,
                 _ = count.tick() => self.count().await,
             });
         }
+    }
+
+    async fn told_to_stop(&self) {
+        let mut stop = self.stop.clone();
+        let _ = stop.wait_for(|stop| *stop).await;
     }
 
     async fn renew(&self) -> Result<()> {
@@ -93,7 +108,9 @@ impl Housekeeping {
     }
 
     async fn cancel_orphans(&self) -> Result<()> {
-        while self.queue.cancel_orphans(ORPHANS_AT_ONCE, self.clock.now()).await? == ORPHANS_AT_ONCE {
+        while self.queue.cancel_orphans(ORPHANS_AT_ONCE, self.clock.now()).await? == ORPHANS_AT_ONCE
+            && !self.stops()
+        {
             tokio::time::sleep(BREATHER).await;
         }
         Ok(())
@@ -117,7 +134,7 @@ impl Housekeeping {
             let pruned = self.history.prune(before, EVENTS_AT_ONCE).await?;
             events += pruned.events;
             deliveries += pruned.deliveries;
-            if pruned.done {
+            if pruned.done || self.stops() {
                 break;
             }
             tokio::time::sleep(BREATHER).await;
@@ -126,6 +143,10 @@ impl Housekeeping {
             info!(events, deliveries, "forgot what is older than the retention");
         }
         Ok(())
+    }
+
+    fn stops(&self) -> bool {
+        *self.stop.borrow()
     }
 
     async fn count(&self) -> Result<()> {

@@ -20,8 +20,10 @@ use super::request::{authorization, origin};
 
 /// Shorter secrets are masked where they stand, but not looked for in other texts: they would be found everywhere.
 const SHORTEST_SECRET: usize = 6;
-/// Shortest part of a URL's path that is looked for.
-const SHORTEST_SEGMENT: usize = 12;
+/// Shortest part of a URL that is looked for.
+const SHORTEST_IN_URL: usize = 8;
+/// Fewer bytes of a secret's beginning say nothing about it.
+const SHORTEST_PART: usize = 4;
 /// Shortest text of a plugin's configuration that can be a credential.
 const SHORTEST_CREDENTIAL: usize = 16;
 
@@ -80,6 +82,7 @@ impl Redactor {
     /// What is kept of an answer: at most `limit` bytes of its body.
     pub fn response(&self, answer: &Answer, limit: usize) -> ResponseRecord {
         let (body, cut) = self.body(&answer.body, limit);
+        let body = if answer.truncated && !cut { self.without_begun(body) } else { body };
         ResponseRecord {
             status: answer.status,
             headers: self.header_list(&answer.headers),
@@ -115,6 +118,17 @@ impl Redactor {
         let cut = body.len() > limit;
         let kept = if cut { Bytes::copy_from_slice(&body[..limit]) } else { body };
         (kept, cut)
+    }
+
+    /// Where an answer was cut before it got here, a secret may have been cut in two: its beginning is left out too.
+    fn without_begun(&self, mut body: Bytes) -> Bytes {
+        let begun = |secret: &Secret| {
+            let secret = secret.expose().as_bytes();
+            (SHORTEST_PART..secret.len()).rev().find(|length| body.ends_with(&secret[..*length]))
+        };
+        let longest = self.secrets.iter().filter_map(begun).max().unwrap_or(0);
+        body.truncate(body.len() - longest);
+        body
     }
 
     fn header_list(&self, headers: &HeaderMap) -> Vec<(String, String)> {
@@ -165,18 +179,23 @@ fn of_auth(auth: &Auth) -> Vec<Secret> {
     }
 }
 
-/// Path and query, each long part of the path, and each value of the query.
+/// Path and query as a whole and apart, and the parts of them that can be a credential: receivers say back either.
 fn of_url(url: &Url, found: &mut Vec<Secret>) {
     if url.path() != "/" || url.query().is_some() {
         found.push(Secret::new(&url[url::Position::BeforePath..]));
+        found.push(Secret::new(url.path()));
+        found.extend(url.query().map(Secret::new));
     }
     let segments = url.path_segments().into_iter().flatten();
-    found.extend(segments.filter(|segment| segment.len() >= SHORTEST_SEGMENT).map(Secret::new));
-    let query = url.query().unwrap_or_default();
-    found.extend(
-        query.split('&').filter_map(|pair| pair.split_once('=')).map(|(_, value)| Secret::new(value)),
-    );
-    found.extend(url.query_pairs().map(|(_, value)| Secret::new(value)));
+    let values = url.query().unwrap_or_default().split('&').filter_map(|pair| Some(pair.split_once('=')?.1));
+    found.extend(segments.chain(values).filter(|part| is_no_word(part)).map(Secret::new));
+    found
+        .extend(url.query_pairs().map(|(_, value)| value).filter(|value| is_no_word(value)).map(Secret::new));
+}
+
+/// Long enough for a credential, and not a word such as `webhooks`.
+fn is_no_word(text: &str) -> bool {
+    text.len() >= SHORTEST_IN_URL && !text.bytes().all(|b| b.is_ascii_lowercase())
 }
 
 /// The texts of a configuration that could be credentials.
@@ -229,11 +248,15 @@ mod tests {
         let mut found = Vec::new();
         of_url(&url, &mut found);
         let found: Vec<_> = found.iter().map(Secret::expose).collect();
-        for part in ["/services/T0AAAAAAAAAAAA/?key=abc%2Bdef&x=1", "T0AAAAAAAAAAAA", "abc%2Bdef", "abc+def"]
-        {
+        for part in [
+            "/services/T0AAAAAAAAAAAA/?key=abc%2Bdef&x=1",
+            "T0AAAAAAAAAAAA",
+            "key=abc%2Bdef&x=1",
+            "abc%2Bdef",
+        ] {
             assert!(found.contains(&part), "{part}");
         }
-        assert!(!found.contains(&"services"));
+        assert!(!found.contains(&"services") && !found.contains(&"1"));
     }
 
     #[test]

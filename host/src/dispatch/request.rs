@@ -114,7 +114,10 @@ pub fn authorization(auth: &Auth) -> Secret {
     Secret::new(match auth {
         Auth::Bearer { token } => format!("Bearer {}", token.expose()),
         Auth::Basic { username, password } => {
-            format!("Basic {}", BASE64.encode(format!("{username}:{}", password.expose()).as_bytes()))
+            format!(
+                "Basic {}",
+                BASE64.encode(format!("{}:{}", username.expose(), password.expose()).as_bytes())
+            )
         }
     })
 }

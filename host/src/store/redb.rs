@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -37,6 +37,10 @@ use crate::time::{Clock, SystemClock, Timestamp};
 
 /// The format of the file that this program writes. An older one is brought up to it; a newer one is refused.
 const FORMAT: u64 = 1;
+
+/// How often, and how long apart, a store that is dropped looks whether its file can be closed.
+const CLOSING_TRIES: u32 = 2_000;
+const CLOSING_PAUSE: Duration = Duration::from_millis(1);
 
 #[derive(Clone)]
 pub struct Options {
@@ -82,19 +86,8 @@ pub enum OpenError {
 /// A store in a file.
 #[derive(Debug)]
 pub struct RedbStore {
-    // Declared first, so that it is dropped first: it finishes what was submitted.
     writer: Writer,
     shared: Arc<Shared>,
-}
-
-/// Nothing has the file open once this is over: whoever opens it next finds it free.
-impl Drop for RedbStore {
-    fn drop(&mut self) {
-        self.writer.finish();
-        let database = self.shared.close();
-        drop(self.shared.readers.write().unwrap_or_else(PoisonError::into_inner));
-        drop(database);
-    }
 }
 
 #[derive(Debug)]
@@ -107,8 +100,6 @@ struct Shared {
     /// As of the last commit.
     pending: AtomicU64,
     failure: Mutex<Option<StoreError>>,
-    /// Read-locked while somebody reads. A reader may go on when nobody waits for its answer any more.
-    readers: RwLock<()>,
 }
 
 enum Source {
@@ -169,7 +160,6 @@ impl RedbStore {
             desk: Mutex::new(Desk::default()),
             pending: AtomicU64::new(0),
             failure: Mutex::new(None),
-            readers: RwLock::new(()),
         });
         shared.load(database)?;
         let writer = Writer::start(shared.clone())
@@ -193,7 +183,6 @@ impl RedbStore {
     {
         let shared = self.shared.clone();
         blocking(move || {
-            let _reading = shared.reading();
             let mut desk = shared.desk();
             let snapshot = shared.snapshot()?;
             look(&mut desk, &snapshot)
@@ -210,7 +199,6 @@ impl RedbStore {
     {
         let shared = self.shared.clone();
         blocking(move || {
-            let _reading = shared.reading();
             let (noted, snapshot) = {
                 let desk = shared.desk();
                 (note(&desk), shared.snapshot()?)
@@ -218,6 +206,23 @@ impl RedbStore {
             read(&snapshot, noted)
         })
         .await
+    }
+}
+
+/// Closes the file, though somebody may still be at a read: whoever opens it next finds it free.
+impl Drop for RedbStore {
+    fn drop(&mut self) {
+        self.writer.stop();
+        let mut closed = self.shared.close();
+        for _ in 0..CLOSING_TRIES {
+            let Some(database) = closed.take() else { return };
+            match Arc::try_unwrap(database) {
+                Ok(database) => return drop(database),
+                // Held for as long as it takes to begin a read.
+                Err(still_used) => closed = Some(still_used),
+            }
+            std::thread::park_timeout(CLOSING_PAUSE);
+        }
     }
 }
 
@@ -266,10 +271,6 @@ fn make_file(path: &Path, shown: &str) -> std::io::Result<()> {
 impl Shared {
     fn desk(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn reading(&self) -> RwLockReadGuard<'_, ()> {
-        self.readers.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn database(&self) -> Result<Arc<Database>> {
@@ -463,7 +464,6 @@ impl Endpoints for RedbStore {
     async fn endpoints(&self) -> Result<(BookVersion, Vec<EndpointRow>)> {
         let shared = self.shared.clone();
         blocking(move || {
-            let _reading = shared.reading();
             let (version, read) = {
                 let desk = shared.desk();
                 (desk.version, shared.database()?.begin_read().map_err(io)?)
@@ -515,7 +515,6 @@ impl Settings for RedbStore {
     async fn setting(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let (shared, name) = (self.shared.clone(), name.to_owned());
         blocking(move || {
-            let _reading = shared.reading();
             let read = shared.database()?.begin_read().map_err(io)?;
             let table = read.open_table(tables::SETTINGS).map_err(io)?;
             Ok(table.get(name.as_str()).map_err(io)?.map(|value| value.value().to_vec()))

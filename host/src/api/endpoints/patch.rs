@@ -1,27 +1,27 @@
 //! Changing an endpoint by a JSON merge patch (RFC 7396).
 //!
 //! What an answer masks may be sent back as it was shown: `***` keeps what is stored there. A link of a chain
-//! without `config` keeps that of the same plugin in the same place. `retry` and `signature` are replaced whole,
+//! without `config` keeps that of the same plugin. `retry` and `signature` are replaced whole,
 //! and so is `auth` where its type changes, since half of one form and half of another make neither.
 
 use serde_json::{Map, Value};
 
-use super::view::{EndpointView, in_full, masked_url};
+use super::view::{in_full, masked_url, told};
+use crate::api::exact::Json;
 use crate::endpoint::Endpoint;
 use crate::secret::MASK;
 
-/// Fields of an answer that no client sets; they may come back unchanged.
-const SHOWN_ONLY: [&str; 5] = ["id", "disabled_since", "disabled_because", "created_at", "updated_at"];
-
-/// What a client would send to create the endpoint as it is to be.
+/// The members that are to be other than they are stored, as a client would send them; `null` where one is to go.
 pub(super) fn apply(stored: &Endpoint, change: Map<String, Value>) -> Map<String, Value> {
     let mut whole = in_full(stored);
-    let shown = serde_json::to_value(EndpointView::of(stored)).unwrap_or_default();
+    let told = told(stored);
+    let mut changed = Map::new();
     for (name, value) in change {
-        if SHOWN_ONLY.contains(&name.as_str()) && shown.get(&name) == Some(&value) {
+        if told.get(&name) == Some(&value) {
             continue;
         }
         let kept = whole.remove(&name);
+        let before = kept.clone();
         let merged = match (name.as_str(), kept) {
             (_, None) => (!value.is_null()).then_some(value),
             ("url", kept) if value == masked_url(stored.url.expose()) => kept,
@@ -31,9 +31,12 @@ pub(super) fn apply(stored: &Endpoint, change: Map<String, Value>) -> Map<String
             ("headers", Some(kept)) => headers(kept, value),
             (_, Some(kept)) => merge(kept, value),
         };
-        whole.extend(merged.map(|merged| (name, merged)));
+        let merged = merged.filter(|merged| !merged.is_null());
+        if merged != before {
+            changed.insert(name, merged.unwrap_or_default());
+        }
     }
-    whole
+    changed
 }
 
 /// `None` where the patch removes the value. A mask keeps it.
@@ -78,52 +81,86 @@ fn headers(stored: Value, patch: Value) -> Option<Value> {
 /// A merge patch replaces lists whole; the links' configurations are what it may leave out.
 fn chain(stored: Value, patch: Value) -> Value {
     let (Value::Array(stored), Value::Array(mut links)) = (stored, patch.clone()) else { return patch };
-    for (index, link) in links.iter_mut().enumerate() {
-        let Some(kept) = stored_config(&stored, index, link).cloned() else { continue };
+    let places: Vec<Place<'_>> = (0..links.len()).map(|index| place(&stored, &links, index)).collect();
+    for (link, place) in links.iter_mut().zip(places) {
         let Value::Object(link) = link else { continue };
-        match link.get_mut("config") {
-            None => {
-                link.insert("config".to_owned(), kept);
+        match (place, link.get_mut("config")) {
+            (Place::Found(kept), None) => {
+                link.insert("config".to_owned(), kept.into());
             }
-            Some(config) => unmask(config, &kept),
+            (Place::Found(kept), Some(Value::String(config))) => unmask_text(config, kept),
+            // Neither dropped nor taken from the wrong link: the check asks for it.
+            (Place::Unclear, None) => {
+                link.insert("config".to_owned(), Value::String(format!("\"{MASK}\"")));
+            }
+            _ => {}
         }
     }
     Value::Array(links)
 }
 
-/// That of the same plugin: in the same place, or the only one of its name.
-fn stored_config<'a>(stored: &'a [Value], index: usize, link: &Value) -> Option<&'a Value> {
-    let same = |other: &&Value| other.get("plugin").is_some() && other.get("plugin") == link.get("plugin");
-    let mut others = stored.iter().filter(same);
-    let found = match stored.get(index).filter(same) {
-        Some(found) => found,
-        None => others.next().filter(|_| others.next().is_none())?,
-    };
-    found.get("config")
+/// Where the configuration is stored that a link leaves out or masks.
+enum Place<'a> {
+    Found(&'a str),
+    /// In one of several links.
+    Unclear,
+    Nowhere,
 }
 
-/// Puts the stored texts back where masks stand.
-fn unmask(config: &mut Value, stored: &Value) {
+/// In the only link of the same plugin, or, where there are more, in the same place of a chain of the same plugins.
+fn place<'a>(stored: &'a [Value], links: &[Value], index: usize) -> Place<'a> {
+    let Some(name) = links.get(index).and_then(plugin) else { return Place::Nowhere };
+    let of_name = |link: &&Value| plugin(link) == Some(name);
+    let found = match (stored.iter().filter(of_name).count(), links.iter().filter(of_name).count()) {
+        (0, _) => return Place::Nowhere,
+        (1, 1) => stored.iter().find(of_name),
+        _ if stored.iter().map(plugin).eq(links.iter().map(plugin)) => stored.get(index),
+        _ => None,
+    };
+    found.and_then(|link| link.get("config")?.as_str()).map_or(Place::Unclear, Place::Found)
+}
+
+/// Its name, whatever digest it is pinned to.
+fn plugin(link: &Value) -> Option<&str> {
+    link.get("plugin")?.as_str()?.split('@').next()
+}
+
+/// A configuration that comes out as it is stored stays that text, byte for byte.
+fn unmask_text(config: &mut String, stored: &str) {
+    let (Ok(mut given), Ok(kept)) = (Json::parse(config), Json::parse(stored)) else { return };
+    if !unmask(&mut given, &kept) {
+        return;
+    }
+    *config = if given == kept { stored.to_owned() } else { given.to_string() };
+}
+
+/// Puts the stored texts back where masks stand. In a list of another length nobody knows which is which, so there
+/// they stay. True where something was put back.
+fn unmask(config: &mut Json, stored: &Json) -> bool {
     match (config, stored) {
-        (Value::String(text), Value::String(kept)) if text == MASK => text.clone_from(kept),
-        (Value::Array(items), Value::Array(kept)) => {
-            items.iter_mut().zip(kept).for_each(|(item, kept)| unmask(item, kept));
+        (Json::Text(text), Json::Text(kept)) if text == MASK => {
+            text.clone_from(kept);
+            true
         }
-        (Value::Object(map), Value::Object(kept)) => {
-            for (name, value) in map {
-                if let Some(kept) = kept.get(name) {
-                    unmask(value, kept);
-                }
-            }
+        (Json::Array(items), Json::Array(kept)) if items.len() == kept.len() => {
+            items.iter_mut().zip(kept).fold(false, |any, (item, kept)| unmask(item, kept) || any)
         }
-        _ => {}
+        (Json::Object(members), Json::Object(kept)) => {
+            members.iter_mut().fold(false, |any, (name, value)| {
+                let kept = kept.iter().find(|(other, _)| other == name);
+                kept.is_some_and(|(_, kept)| unmask(value, kept)) || any
+            })
+        }
+        _ => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::endpoints::spec::read_for_test;
+    use crate::api::endpoints::document;
+    use crate::api::endpoints::spec::{read_for_test, read_over_for_test};
+    use crate::api::endpoints::view::EndpointView;
     use crate::api::endpoints::{endpoint, new_secret};
     use crate::endpoint::Hold;
     use crate::id::EndpointId;
@@ -139,7 +176,7 @@ mod tests {
                 {"plugin": "a", "config": {"key": "planted-a", "n": 1}},
                 {"plugin": "b", "config": {"list": ["planted-b"]}},
             ],
-            "auth": {"type": "basic", "username": "u", "password": "planted-password"},
+            "auth": {"type": "basic", "username": "planted-user", "password": "planted-password"},
             "headers": {"X-Key": "planted-header", "X-Other": "planted-other"},
             "retry": {"schedule": ["1m"]},
         });
@@ -148,57 +185,110 @@ mod tests {
         endpoint(spec, EndpointId::from_u128(1), vec![new_secret()], Hold::default(), now, now)
     }
 
-    fn patched(change: Value) -> Map<String, Value> {
-        let Value::Object(change) = change else { panic!("a patch is an object") };
-        apply(&stored(), change)
+    fn patched(change: Value) -> Value {
+        let change = document::parse(change.to_string().as_bytes()).unwrap();
+        Value::Object(apply(&stored(), change))
     }
 
     #[test]
     fn what_was_shown_changes_nothing_when_it_comes_back() {
         let endpoint = stored();
-        let shown = serde_json::to_value(EndpointView::of(&endpoint)).unwrap();
-        assert!(!shown.to_string().contains("planted"), "{shown}");
-        let Value::Object(shown) = shown else { panic!("an object") };
-        assert_eq!(Value::Object(apply(&endpoint, shown)), Value::Object(patched(json!({}))));
-        let again = read_for_test(Value::Object(patched(json!({})))).unwrap();
-        assert_eq!(again.transforms, endpoint.transforms);
-        assert_eq!(again.auth, endpoint.auth);
-        assert_eq!(again.headers, endpoint.headers);
-        assert_eq!(again.url, endpoint.url);
-        assert_eq!(again.retry, endpoint.retry);
+        let shown = serde_json::to_string(&EndpointView::of(&endpoint)).unwrap();
+        assert!(!shown.contains("planted"), "{shown}");
+        let back = document::parse(shown.as_bytes()).unwrap();
+        assert_eq!(Value::Object(apply(&endpoint, back)), json!({}));
     }
 
     #[test]
     fn patches() {
         let table = [
-            (json!({"name": "new"}), "/name", json!("new")),
-            (json!({"enabled": false}), "/enabled", json!(false)),
-            (json!({"url": "https://other.example/"}), "/url", json!("https://other.example/")),
-            (json!({"auth": null}), "/auth", Value::Null),
-            (json!({"auth": {"password": "new"}}), "/auth/username", json!("u")),
+            (json!({"name": "new"}), json!({"name": "new"})),
+            (json!({"name": "CRM"}), json!({})),
+            (json!({"enabled": false}), json!({"enabled": false})),
+            (json!({"url": "https://other.example/"}), json!({"url": "https://other.example/"})),
+            (json!({"auth": null}), json!({"auth": null})),
+            (
+                json!({"auth": {"password": "new"}}),
+                json!({"auth": {"type": "basic", "username": "planted-user", "password": "new"}}),
+            ),
             (
                 json!({"auth": {"type": "bearer", "token": "t"}}),
-                "/auth",
-                json!({"type": "bearer", "token": "t"}),
+                json!({"auth": {"type": "bearer", "token": "t"}}),
             ),
-            (json!({"retry": {"attempts": 1}}), "/retry", json!({"attempts": 1})),
-            (json!({"retry": null}), "/retry", Value::Null),
-            (json!({"headers": {"x-key": null}}), "/headers", json!({"X-Other": "planted-other"})),
-            (json!({"headers": {"x-key": "***"}}), "/headers/X-Key", json!("planted-header")),
-            (json!({"headers": {"X-New": "***"}}), "/headers/X-New", json!("***")),
-            (json!({"transforms": [{"plugin": "b"}]}), "/transforms/0/config/list/0", json!("planted-b")),
-            (json!({"transforms": [{"plugin": "c"}]}), "/transforms/0/config", Value::Null),
-            (
-                json!({"transforms": [{"plugin": "a", "config": {"key": "***", "n": 2}}]}),
-                "/transforms/0/config",
-                json!({"key": "planted-a", "n": 2}),
-            ),
-            (json!({"transforms": [{"plugin": "a", "config": {}}]}), "/transforms/0/config", json!({})),
-            (json!({"colour": "red"}), "/colour", json!("red")),
+            (json!({"retry": {"attempts": 1}}), json!({"retry": {"attempts": 1}})),
+            (json!({"retry": null}), json!({"retry": null})),
+            (json!({"rate_limit": null}), json!({})),
+            (json!({"headers": {"x-key": null}}), json!({"headers": {"X-Other": "planted-other"}})),
+            (json!({"headers": {"x-key": "***"}}), json!({})),
+            (json!({"colour": "red"}), json!({"colour": "red"})),
         ];
-        for (change, pointer, expected) in table {
-            let whole = Value::Object(patched(change.clone()));
-            assert_eq!(whole.pointer(pointer).cloned().unwrap_or_default(), expected, "{change}");
+        for (change, expected) in table {
+            assert_eq!(patched(change.clone()), expected, "{change}");
         }
+    }
+
+    /// The configurations of a patched chain.
+    fn configs(stored: &str, patch: &str) -> Vec<String> {
+        let links = |text: &str| document::parse(format!("{{\"transforms\":{text}}}").as_bytes()).unwrap();
+        let links = |text: &str| links(text).remove("transforms").unwrap();
+        let chain = chain(links(stored), links(patch));
+        let config = |link: &Value| link.get("config").and_then(Value::as_str).unwrap_or("none").to_owned();
+        chain.as_array().unwrap().iter().map(config).collect()
+    }
+
+    #[test]
+    fn configurations_stay_with_their_plugin() {
+        let one = r#"[{"plugin":"a","config":{"k": "A", "n":1.50}},{"plugin":"b","config":["B"]}]"#;
+        let two = r#"[{"plugin":"f","config":{}},{"plugin":"a","config":"1"},{"plugin":"a","config":"2"}]"#;
+        let table = [
+            (one, r#"[{"plugin":"b"},{"plugin":"a"}]"#, [r#"["B"]"#, r#"{"k": "A", "n":1.50}"#].as_slice()),
+            (one, r#"[{"plugin":"c"}]"#, &["none"]),
+            (one, r#"[{"plugin":"b@sha256:0"}]"#, &[r#"["B"]"#]),
+            (one, r#"[{"plugin":"a","config":{}}]"#, &["{}"]),
+            (one, r#"[{"plugin":"a","config":{"k":"***","n":1.50}}]"#, &[r#"{"k": "A", "n":1.50}"#]),
+            (one, r#"[{"plugin":"a","config":{"n":0.10,"k":"***"}}]"#, &[r#"{"n":0.10,"k":"A"}"#]),
+            // Nobody can tell which of the two is meant.
+            (one, r#"[{"plugin":"b","config":["***","***"]}]"#, &[r#"["***","***"]"#]),
+            (one, r#"[{"plugin":"b"},{"plugin":"b","config":"***"}]"#, &[r#""***""#, r#""***""#]),
+            (
+                two,
+                r#"[{"plugin":"a","config":"***"},{"plugin":"a","config":"***"}]"#,
+                &[r#""***""#, r#""***""#],
+            ),
+            (two, r#"[{"plugin":"a"}]"#, &[r#""***""#]),
+            (
+                two,
+                r#"[{"plugin":"f"},{"plugin":"a","config":"***"},{"plugin":"a"}]"#,
+                &["{}", r#""1""#, r#""2""#],
+            ),
+        ];
+        for (stored, patch, expected) in table {
+            assert_eq!(configs(stored, patch), expected, "{patch}");
+        }
+    }
+
+    #[test]
+    fn settings_that_became_narrower_are_not_held_against_what_is_stored() {
+        let mut narrow = crate::config::Config::default();
+        narrow.delivery.max_timeout = std::time::Duration::from_secs(1);
+        narrow.endpoint.max_config.0 = 0;
+        narrow.endpoint.max_headers = 0;
+        narrow.endpoint.max_events = 0;
+        narrow.endpoint.max_concurrency = 0;
+        let here = Endpoint { url: crate::secret::Secret::new("http://127.0.0.1:3000/x"), ..stored() };
+        let patch = |change: Value| {
+            let change = document::parse(change.to_string().as_bytes()).unwrap();
+            read_over_for_test(&narrow, &here, apply(&here, change))
+        };
+        let shown = serde_json::to_value(EndpointView::of(&here)).unwrap();
+        for change in [json!({"enabled": false}), json!({"name": "new"}), shown] {
+            let spec = patch(change).unwrap();
+            assert_eq!((&spec.url, &spec.headers, &spec.auth), (&here.url, &here.headers, &here.auth));
+            assert_eq!((&spec.transforms, spec.timeout), (&here.transforms, here.timeout));
+        }
+        let refused = patch(json!({"url": "http://127.0.0.1:3000/y"})).unwrap_err();
+        assert_eq!(refused[0].pointer, "/url");
+        let refused = patch(json!({"signature": {"scheme": "hmac-sha256", "header": "x-key"}})).unwrap_err();
+        assert_eq!(refused[0].pointer, "/headers/X-Key");
     }
 }

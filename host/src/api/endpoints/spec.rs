@@ -6,10 +6,11 @@ use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use crate::api::Api;
+use crate::api::exact::Json;
 use crate::api::fields::{Fields, escape};
 use crate::api::problem::Problem;
 use crate::config::Config;
-use crate::endpoint::{Auth, OnFailure, RateLimit, SuccessCodes, Transform};
+use crate::endpoint::{Auth, Endpoint, OnFailure, RateLimit, SuccessCodes, Transform};
 use crate::event::{Channel, Tenant};
 use crate::retry::{MAX_PAUSE, MAX_RETRIES, MIN_PAUSE, RetryPolicy};
 use crate::secret::{MASK, Secret, SigningSecret};
@@ -66,41 +67,101 @@ impl Spec {
     ///
     /// Everything that is wrong, but for what only plugins know.
     pub fn read(api: &Api, map: Map<String, Value>) -> Result<Self, Problem> {
-        read(&api.config, &api.targets, map)
+        read(&api.config, &api.targets, None, map)
+    }
+
+    /// As [`Spec::read`], but members that are not there stay as they are stored, and are not judged again: settings
+    /// may have become narrower since.
+    pub fn read_over(api: &Api, stored: &Endpoint, changed: Map<String, Value>) -> Result<Self, Problem> {
+        read(&api.config, &api.targets, Some(stored), changed)
     }
 }
 
-fn read(config: &Config, targets: &Rule, map: Map<String, Value>) -> Result<Spec, Problem> {
+/// Where the members of an endpoint come from.
+struct Source<'s, 'e> {
+    fields: Fields<'e>,
+    stored: Option<&'s Endpoint>,
+}
+
+impl<'s, 'e> Source<'s, 'e> {
+    fn member<T>(
+        &mut self,
+        name: &str,
+        stored: impl FnOnce(&'s Endpoint) -> T,
+        read: impl FnOnce(&mut Fields<'e>) -> T,
+    ) -> T {
+        match self.stored {
+            Some(endpoint) if !self.fields.has(name) => stored(endpoint),
+            _ => read(&mut self.fields),
+        }
+    }
+}
+
+fn read(
+    config: &Config,
+    targets: &Rule,
+    stored: Option<&Endpoint>,
+    map: Map<String, Value>,
+) -> Result<Spec, Problem> {
     let mut errors = Vec::new();
-    let spec = read_fields(config, targets, Fields::new(map, "", &mut errors));
+    let fields = Fields::new(map, "", &mut errors);
+    let spec = read_fields(config, targets, Source { fields, stored });
     match spec {
         Some(spec) if errors.is_empty() => Ok(spec),
         _ => Err(Problem::invalid(errors)),
     }
 }
 
-fn read_fields(config: &Config, targets: &Rule, mut fields: Fields<'_>) -> Option<Spec> {
-    let limits = &config.endpoint;
-    let name = name(&mut fields);
-    let description = fields.text("description").unwrap_or_default();
-    if description.chars().count() > MAX_DESCRIPTION {
-        fields.wrong::<()>("description", format!("it is longer than {MAX_DESCRIPTION} characters"));
-    }
-    let url = url(&mut fields, targets);
-    let tenant = fields.parsed("tenant", Tenant::parse).unwrap_or_default();
-    let events = events(&mut fields, limits.max_events);
-    let channels = fields.list_of("channels", limits.max_channels, Channel::parse).unwrap_or_default();
-    let transforms = transforms(&mut fields, limits.max_transforms, limits.max_config.0);
-    let signature = signature(&mut fields);
-    let secret = fields.parsed("secret", SigningSecret::parse);
-    let auth = auth(&mut fields);
-    let headers = headers(&mut fields, limits.max_headers, limits.max_header_value.0, signature.as_ref());
-    let retry = retry(&mut fields);
-    let timeout = span(&mut fields, "timeout", MIN_TIMEOUT, config.delivery.max_timeout);
-    let success = success(&mut fields);
-    let rate_limit = rate_limit(&mut fields);
-    let concurrency = fields.number("concurrency", 1, limits.max_concurrency);
-    let enabled = fields.boolean("enabled").unwrap_or(true);
+fn read_fields(config: &Config, targets: &Rule, mut from: Source<'_, '_>) -> Option<Spec> {
+    let (limits, delivery) = (&config.endpoint, &config.delivery);
+    let name = from.member("name", |stored| Some(stored.name.clone()), name);
+    let description = from.member("description", |stored| stored.description.clone(), description);
+    let url = from.member("url", |stored| Some(stored.url.clone()), |fields| url(fields, targets));
+    let tenant = from.member(
+        "tenant",
+        |stored| stored.tenant.clone(),
+        |fields| fields.parsed("tenant", Tenant::parse).unwrap_or_default(),
+    );
+    let events = from.member(
+        "events",
+        |stored| stored.subscription.events.clone(),
+        |fields| events(fields, limits.max_events),
+    );
+    let channels = from.member(
+        "channels",
+        |stored| stored.subscription.channels.clone(),
+        |fields| fields.list_of("channels", limits.max_channels, Channel::parse).unwrap_or_default(),
+    );
+    let transforms = from.member(
+        "transforms",
+        |stored| stored.transforms.clone(),
+        |fields| transforms(fields, limits.max_transforms, limits.max_config.0),
+    );
+    let signature = from.member("signature", |stored| Some(stored.signature.clone()), signature);
+    let secret = from.fields.parsed("secret", SigningSecret::parse);
+    let auth = from.member("auth", |stored| stored.auth.clone(), auth);
+    let headers = from.member(
+        "headers",
+        |stored| stored.headers.clone(),
+        |fields| headers(fields, limits.max_headers, limits.max_header_value.0),
+    );
+    let retry = from.member("retry", |stored| stored.retry.clone(), retry);
+    let timeout = from.member(
+        "timeout",
+        |stored| Some(stored.timeout),
+        |fields| span(fields, "timeout", MIN_TIMEOUT, delivery.max_timeout),
+    );
+    let success = from.member("success", |stored| stored.success.clone(), success);
+    let rate_limit = from.member("rate_limit", |stored| stored.rate_limit, rate_limit);
+    let concurrency = from.member(
+        "concurrency",
+        |stored| Some(stored.concurrency),
+        |fields| fields.number("concurrency", 1, limits.max_concurrency),
+    );
+    let enabled =
+        from.member("enabled", Endpoint::enabled, |fields| fields.boolean("enabled").unwrap_or(true));
+    let mut fields = from.fields;
+    check_signature_header(&mut fields, signature.as_ref(), &headers);
     fields.finish(&[
         "name",
         "description",
@@ -132,10 +193,10 @@ fn read_fields(config: &Config, targets: &Rule, mut fields: Fields<'_>) -> Optio
         auth,
         headers,
         retry,
-        timeout: timeout.unwrap_or(config.delivery.timeout),
+        timeout: timeout.unwrap_or(delivery.timeout),
         success,
         rate_limit,
-        concurrency: concurrency.unwrap_or(config.delivery.concurrency),
+        concurrency: concurrency.unwrap_or(delivery.concurrency),
         enabled,
     })
 }
@@ -148,6 +209,14 @@ fn name(fields: &mut Fields<'_>) -> Option<String> {
         }
         false => Some(name),
     }
+}
+
+fn description(fields: &mut Fields<'_>) -> String {
+    let text = fields.text("description").unwrap_or_default();
+    if text.chars().count() > MAX_DESCRIPTION {
+        fields.wrong::<()>("description", format!("it is longer than {MAX_DESCRIPTION} characters"));
+    }
+    text
 }
 
 fn url(fields: &mut Fields<'_>, targets: &Rule) -> Option<Secret> {
@@ -187,18 +256,12 @@ fn transforms(fields: &mut Fields<'_>, most: usize, config_limit: usize) -> Vec<
 
 fn transform(mut fields: Fields<'_>, config_limit: usize) -> Option<Transform> {
     let plugin = fields.required("plugin");
-    let config = fields.take("config").unwrap_or_else(|| Value::Object(Map::new()));
+    let config = fields.text("config").unwrap_or_else(|| "{}".to_owned());
     let on_failure = fields.parsed("on_failure", |word| {
         let known = ON_FAILURE.iter().find(|(name, _)| *name == word);
         known.map(|(_, value)| *value).ok_or("it must be `retry`, `fail` or `pass`")
     });
-    if let Some(place) = masked(&config) {
-        fields.wrong::<()>(&format!("config{place}"), "it is masked; give the value itself");
-    }
-    let config = config.to_string();
-    if config.len() > config_limit {
-        fields.wrong::<()>("config", format!("it is larger than {config_limit} bytes"));
-    }
+    check_config(&mut fields, &config, config_limit);
     if plugin.as_ref().is_some_and(|name| name.len() > MAX_PLUGIN_NAME) {
         fields.wrong::<()>("plugin", format!("it is longer than {MAX_PLUGIN_NAME} bytes"));
     }
@@ -210,18 +273,36 @@ fn transform(mut fields: Fields<'_>, config_limit: usize) -> Option<Transform> {
     })
 }
 
+fn check_config(fields: &mut Fields<'_>, text: &str, limit: usize) {
+    if text.len() > limit {
+        fields.wrong::<()>("config", format!("it is larger than {limit} bytes"));
+        return;
+    }
+    match Json::parse(text).map(|config| masked(&config)) {
+        Ok(None) => {}
+        Ok(Some(place)) => {
+            let message =
+                "it is masked, and which stored value it stands for is unknown; give the value itself";
+            fields.wrong::<()>(&format!("config{place}"), message);
+        }
+        Err(message) => {
+            fields.wrong::<()>("config", message);
+        }
+    }
+}
+
 /// Where a masked text stands in a configuration.
-fn masked(value: &Value) -> Option<String> {
+fn masked(value: &Json) -> Option<String> {
     match value {
-        Value::String(text) => (text == MASK).then(String::new),
-        Value::Array(items) => items
+        Json::Text(text) => (text == MASK).then(String::new),
+        Json::Array(items) => items
             .iter()
             .enumerate()
             .find_map(|(index, item)| masked(item).map(|rest| format!("/{index}{rest}"))),
-        Value::Object(map) => {
-            map.iter().find_map(|(name, item)| masked(item).map(|rest| format!("/{}{rest}", escape(name))))
-        }
-        _ => None,
+        Json::Object(members) => members
+            .iter()
+            .find_map(|(name, item)| masked(item).map(|rest| format!("/{}{rest}", escape(name)))),
+        Json::Other(_) => None,
     }
 }
 
@@ -260,43 +341,44 @@ fn auth(fields: &mut Fields<'_>) -> Option<Auth> {
     let mut fields = fields.below("auth", map);
     match fields.required("type")?.as_str() {
         "bearer" => {
-            let token = credential(&mut fields, "token", |byte| byte.is_ascii_graphic());
+            let token = credential(&mut fields, "token", 1, |byte| byte.is_ascii_graphic());
             fields.finish(&["type", "token"]);
             Some(Auth::Bearer { token: Secret::new(token?) })
         }
         "basic" => {
             let visible = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
-            let username = credential(&mut fields, "username", |byte| visible(byte) && byte != b':');
-            let password = credential(&mut fields, "password", visible);
+            let username = credential(&mut fields, "username", 1, |byte| visible(byte) && byte != b':');
+            // Some receivers take a key as the user name, with nothing behind it.
+            let password = credential(&mut fields, "password", 0, visible);
             fields.finish(&["type", "username", "password"]);
-            Some(Auth::Basic { username: username?, password: Secret::new(password?) })
+            Some(Auth::Basic { username: Secret::new(username?), password: Secret::new(password?) })
         }
         _ => fields.wrong("type", "it must be `bearer` or `basic`"),
     }
 }
 
-fn credential(fields: &mut Fields<'_>, name: &str, fits: impl Fn(u8) -> bool) -> Option<String> {
+fn credential(
+    fields: &mut Fields<'_>,
+    name: &str,
+    least: usize,
+    fits: impl Fn(u8) -> bool,
+) -> Option<String> {
     let text = fields.required(name)?;
     if text == MASK {
         return fields.wrong(name, "it is masked; give the value itself");
     }
-    match text.is_empty() || text.len() > MAX_CREDENTIAL || !text.bytes().all(fits) {
+    match !(least..=MAX_CREDENTIAL).contains(&text.len()) || !text.bytes().all(fits) {
         true => fields.wrong(
             name,
             format!(
-                "it must have 1 to {MAX_CREDENTIAL} ASCII characters that can stand in this place of a header"
+                "it must have {least} to {MAX_CREDENTIAL} ASCII characters that can stand in this place of a header"
             ),
         ),
         false => Some(text),
     }
 }
 
-fn headers(
-    fields: &mut Fields<'_>,
-    most: usize,
-    value_limit: usize,
-    signature: Option<&SignatureScheme>,
-) -> Vec<(String, Secret)> {
+fn headers(fields: &mut Fields<'_>, most: usize, value_limit: usize) -> Vec<(String, Secret)> {
     let Some(map) = fields.object("headers") else { return Vec::new() };
     if map.len() > most {
         fields.wrong::<()>("headers", format!("it has {} entries; {most} are allowed", map.len()));
@@ -305,12 +387,9 @@ fn headers(
     let mut headers: Vec<(String, Secret)> = Vec::with_capacity(map.len());
     for (name, value) in map {
         let taken = headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(&name));
-        let signs = matches!(signature, Some(SignatureScheme::HmacSha256 { header, .. })
-            if header.eq_ignore_ascii_case(&name));
-        let read = match (taken, signs) {
-            (true, _) => Err("the header stands there twice, in different case".to_owned()),
-            (_, true) => Err("the signature goes into this header".to_owned()),
-            _ => header(&name, &value, value_limit),
+        let read = match taken {
+            true => Err("the header stands there twice, in different case".to_owned()),
+            false => header(&name, &value, value_limit),
         };
         match read {
             Ok(value) => headers.push((name, value)),
@@ -320,6 +399,17 @@ fn headers(
         }
     }
     headers
+}
+
+fn check_signature_header(
+    fields: &mut Fields<'_>,
+    signature: Option<&SignatureScheme>,
+    headers: &[(String, Secret)],
+) {
+    let Some(SignatureScheme::HmacSha256 { header, .. }) = signature else { return };
+    if let Some((name, _)) = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(header)) {
+        fields.wrong::<()>(&format!("headers/{}", escape(name)), "the signature goes into this header");
+    }
 }
 
 fn header(name: &str, value: &Value, limit: usize) -> Result<Secret, String> {
@@ -436,8 +526,17 @@ fn within(text: &str, least: Duration, most: Duration) -> Result<Duration, Strin
 /// For tests of this module's neighbours.
 #[cfg(test)]
 pub(super) fn read_for_test(value: Value) -> Result<Spec, Vec<crate::api::problem::FieldError>> {
-    let Value::Object(map) = value else { return Err(Vec::new()) };
-    read(&Config::default(), &Rule::default(), map).map_err(|problem| problem.errors)
+    let map = super::document::parse(value.to_string().as_bytes()).map_err(|problem| problem.errors)?;
+    read(&Config::default(), &Rule::default(), None, map).map_err(|problem| problem.errors)
+}
+
+#[cfg(test)]
+pub(super) fn read_over_for_test(
+    config: &Config,
+    stored: &Endpoint,
+    changed: Map<String, Value>,
+) -> Result<Spec, Vec<crate::api::problem::FieldError>> {
+    read(config, &Rule::default(), Some(stored), changed).map_err(|problem| problem.errors)
 }
 
 #[cfg(test)]
@@ -464,6 +563,14 @@ mod tests {
         assert_eq!(spec.concurrency, 16);
         assert!(spec.enabled);
         assert_eq!(spec.url.expose(), "https://hooks.example.com/x?y=1");
+    }
+
+    #[test]
+    fn a_key_as_user_name_needs_no_password() {
+        let auth = json!({"type": "basic", "username": "key", "password": ""});
+        let spec = read_for_test(with("auth", auth)).unwrap();
+        let expected = Auth::Basic { username: Secret::new("key"), password: Secret::new("") };
+        assert_eq!(spec.auth, Some(expected));
     }
 
     #[test]
@@ -515,6 +622,8 @@ mod tests {
             ("auth", json!({"type": "bearer", "token": "***"}), "/auth/token"),
             ("auth", json!({"type": "bearer", "token": "a\r\nb"}), "/auth/token"),
             ("auth", json!({"type": "basic", "username": "a:b", "password": "c"}), "/auth/username"),
+            ("auth", json!({"type": "basic", "username": "***", "password": "c"}), "/auth/username"),
+            ("auth", json!({"type": "basic", "username": "a"}), "/auth/password"),
             ("headers", json!({"Content-Length": "1"}), "/headers/Content-Length"),
             ("headers", json!({"Authorization": "x"}), "/headers/Authorization"),
             ("headers", json!({"a/b": "x"}), "/headers/a~1b"),

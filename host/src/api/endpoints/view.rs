@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use url::{Position, Url};
 
 use super::spec::ON_FAILURE;
+use crate::api::exact::Json;
 use crate::endpoint::{Auth, Endpoint, SuccessCodes, Transform};
 use crate::retry::RetryPolicy;
 use crate::secret::{MASK, SigningSecret};
@@ -20,7 +21,7 @@ pub(super) struct EndpointView<'a> {
     url: String,
     events: Vec<String>,
     channels: Vec<&'a str>,
-    transforms: Vec<Value>,
+    transforms: Vec<LinkView<'a>>,
     signature: Value,
     auth: Option<Value>,
     headers: Map<String, Value>,
@@ -39,6 +40,23 @@ pub(super) struct EndpointView<'a> {
     secret: Option<&'a str>,
 }
 
+#[derive(Debug, Serialize)]
+struct LinkView<'a> {
+    plugin: &'a str,
+    config: Option<Json>,
+    on_failure: &'static str,
+}
+
+impl<'a> LinkView<'a> {
+    fn of(transform: &'a Transform) -> Self {
+        Self {
+            plugin: &transform.plugin,
+            config: Json::parse(transform.config.expose()).ok().map(mask),
+            on_failure: on_failure(transform),
+        }
+    }
+}
+
 impl<'a> EndpointView<'a> {
     pub fn of(endpoint: &'a Endpoint) -> Self {
         let disabled = endpoint.hold.current.as_ref();
@@ -50,7 +68,7 @@ impl<'a> EndpointView<'a> {
             url: masked_url(endpoint.url.expose()),
             events: endpoint.subscription.events.iter().map(ToString::to_string).collect(),
             channels: endpoint.subscription.channels.iter().map(|channel| channel.as_str()).collect(),
-            transforms: endpoint.transforms.iter().map(|link| transform(link, mask)).collect(),
+            transforms: endpoint.transforms.iter().map(LinkView::of).collect(),
             signature: signature(&endpoint.signature),
             auth: endpoint.auth.as_ref().map(|auth| self::auth(auth, |_| MASK.to_owned())),
             headers: headers(endpoint, |_| MASK.to_owned()),
@@ -73,13 +91,13 @@ impl<'a> EndpointView<'a> {
     }
 }
 
-/// What a client would send to create the endpoint as it stands, secrets included: for merging a patch into.
+/// What a client would send to create the endpoint as it stands, secrets included and configurations as text: for
+/// merging a patch into.
 pub(super) fn in_full(endpoint: &Endpoint) -> Map<String, Value> {
     let subscription = &endpoint.subscription;
     let events: Vec<String> = subscription.events.iter().map(ToString::to_string).collect();
     let channels: Vec<&str> = subscription.channels.iter().map(|channel| channel.as_str()).collect();
-    let transforms: Vec<Value> =
-        endpoint.transforms.iter().map(|link| transform(link, |value| value)).collect();
+    let transforms: Vec<Value> = endpoint.transforms.iter().map(link).collect();
     let whole = json!({
         "tenant": endpoint.tenant.as_str(),
         "name": endpoint.name,
@@ -113,24 +131,41 @@ pub(super) fn masked_url(url: &str) -> String {
     }
 }
 
+/// What is told about an endpoint and no client sets.
+pub(super) fn told(endpoint: &Endpoint) -> Value {
+    let disabled = endpoint.hold.current.as_ref();
+    json!({
+        "id": endpoint.id.to_string(),
+        "disabled_since": disabled.map(|disabled| disabled.since.to_string()),
+        "disabled_because": disabled.map(|disabled| disabled.reason.as_str()),
+        "created_at": endpoint.created_at.to_string(),
+        "updated_at": endpoint.updated_at.to_string(),
+    })
+}
+
 /// Names and shape stay, so that a person sees what is configured; every text is masked.
-fn mask(value: Value) -> Value {
+fn mask(value: Json) -> Json {
     match value {
-        Value::String(_) => MASK.into(),
-        Value::Array(items) => items.into_iter().map(mask).collect(),
-        Value::Object(map) => map.into_iter().map(|(name, value)| (name, mask(value))).collect(),
+        Json::Text(_) => Json::Text(MASK.to_owned()),
+        Json::Array(items) => Json::Array(items.into_iter().map(mask).collect()),
+        Json::Object(members) => {
+            Json::Object(members.into_iter().map(|(name, value)| (name, mask(value))).collect())
+        }
         other => other,
     }
 }
 
-fn transform(transform: &Transform, show: impl Fn(Value) -> Value) -> Value {
-    let config = serde_json::from_str(transform.config.expose()).unwrap_or(Value::Null);
-    let known = ON_FAILURE.iter().find(|(_, value)| *value == transform.on_failure);
+fn link(transform: &Transform) -> Value {
     json!({
         "plugin": transform.plugin,
-        "config": show(config),
-        "on_failure": known.map(|(word, _)| *word),
+        "config": transform.config.expose(),
+        "on_failure": on_failure(transform),
     })
+}
+
+fn on_failure(transform: &Transform) -> &'static str {
+    let known = ON_FAILURE.iter().find(|(_, value)| *value == transform.on_failure);
+    known.map_or("retry", |(word, _)| *word)
 }
 
 fn signature(scheme: &SignatureScheme) -> Value {
@@ -146,7 +181,7 @@ fn auth(auth: &Auth, show: impl Fn(&str) -> String) -> Value {
     match auth {
         Auth::Bearer { token } => json!({"type": "bearer", "token": show(token.expose())}),
         Auth::Basic { username, password } => {
-            json!({"type": "basic", "username": username, "password": show(password.expose())})
+            json!({"type": "basic", "username": show(username.expose()), "password": show(password.expose())})
         }
     }
 }
@@ -199,8 +234,8 @@ mod tests {
 
     #[test]
     fn configurations_keep_their_shape() {
-        let config = json!({"a": "secret", "b": ["secret", 1, true, null], "c": {"d": "secret"}});
-        let shown = json!({"a": "***", "b": ["***", 1, true, null], "c": {"d": "***"}});
-        assert_eq!(mask(config), shown);
+        let config = r#"{"z":"secret","b":["secret",12500.00,true,null],"a":{"d":"secret"}}"#;
+        let shown = r#"{"z":"***","b":["***",12500.00,true,null],"a":{"d":"***"}}"#;
+        assert_eq!(mask(Json::parse(config).unwrap()).to_string(), shown);
     }
 }

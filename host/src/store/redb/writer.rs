@@ -58,6 +58,14 @@ impl Writer {
         Ok(Self { sender: Some(sender), permits, thread: Some(thread) })
     }
 
+    /// Finishes what was submitted, then joins.
+    pub fn stop(&mut self) {
+        self.sender.take();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+
     /// Runs `work` in the next commit and answers once that is on disk.
     pub async fn submit<T, F>(&self, shared: &Shared, work: F) -> Result<T>
     where
@@ -76,17 +84,6 @@ impl Writer {
         self.sender.as_ref().ok_or(StoreError::Closed)?.send(work).map_err(|_| StoreError::Closed)?;
         // A reply that is dropped means that its commit failed.
         answer.await.map_err(|_| shared.failure())
-    }
-}
-
-/// Finishes what was submitted, then joins.
-impl Writer {
-    /// Does what was submitted, and ends.
-    pub fn finish(&mut self) {
-        self.sender.take();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 
