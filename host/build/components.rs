@@ -66,23 +66,16 @@ pub fn build(workspace: &Path, packages: &[String]) -> Result<Vec<Component>, St
         cargo.args(["--package", package]);
     }
     run(cargo)?;
-    Ok(packages
-        .iter()
-        .map(|name| component(&target_dir, name))
-        .collect())
+    Ok(packages.iter().map(|name| component(&target_dir, name)).collect())
 }
 
 fn component(target_dir: &Path, name: &str) -> Component {
     let file = format!("{}.wasm", name.replace('-', "_"));
-    Component {
-        name: name.to_owned(),
-        path: target_dir.join(TARGET).join(PROFILE).join(file),
-    }
+    Component { name: name.to_owned(), path: target_dir.join(TARGET).join(PROFILE).join(file) }
 }
 
 fn package_name(manifest: &Path) -> Result<String, String> {
-    let text =
-        fs::read_to_string(manifest).map_err(|error| format!("{}: {error}", manifest.display()))?;
+    let text = fs::read_to_string(manifest).map_err(|error| format!("{}: {error}", manifest.display()))?;
     let name = text.lines().find_map(|line| {
         let (key, value) = line.split_once('=')?;
         (key.trim() == "name").then(|| value.trim().trim_matches('"').to_owned())
@@ -94,9 +87,7 @@ fn package_name(manifest: &Path) -> Result<String, String> {
 fn check_target() -> Result<(), String> {
     let mut rustc = clean_command("rustc");
     rustc.args(["--print", "target-libdir", "--target", TARGET]);
-    let output = rustc
-        .output()
-        .map_err(|error| format!("rustc cannot be run: {error}"))?;
+    let output = rustc.output().map_err(|error| format!("rustc cannot be run: {error}"))?;
     if !output.status.success() {
         let reason = String::from_utf8_lossy(&output.stderr);
         return Err(format!("rustc does not answer:\n{}", reason.trim()));
@@ -111,16 +102,11 @@ fn check_target() -> Result<(), String> {
 }
 
 fn run(mut command: Command) -> Result<(), String> {
-    let output = command
-        .output()
-        .map_err(|error| format!("cargo cannot be run: {error}"))?;
+    let output = command.output().map_err(|error| format!("cargo cannot be run: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
-    Err(format!(
-        "building the components for {TARGET} failed:\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    ))
+    Err(format!("building the components for {TARGET} failed:\n{}", String::from_utf8_lossy(&output.stderr)))
 }
 
 /// `program` from the PATH, where rustup's proxy is, as if called from a shell: what the outer build set for
@@ -145,8 +131,6 @@ fn clean_command(program: &str) -> Command {
 /// Cargo marks the root of a target directory.
 fn target_dir() -> Result<PathBuf, String> {
     let out_dir = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
-    let root = out_dir
-        .ancestors()
-        .find(|dir| dir.join("CACHEDIR.TAG").is_file());
+    let root = out_dir.ancestors().find(|dir| dir.join("CACHEDIR.TAG").is_file());
     Ok(root.unwrap_or(&out_dir).join(TARGET_DIR))
 }

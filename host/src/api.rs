@@ -1,6 +1,6 @@
 //! The interface to programs: JSON under `/v1`, and the probes.
 //!
-//! Errors are `application/problem+json` (RFC 9457), see [`problem`]; lists are cursor pages, see [`page`]. Nothing
+//! Errors are `application/problem+json` (RFC 9457), see `problem`; lists are cursor pages. Nothing
 //! that is sealed at rest is ever part of an answer, but for a new endpoint's signing secret, once.
 
 use std::sync::Arc;

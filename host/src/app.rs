@@ -16,6 +16,7 @@ use crate::api::auth::KeyDigest;
 use crate::api::{self, Api, Budget};
 use crate::book::Book;
 use crate::config::Config;
+use crate::disk::Disk;
 use crate::dispatch::backlog::{Backlog, Bounds};
 use crate::dispatch::feed::Agenda;
 use crate::dispatch::worker::{self, Workshop};
@@ -35,7 +36,6 @@ const ADMIN_KEY_DIGEST: &str = "admin_key_digest";
 
 /// Names in the data directory.
 const STORE_FILE: &str = "hookwright.redb";
-const SEALING_KEY_FILE: &str = "sealing.key";
 const CACHE_FOLDER: &str = "cache";
 
 /// A host that is ready to run.
@@ -71,7 +71,7 @@ pub async fn build(config: Config) -> anyhow::Result<App> {
 pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<App> {
     let config = Arc::new(config);
     let data_dir = &config.host.data_dir;
-    let key = seal::establish(store.as_ref(), config.sealing_key.as_ref(), &data_dir.join(SEALING_KEY_FILE))
+    let key = seal::establish(store.as_ref(), config.sealing_key.as_ref(), &data_dir.join(seal::KEY_FILE))
         .await?;
     let (admin_key, admin_key_note) = admin_key(store.as_ref(), &config).await?;
     let book = Arc::new(Book::open(store.clone(), key).await?);
@@ -106,10 +106,13 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         bytes: config.delivery.backlog_bytes.0,
     });
     let dispatcher = Dispatcher::new(workshop, backlog, config.delivery.max_in_flight);
-    let housekeeping = dispatch::start_housekeeping(&dispatcher, store.clone(), config.retention.events);
+    let disk = Arc::new(Disk::new(data_dir.clone(), config.ingest.disk_floor.0 as u64));
+    let housekeeping =
+        dispatch::start_housekeeping(&dispatcher, store.clone(), disk.clone(), config.retention.events);
     let intake = dispatcher.intake();
     let ingest = Ingest {
         inbox: store.clone(),
+        disk,
         book: book.clone(),
         intake: intake.clone(),
         clock: clock.clone(),
@@ -168,8 +171,11 @@ impl App {
             warn!("some connections did not end within server.drain_timeout");
         }
         delivering.await.context("the dispatcher stopped unexpectedly")?;
-        housekeeping.abort();
-        watching.abort();
+        // Waited for, since each of them has the store open: whoever starts next on the same data finds it free.
+        for task in [housekeeping, watching] {
+            task.abort();
+            let _ = task.await;
+        }
         info!("stopped");
         Ok(())
     }

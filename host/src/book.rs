@@ -263,3 +263,51 @@ async fn read(store: &dyn Endpoints, key: &SealingKey) -> Result<Snapshot, BookE
     }
     Ok(snapshot)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::record::tests::endpoint;
+    use super::*;
+    use crate::store::memory::MemoryStore;
+
+    fn enabled(id: u128) -> Endpoint {
+        Endpoint { id: EndpointId::from_u128(id), hold: Default::default(), ..endpoint() }
+    }
+
+    fn ids(endpoints: &[Arc<Endpoint>]) -> Vec<u128> {
+        endpoints.iter().map(|endpoint| endpoint.id.as_u128()).collect()
+    }
+
+    #[tokio::test]
+    async fn two_books_on_one_store_agree() {
+        let store: Arc<dyn Endpoints> = Arc::new(MemoryStore::new());
+        let key = SealingKey::generate();
+        let one = Book::open(store.clone(), key.clone()).await.unwrap();
+        let other = Book::open(store.clone(), key).await.unwrap();
+        let (first, second) = (enabled(1), enabled(2));
+        let (event_type, eu) = (EventType::parse("invoice.paid").unwrap(), Channel::parse("eu").unwrap());
+        let wanted = |book: &Book| book.matching(&first.tenant, &event_type, std::slice::from_ref(&eu));
+
+        one.create(second.clone()).await.unwrap();
+        one.create(first.clone()).await.unwrap();
+        let (version, endpoints) = wanted(&one);
+        assert_eq!(ids(&endpoints), [1, 2]);
+        assert!(one.matching(&Tenant::default(), &event_type, std::slice::from_ref(&eu)).1.is_empty());
+        assert!(wanted(&other).1.is_empty());
+        other.caught_up(version).await.unwrap();
+        assert_eq!(wanted(&other), (version, endpoints));
+
+        let now = Timestamp::from_secs(9);
+        other.disable(first.id, "gone", now).await.unwrap();
+        assert_eq!(other.snapshot().held(), HashSet::from([first.id]));
+        // A change that was made from an outdated state is refused, and what stands is then known.
+        assert!(one.replace(first.clone(), 1).await.unwrap().is_none());
+        assert!(!one.get(first.id).unwrap().enabled());
+        one.change(first.id, |endpoint| endpoint.hold.enable(now)).await.unwrap();
+        assert!(one.snapshot().held().is_empty());
+
+        assert!(one.delete(first.id).await.unwrap());
+        assert!(!one.delete(first.id).await.unwrap());
+        assert_eq!(ids(&wanted(&one).1), [2]);
+    }
+}

@@ -49,7 +49,7 @@ pub fn main() -> ExitCode {
         // Whoever read along has seen enough.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", screen::printable(&format!("{error:#}")));
+            eprintln!("error: {}", screen::printable(&sentence(&error)));
             ExitCode::FAILURE
         }
     }
@@ -71,6 +71,19 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     // What still runs has had its chance: `serve` drains before it returns.
     runtime.shutdown_background();
     result
+}
+
+/// An error with its causes, but for those that it has told already.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -112,6 +125,12 @@ mod tests {
             let words = std::iter::once("hookwright").chain(line.split(' '));
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");
         }
+    }
+
+    #[test]
+    fn no_cause_is_told_twice() {
+        let error = anyhow::anyhow!("os error 2").context("x cannot be read: os error 2").context("no start");
+        assert_eq!(sentence(&error), "no start: x cannot be read: os error 2");
     }
 
     #[test]

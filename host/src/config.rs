@@ -160,6 +160,8 @@ settings! {
         body_timeout: Duration = Duration::from_secs(30),
         /// Over the bodies of all requests under way.
         in_flight_bytes: Size = Size(64 * MIB),
+        /// Fewest bytes that have to be free where the data is.
+        disk_floor: Size = Size(256 * MIB),
         retry_after: Duration = Duration::from_secs(1),
     }
 }

@@ -17,6 +17,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
+use crate::disk::Disk;
 use crate::endpoint::Endpoint;
 use crate::event::Event;
 use crate::id::EndpointId;
@@ -125,6 +126,7 @@ impl Dispatcher {
             }
         }
         feed.abort();
+        let _ = feed.await;
         self.drain(drain).await;
     }
 
@@ -240,12 +242,14 @@ async fn give_back(queue: &Arc<dyn Queue>, jobs: Vec<Job>, now: Timestamp) {
 pub fn start_housekeeping(
     dispatcher: &Dispatcher,
     history: Arc<dyn crate::store::History>,
+    disk: Arc<Disk>,
     retention: Duration,
 ) -> tokio::task::JoinHandle<()> {
     let workshop = &dispatcher.workshop;
     let housekeeping = housekeeping::Housekeeping {
         queue: workshop.queue.clone(),
         history,
+        disk,
         backlog: dispatcher.backlog.clone(),
         book: workshop.book.clone(),
         clock: workshop.clock.clone(),

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::book::{Book, BookError};
+use crate::disk::Disk;
 use crate::dispatch::Intake;
 use crate::dispatch::backlog::Slot;
 use crate::event::{Event, NewEvent};
@@ -21,6 +22,8 @@ pub enum IngestError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Book(#[from] BookError),
+    #[error("The disk has too little room left (`ingest.disk_floor`).")]
+    DiskLow,
     #[error("The endpoints change faster than events can be matched with them. Try again in a second.")]
     Unsteady,
     #[error(
@@ -40,6 +43,7 @@ pub enum Accepted {
 
 pub struct Ingest {
     pub inbox: Arc<dyn Inbox>,
+    pub disk: Arc<Disk>,
     pub book: Arc<Book>,
     pub intake: Intake,
     pub clock: Arc<dyn Clock>,
@@ -55,6 +59,9 @@ struct Matched {
 impl Ingest {
     /// Takes on all of the events or none. In their order: what became of each. `Ok` means that they are on disk.
     pub async fn accept(&self, batch: Vec<NewEvent>) -> Result<Vec<Accepted>, IngestError> {
+        if self.disk.is_low() {
+            return Err(IngestError::DiskLow);
+        }
         let now = self.clock.now();
         let contents: Vec<_> = batch.iter().map(|new| new.content).collect();
         let name = |new: NewEvent| Arc::new(new.accept(EventId::mint(now, rand::random()), now));

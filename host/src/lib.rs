@@ -18,6 +18,7 @@ pub mod attempt;
 pub mod delivery;
 
 // Machinery: each does one kind of I/O.
+pub mod disk;
 pub mod store;
 pub mod seal;
 pub mod book;

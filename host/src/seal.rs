@@ -283,4 +283,35 @@ mod tests {
             assert!(SealingKey::parse(bad).is_none(), "{bad}");
         }
     }
+
+    #[tokio::test]
+    async fn a_store_keeps_to_its_key() {
+        let directory = std::env::temp_dir().join(format!("hookwright-seal-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let file = directory.join(KEY_FILE);
+        let store = crate::store::memory::MemoryStore::new();
+        let made = establish(&store, None, &file).await.unwrap();
+        assert_eq!(establish(&store, None, &file).await.unwrap().fingerprint(), made.fingerprint());
+
+        let given = Secret::new(made.encoded().as_str());
+        let stranger = Secret::new(SealingKey::generate().encoded().as_str());
+        assert!(establish(&store, Some(&given), &directory.join("none")).await.is_ok());
+        let other = establish(&store, Some(&stranger), &file).await.unwrap_err();
+        assert!(matches!(other, KeyError::Other { .. }), "{other}");
+        let malformed = establish(&store, Some(&Secret::new("short")), &file).await.unwrap_err();
+        assert!(matches!(malformed, KeyError::Malformed { .. }), "{malformed}");
+        let missing = establish(&store, None, &directory.join("none")).await.unwrap_err();
+        assert!(matches!(missing, KeyError::Missing { .. }), "{missing}");
+        assert!(!directory.join("none").exists());
+
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+            let open = establish(&store, None, &file).await.unwrap_err();
+            assert!(matches!(open, KeyError::OpenToOthers { .. }), "{open}");
+        }
+        fs::remove_dir_all(&directory).unwrap();
+    }
 }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hookwright::plugin::{
-    Answer, Bundled, Call, Catalog, Engine, Event, Example, Failure, FailureKind, Judgement, Level,
-    Limits, Message, Plugin, Run, Source, Verdict, bundled,
+    Answer, Bundled, Call, Catalog, Engine, Event, Example, Failure, FailureKind, Judgement, Level, Limits,
+    Message, Plugin, Run, Source, Verdict, bundled,
 };
-use jiff::Timestamp;
+use hookwright::time::{Clock, SystemClock, Timestamp};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
@@ -20,11 +20,7 @@ fn read(path: &str) -> Bytes {
 }
 
 fn limits() -> Limits {
-    Limits {
-        time_limit: Duration::from_millis(500),
-        max_concurrent_calls: 8,
-        ..Limits::default()
-    }
+    Limits { time_limit: Duration::from_millis(500), max_concurrent_calls: 8, ..Limits::default() }
 }
 
 /// One runtime and one engine for all tests, as in the server: what one test breaks shows in the others.
@@ -33,9 +29,7 @@ fn run<T>(test: impl AsyncFnOnce(&Plugin) -> T) -> T {
     let (runtime, plugin) = HOST.get_or_init(|| {
         let runtime = Runtime::new().expect("a runtime");
         let engine = Engine::new(limits()).expect("an engine");
-        let plugin = runtime
-            .block_on(engine.load(read(HOSTILE), None))
-            .expect("the hostile guest");
+        let plugin = runtime.block_on(engine.load(read(HOSTILE), None)).expect("the hostile guest");
         (runtime, plugin)
     });
     runtime.block_on(test(plugin))
@@ -58,14 +52,7 @@ async fn call(plugin: &Plugin, config: &str) -> Run {
 async fn call_with(plugin: &Plugin, config: &str, seed: [u8; 32]) -> Run {
     let event = event();
     let message = &message();
-    plugin
-        .transform(Call {
-            event,
-            message,
-            config,
-            seed,
-        })
-        .await
+    plugin.transform(Call { event, message, config, seed }).await
 }
 
 fn event() -> Event<'static> {
@@ -73,8 +60,8 @@ fn event() -> Event<'static> {
         id: "evt_1",
         event_type: "lead.captured",
         tenant: "default",
-        timestamp: "2026-01-02T03:04:05.5Z".parse().expect("a time"),
-        attempted_at: Timestamp::now(),
+        timestamp: Timestamp::parse("2026-01-02T03:04:05.5Z").expect("a time"),
+        attempted_at: SystemClock.now(),
         attempt: 1,
         channels: &[],
         attributes: &[],
@@ -92,46 +79,20 @@ fn each_bad_habit_has_its_name_and_does_not_hurt_the_next_call() {
         for (config, kind, said) in [
             ("spin", FailureKind::TimeLimit, "time limit of 500 ms"),
             ("wait", FailureKind::TimeLimit, "time limit of 500 ms"),
-            (
-                "eat-memory",
-                FailureKind::MemoryLimit,
-                "limit of 67108864 bytes",
-            ),
-            (
-                "panic",
-                FailureKind::Trap,
-                "panicked at hostile/src/lib.rs:",
-            ),
+            ("eat-memory", FailureKind::MemoryLimit, "limit of 67108864 bytes"),
+            ("panic", FailureKind::Trap, "panicked at hostile/src/lib.rs:"),
             ("panic", FailureKind::Trap, ": boom at evt_1"),
             ("noisy-panic", FailureKind::Trap, "heard over the noise"),
-            (
-                "trap",
-                FailureKind::Trap,
-                "stopped itself without a message",
-            ),
+            ("trap", FailureKind::Trap, "stopped itself without a message"),
             ("exit", FailureKind::Trap, "exit"),
             ("recurse", FailureKind::Trap, "endless recursion"),
-            (
-                "forge",
-                FailureKind::BadOutput,
-                "`webhook-signature`, which belongs to the host",
-            ),
-            (
-                "fail",
-                FailureKind::Error {
-                    code: "bad-payload".into(),
-                },
-                "the field `a` is missing",
-            ),
+            ("forge", FailureKind::BadOutput, "`webhook-signature`, which belongs to the host"),
+            ("fail", FailureKind::Error { code: "bad-payload".into() }, "the field `a` is missing"),
         ] {
             let failure = failure(plugin, config).await;
             assert_eq!(failure.kind, kind, "{config}: {failure}");
             assert!(failure.message.contains(said), "{config}: {failure}");
-            assert_eq!(
-                call(plugin, "echo").await.result,
-                Ok(Verdict::Replace(message())),
-                "after {config}"
-            );
+            assert_eq!(call(plugin, "echo").await.result, Ok(Verdict::Replace(message())), "after {config}");
         }
     });
 }
@@ -139,16 +100,9 @@ fn each_bad_habit_has_its_name_and_does_not_hurt_the_next_call() {
 #[test]
 fn a_hundred_megabytes_are_not_taken_even_where_they_fit_into_memory() {
     run(async |_| {
-        let limits = Limits {
-            memory_limit: 256 << 20,
-            max_concurrent_calls: 2,
-            ..limits()
-        };
-        let engine = Engine::new(Limits {
-            time_limit: Duration::from_secs(60),
-            ..limits
-        })
-        .expect("an engine");
+        let limits = Limits { memory_limit: 256 << 20, max_concurrent_calls: 2, ..limits() };
+        let engine =
+            Engine::new(Limits { time_limit: Duration::from_secs(60), ..limits }).expect("an engine");
         let plugin = engine.load(read(HOSTILE), None).await.expect("the guest");
         let failure = failure(&plugin, "large").await;
         assert_eq!(failure.kind, FailureKind::OutputLimit, "{failure}");
@@ -175,10 +129,7 @@ fn verdicts_come_through_and_cannot_steer_a_terminal() {
 fn no_call_sees_another() {
     run(async |plugin| {
         for _ in 0..3 {
-            assert_eq!(
-                call(plugin, "count").await.result,
-                Ok(Verdict::Drop("0".into()))
-            );
+            assert_eq!(call(plugin, "count").await.result, Ok(Verdict::Drop("0".into())));
         }
     });
 }
@@ -189,18 +140,11 @@ fn floods_of_log_lines_are_cut_and_counted() {
         let flood = call(plugin, "print-flood").await;
         assert_eq!(flood.result, Ok(Verdict::Pass));
         assert_eq!(flood.log.len(), 101);
-        assert_eq!(
-            (flood.log[7].level, flood.log[7].text.as_str()),
-            (Level::Info, "line 7")
-        );
+        assert_eq!((flood.log[7].level, flood.log[7].text.as_str()), (Level::Info, "line 7"));
         assert_eq!(flood.log[100].text, "900 more lines were not kept");
 
         let long = call(plugin, "long-line").await;
-        assert!(
-            long.log[0].text.len() <= 1_000,
-            "{}",
-            long.log[0].text.len()
-        );
+        assert!(long.log[0].text.len() <= 1_000, "{}", long.log[0].text.len());
         assert!(long.log[0].text.starts_with("ää"));
 
         // Too many to be through in time: what was kept by then is there all the same.
@@ -212,16 +156,10 @@ fn floods_of_log_lines_are_cut_and_counted() {
 fn a_guest_sees_nothing_and_the_same_each_time() {
     run(async |plugin| {
         let look = async |seed| match call_with(plugin, "look", seed).await.result {
-            Ok(Verdict::Replace(message)) => {
-                String::from_utf8(message.body.to_vec()).expect("text")
-            }
+            Ok(Verdict::Replace(message)) => String::from_utf8(message.body.to_vec()).expect("text"),
             other => panic!("{other:?}"),
         };
-        let (seen, again, other) = (
-            look([1; 32]).await,
-            look([1; 32]).await,
-            look([2; 32]).await,
-        );
+        let (seen, again, other) = (look([1; 32]).await, look([1; 32]).await, look([2; 32]).await);
         assert_eq!(seen, again);
         for line in [
             "wall clock: Ok(1767323045.5s)",
@@ -237,16 +175,10 @@ fn a_guest_sees_nothing_and_the_same_each_time() {
             "look up: refused",
             "standard input: Ok(0)",
         ] {
-            assert!(
-                seen.lines().any(|seen| seen == line),
-                "no `{line}` in:\n{seen}"
-            );
+            assert!(seen.lines().any(|seen| seen == line), "no `{line}` in:\n{seen}");
         }
         let line = |text: &str, name: &str| {
-            let line = text
-                .lines()
-                .find(|line| line.starts_with(name))
-                .map(str::to_owned);
+            let line = text.lines().find(|line| line.starts_with(name)).map(str::to_owned);
             line.unwrap_or_else(|| panic!("no {name} in {text}"))
         };
         assert_ne!(line(&seen, "random"), line(&other, "random"));
@@ -296,17 +228,9 @@ fn more_calls_than_slots_wait_and_a_looping_one_holds_up_nobody() {
 fn a_call_says_what_it_used() {
     run(async |plugin| {
         let eaten = call(plugin, "eat-memory").await;
-        assert!(
-            (32 << 20..=64 << 20).contains(&eaten.memory_peak),
-            "{}",
-            eaten.memory_peak
-        );
+        assert!((32 << 20..=64 << 20).contains(&eaten.memory_peak), "{}", eaten.memory_peak);
         let echoed = call(plugin, "echo").await;
-        assert!(
-            (1..4 << 20).contains(&echoed.memory_peak),
-            "{}",
-            echoed.memory_peak
-        );
+        assert!((1..4 << 20).contains(&echoed.memory_peak), "{}", echoed.memory_peak);
         assert!(echoed.time > Duration::ZERO);
     });
 }
@@ -317,57 +241,17 @@ fn wrong_files() -> Vec<(&'static str, Bytes, &'static str)> {
     vec![
         ("empty", Bytes::new(), "the file is empty"),
         ("text", Bytes::from_static(b"hello"), "the file is text"),
-        (
-            "wat",
-            Bytes::from_static(b"(component)"),
-            "the file is text",
-        ),
-        (
-            "garbage",
-            Bytes::from_static(&[0xde, 0xad, 0xbe, 0xef]),
-            "not WebAssembly",
-        ),
-        (
-            "module",
-            Bytes::from_static(b"\0asm\x01\0\0\0"),
-            "--target wasm32-wasip2",
-        ),
-        (
-            "component",
-            Bytes::from_static(b"\0asm\x0d\0\x01\0"),
-            "exports nothing",
-        ),
-        (
-            "invalid",
-            Bytes::from_static(b"\0asm\x0d\0\x01\0\x01\x02\xff\xff"),
-            "not valid",
-        ),
+        ("wat", Bytes::from_static(b"(component)"), "the file is text"),
+        ("garbage", Bytes::from_static(&[0xde, 0xad, 0xbe, 0xef]), "not WebAssembly"),
+        ("module", Bytes::from_static(b"\0asm\x01\0\0\0"), "--target wasm32-wasip2"),
+        ("component", Bytes::from_static(b"\0asm\x0d\0\x01\0"), "exports nothing"),
+        ("invalid", Bytes::from_static(b"\0asm\x0d\0\x01\0\x01\x02\xff\xff"), "not valid"),
         ("truncated", good.slice(..good.len() / 2), "incomplete"),
-        (
-            "stranger",
-            read(env!("GUEST_STRANGER")),
-            "it exports other:thing/greeter@1.0.0",
-        ),
-        (
-            "drifted",
-            read(env!("GUEST_DRIFTED")),
-            "changed copy of the contract",
-        ),
-        (
-            "future",
-            read(env!("GUEST_FUTURE")),
-            "built for hookwright:plugin 0.2.0",
-        ),
-        (
-            "networked",
-            read(env!("GUEST_NETWORKED")),
-            "wants the network (wasi:http/outgoing-handler",
-        ),
-        (
-            "other-name",
-            good,
-            "named `other-name` and the plugin calls itself `hostile`",
-        ),
+        ("stranger", read(env!("GUEST_STRANGER")), "it exports other:thing/greeter@1.0.0"),
+        ("drifted", read(env!("GUEST_DRIFTED")), "changed copy of the contract"),
+        ("future", read(env!("GUEST_FUTURE")), "built for hookwright:plugin 0.2.0"),
+        ("networked", read(env!("GUEST_NETWORKED")), "wants the network (wasi:http/outgoing-handler"),
+        ("other-name", good, "named `other-name` and the plugin calls itself `hostile`"),
     ]
 }
 
@@ -376,23 +260,11 @@ fn each_wrong_file_is_refused_with_what_to_do() {
     run(async |plugin| {
         let engine = Engine::new(limits()).expect("an engine");
         for (name, bytes, said) in wrong_files() {
-            let refusal = engine
-                .load(bytes, Some(name))
-                .await
-                .expect_err(name)
-                .to_string();
+            let refusal = engine.load(bytes, Some(name)).await.expect_err(name).to_string();
             assert!(refusal.contains(said), "{name}: {refusal}");
         }
-        let small = Engine::new(Limits {
-            file_size_limit: 10,
-            ..limits()
-        })
-        .expect("an engine");
-        let refusal = small
-            .load(read(HOSTILE), None)
-            .await
-            .expect_err("too large")
-            .to_string();
+        let small = Engine::new(Limits { file_size_limit: 10, ..limits() }).expect("an engine");
+        let refusal = small.load(read(HOSTILE), None).await.expect_err("too large").to_string();
         assert!(refusal.contains("at most 10 are allowed"), "{refusal}");
         assert!(call(plugin, "echo").await.result.is_ok());
     });
@@ -402,10 +274,7 @@ fn each_wrong_file_is_refused_with_what_to_do() {
 fn a_plugin_that_judges_reads_the_answer() {
     run(async |plugin| {
         let engine = Engine::new(limits()).expect("an engine");
-        let judging = engine
-            .load(read(env!("GUEST_JUDGING")), None)
-            .await
-            .expect("a plugin");
+        let judging = engine.load(read(env!("GUEST_JUDGING")), None).await.expect("a plugin");
         assert!(judging.exports_judge() && judging.description().must_run);
         for (body, want) in [
             ("ok", Judgement::Delivered),
@@ -429,7 +298,7 @@ async fn judge(plugin: &Plugin, body: &str) -> Run<Judgement> {
         headers: &[("content-type".into(), "text/plain".into())],
         body: body.as_bytes(),
         config: "{}",
-        timestamp: Timestamp::UNIX_EPOCH,
+        timestamp: Timestamp::ZERO,
         seed: [0; 32],
     };
     plugin.judge(answer).await
@@ -439,11 +308,7 @@ async fn judge(plugin: &Plugin, body: &str) -> Run<Judgement> {
 fn without_address_space_for_a_pool_calls_work_all_the_same() {
     run(async |plugin| {
         assert!(plugin.engine().is_pooled());
-        let engine = Engine::new(Limits {
-            max_concurrent_calls: 100_000,
-            ..limits()
-        })
-        .expect("an engine");
+        let engine = Engine::new(Limits { max_concurrent_calls: 100_000, ..limits() }).expect("an engine");
         assert!(!engine.is_pooled());
         let plugin = engine.load(read(HOSTILE), None).await.expect("a plugin");
         assert!(call(&plugin, "echo").await.result.is_ok());
@@ -457,10 +322,7 @@ fn compiled_code_is_kept_and_a_damaged_entry_is_made_again() {
     run(async |_| {
         let dir = tempfile::tempdir().expect("a directory");
         let cache_dir = dir.path().join("compiled");
-        let limits = Limits {
-            cache_dir: Some(cache_dir.clone()),
-            ..limits()
-        };
+        let limits = Limits { cache_dir: Some(cache_dir.clone()), ..limits() };
         let entry = || {
             let mut entries = std::fs::read_dir(&cache_dir).expect("the cache");
             entries.next().expect("an entry").expect("readable").path()
@@ -486,17 +348,11 @@ fn compiled_code_is_kept_and_a_damaged_entry_is_made_again() {
 fn the_folder_comes_before_the_bundle_and_a_bad_file_changes_nothing() {
     run(async |plugin| {
         let dir = tempfile::tempdir().expect("a directory");
-        let bundle = vec![Bundled {
-            name: "hostile",
-            bytes: read(HOSTILE),
-        }];
+        let bundle = vec![Bundled { name: "hostile", bytes: read(HOSTILE) }];
         let engine = Engine::new(limits()).expect("an engine");
         let folder = dir.path().join("plugins");
         let catalog = Catalog::open(engine, bundle, Some(folder.clone())).await;
-        assert_eq!(
-            catalog.snapshot().get("hostile").expect("bundled").source,
-            Source::Bundled
-        );
+        assert_eq!(catalog.snapshot().get("hostile").expect("bundled").source, Source::Bundled);
 
         std::fs::create_dir(&folder).expect("the folder");
         let file = folder.join("hostile.wasm");
@@ -505,13 +361,7 @@ fn the_folder_comes_before_the_bundle_and_a_bad_file_changes_nothing() {
         let refused = catalog.snapshot();
         let entry = refused.get("hostile").expect("still there");
         assert_eq!(entry.source, Source::Bundled);
-        assert!(
-            entry
-                .problem
-                .as_ref()
-                .expect("why")
-                .contains("wasm32-wasip2")
-        );
+        assert!(entry.problem.as_ref().expect("why").contains("wasm32-wasip2"));
         assert_eq!(refused.refused().len(), 1);
 
         // The same component with one more section: another digest.
@@ -533,18 +383,9 @@ fn the_folder_comes_before_the_bundle_and_a_bad_file_changes_nothing() {
         std::fs::remove_file(&file).expect("to remove it");
         catalog.rescan().await;
         let snapshot = catalog.snapshot();
-        assert_eq!(
-            snapshot.get("hostile").expect("bundled again").source,
-            Source::Bundled
-        );
+        assert_eq!(snapshot.get("hostile").expect("bundled again").source, Source::Bundled);
         assert!(snapshot.refused().is_empty());
-        assert_eq!(
-            catalog
-                .pinned(dropped.digest())
-                .expect("by digest")
-                .digest(),
-            dropped.digest()
-        );
+        assert_eq!(catalog.pinned(dropped.digest()).expect("by digest").digest(), dropped.digest());
     });
 }
 
@@ -590,23 +431,10 @@ fn every_bundled_plugin_loads_and_its_examples_come_true() {
 
 async fn check_example(plugin: &Plugin, example: &Example) {
     let title = format!("{}: {}", plugin.name(), example.title);
-    assert_eq!(
-        plugin.check_config(&example.config).await,
-        Ok(()),
-        "{title}"
-    );
+    assert_eq!(plugin.check_config(&example.config).await, Ok(()), "{title}");
     let (event, message) = (example.event(), example.message());
-    let call = Call {
-        event,
-        message: &message,
-        config: &example.config,
-        seed: [0; 32],
-    };
-    assert_eq!(
-        plugin.transform(call).await.result.as_ref(),
-        Ok(&example.expect),
-        "{title}"
-    );
+    let call = Call { event, message: &message, config: &example.config, seed: [0; 32] };
+    assert_eq!(plugin.transform(call).await.result.as_ref(), Ok(&example.expect), "{title}");
 }
 
 /// Complete at once, as the documentation asks for.
@@ -638,36 +466,29 @@ fn how_long_a_call_takes() {
 
 fn kilobyte() -> Message {
     let items: Vec<String> = (0..12)
-        .map(|n| format!(r#"{{"id":{n},"name":"item number {n}","price":{{"amount":"12.{n}0","currency":"EUR"}}}}"#))
+        .map(|n| {
+            format!(
+                r#"{{"id":{n},"name":"item number {n}","price":{{"amount":"12.{n}0","currency":"EUR"}}}}"#
+            )
+        })
         .collect();
     let body = format!(
         r#"{{"items":[{}],"customer":{{"name":"Acme","n":12345678901234567890.10}}}}"#,
         items.join(",")
     );
-    Message {
-        body: body.into(),
-        ..message()
-    }
+    Message { body: body.into(), ..message() }
 }
 
 async fn measure(title: &str, plugin: &Plugin, config: &str, message: &Message) {
     const CALLS: usize = 5_000;
     let mut times = Vec::with_capacity(CALLS);
     for _ in 0..CALLS {
-        let call = Call {
-            event: event(),
-            message,
-            config,
-            seed: [1; 32],
-        };
+        let call = Call { event: event(), message, config, seed: [1; 32] };
         let start = Instant::now();
         plugin.transform(call).await.result.expect(title);
         times.push(start.elapsed());
     }
     times.sort();
     let (p50, p99) = (times[CALLS / 2], times[CALLS * 99 / 100]);
-    println!(
-        "{title}, {} bytes: p50 {p50:?}, p99 {p99:?}",
-        message.body.len()
-    );
+    println!("{title}, {} bytes: p50 {p50:?}, p99 {p99:?}", message.body.len());
 }

@@ -79,7 +79,7 @@ pub(super) async fn show(
     json(StatusCode::OK, &EndpointView::of(&entry.endpoint))
 }
 
-/// A merge patch (RFC 7396); see [`patch`] for how it keeps what is masked.
+/// A merge patch (RFC 7396); what is masked in it keeps what is stored.
 pub(super) async fn patch(
     State(api): State<Arc<Api>>,
     id: Result<Path<String>, PathRejection>,

@@ -20,6 +20,10 @@ pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<Response, Prob
     if api.is_stopping() {
         return Err(Problem::new(Kind::Unavailable, "The server is stopping."));
     }
+    if api.ingest.disk.is_low() {
+        let detail = "The disk has too little room left (`ingest.disk_floor`).";
+        return Err(Problem::new(Kind::Unavailable, detail));
+    }
     api.store.pending().await?;
     Ok((StatusCode::OK, "ready\n").into_response())
 }

@@ -221,7 +221,7 @@ impl From<IngestError> for Problem {
         match error {
             IngestError::Store(error) => error.into(),
             IngestError::Book(error) => error.into(),
-            error @ IngestError::Unsteady => {
+            error @ (IngestError::Unsteady | IngestError::DiskLow) => {
                 Self::new(Kind::Overloaded, error.to_string()).retry_after(Duration::from_secs(1))
             }
             error @ IngestError::TooManyEndpoints { .. } => Self::new(Kind::Conflict, sentence_of(&error)),

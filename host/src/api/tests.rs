@@ -76,6 +76,7 @@ impl Host {
         let dispatcher = Dispatcher::new(Arc::new(workshop), backlog, 1);
         let ingest = Ingest {
             inbox: store.clone(),
+            disk: Arc::new(crate::disk::Disk::new(std::env::temp_dir(), 0)),
             book: book.clone(),
             intake: dispatcher.intake(),
             clock: clock.clone(),

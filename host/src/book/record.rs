@@ -350,10 +350,11 @@ fn malformed(error: impl ToString) -> RecordError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn endpoint() -> Endpoint {
+    /// Everything set, and each secret with a text to look for.
+    pub(in crate::book) fn endpoint() -> Endpoint {
         Endpoint {
             id: EndpointId::from_u128(7),
             tenant: Tenant::parse("acme").unwrap(),

@@ -251,21 +251,20 @@ impl Answer {
     }
 }
 
-/// The detail, and where there are several errors each with its place.
+/// The detail; where there are several errors, all of them with their places instead.
 fn explain(status: StatusCode, text: &str) -> String {
     let problem: Problem = serde_json::from_str(text).unwrap_or_default();
-    let mut message = match (problem.detail.as_str(), problem.title.as_str()) {
-        ("", "") => format!("the server answered {status}"),
-        ("", title) => title.to_owned(),
-        (detail, _) => detail.to_owned(),
-    };
-    if problem.errors.len() > 1 {
-        for FieldError { pointer, message: reason } in &problem.errors {
-            message += &match pointer.as_str() {
-                "" => format!("\n  {reason}"),
-                pointer => format!("\n  {pointer}: {reason}"),
-            };
-        }
+    let first = [&problem.detail, &problem.title].into_iter().find(|text| !text.is_empty());
+    let first = first.cloned().unwrap_or_else(|| format!("the server answered {status}"));
+    if problem.errors.len() < 2 {
+        return first;
+    }
+    let mut message = format!("{} things are wrong with the request", problem.errors.len());
+    for FieldError { pointer, message: reason } in &problem.errors {
+        message += &match pointer.as_str() {
+            "" => format!("\n  {reason}"),
+            pointer => format!("\n  {pointer}: {reason}"),
+        };
     }
     message
 }
@@ -323,7 +322,7 @@ mod tests {
         assert_eq!(explain(status, one), "/url: it is none");
         let two =
             r#"{"detail":"two","errors":[{"pointer":"/a","message":"b"},{"pointer":"","message":"c"}]}"#;
-        assert_eq!(explain(status, two), "two\n  /a: b\n  c");
+        assert_eq!(explain(status, two), "2 things are wrong with the request\n  /a: b\n  c");
         assert_eq!(explain(status, r#"{"title":"Not so"}"#), "Not so");
         assert_eq!(explain(StatusCode::BAD_GATEWAY, "<html>"), "the server answered 502 Bad Gateway");
     }

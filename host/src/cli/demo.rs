@@ -14,7 +14,7 @@ use super::client::{Client, Page};
 use super::delivery::Shown as Delivery;
 use super::endpoint::Shown as Endpoint;
 use super::event::{self, NewEvent};
-use super::screen::{Paint, indented, one_line, say};
+use super::screen::{Paint, indented, one_line, say, wrapped};
 use super::table::Table;
 use super::{argument, listen, signals};
 use crate::receiver::{Arrival, Expected, Receiver, Signature};
@@ -26,6 +26,8 @@ mod stage;
 
 /// For all that is posted to arrive.
 const LIMIT: Duration = Duration::from_secs(30);
+/// Of a line of text, without its margin.
+const WIDTH: usize = 90;
 /// Between two looks at the delivery log.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -115,8 +117,8 @@ impl Demo {
             }
             result => result,
         };
-        stage.tear_down().await?;
-        result
+        let end = stage.tear_down().await;
+        result.and_then(|code| end.map(|()| code))
     }
 }
 
@@ -241,8 +243,8 @@ fn scene(flow: &Live, delivery: &Delivery, arrival: Option<&Arrival>, paint: Pai
     let mut text = format!("\n  {title}  {chain}: {}\n", flow.about);
     let Some(arrival) = arrival else {
         let reason = delivery.reason.as_deref().unwrap_or("no reason is known");
-        text += &format!("     {}  {}\n", paint.odd(&delivery.state), one_line(reason));
-        return text;
+        text += &format!("     {}\n", paint.odd(&delivery.state));
+        return text + &indented("     ", &wrapped(&one_line(reason), WIDTH));
     };
     let request = format!("{} {}", arrival.method, arrival.path_and_query);
     text += &format!("     {request}  {}\n", listen::verdict(&arrival.signature, paint));

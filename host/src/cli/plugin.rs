@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -11,7 +11,7 @@ use super::client::{Client, Connection, segment};
 use super::json;
 use super::screen::{Paint, indented, one_line, printable, say};
 use super::table::Table;
-use crate::plugin::{self, Engine, Limits, Verdict};
+use crate::plugin::{self, Call, Engine, Limits, Verdict};
 
 const PATH: &str = "/v1/plugins";
 
@@ -129,7 +129,7 @@ async fn inspect_named(client: &Client, name: &str, json: bool) -> anyhow::Resul
     if json { answer.print() } else { Ok(say(&answer.read::<InFull>()?.shown(Paint::stdout()))?) }
 }
 
-/// Checks and compiles a file as the server would.
+/// Checks and compiles a file as the server would, and runs its examples.
 async fn inspect_file(path: &Path, json: bool) -> anyhow::Result<()> {
     let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let engine = Engine::new(Limits::default())?;
@@ -137,7 +137,45 @@ async fn inspect_file(path: &Path, json: bool) -> anyhow::Result<()> {
     let plugin = loaded.with_context(|| format!("{} is no plugin", path.display()))?;
     let shown = InFull::of(&plugin);
     let text = if json { serde_json::to_string(&shown)? } else { shown.shown(Paint::stdout()) };
-    Ok(say(&text)?)
+    say(&text)?;
+    check_examples(&plugin).await
+}
+
+/// # Errors
+///
+/// Where an example does not come to what it says; the others are told on stderr.
+async fn check_examples(plugin: &plugin::Plugin) -> anyhow::Result<()> {
+    let examples = &plugin.description().examples;
+    let mut wrong = 0;
+    for example in examples {
+        let (event, message) = (example.event(), example.message());
+        let call = Call { event, message: &message, config: &example.config, seed: [0; 32] };
+        let result = plugin.transform(call).await.result;
+        if result.as_ref() != Ok(&example.expect) {
+            wrong += 1;
+            let came = result.map_or_else(|failure| failure.to_string(), |verdict| outcome(&verdict));
+            eprintln!("{} came to: {}", one_line(&example.title), printable(&came));
+        }
+    }
+    match wrong {
+        0 => Ok(()),
+        wrong => bail!("{wrong} of {} examples did not come to what they say", examples.len()),
+    }
+}
+
+fn outcome(verdict: &Verdict) -> String {
+    let (word, output) = parts(verdict);
+    output.map_or_else(|| word.to_owned(), |output| format!("{word}: {output}"))
+}
+
+/// The verdict's word, and its body or reason.
+fn parts(verdict: &Verdict) -> (&'static str, Option<String>) {
+    match verdict {
+        Verdict::Pass => ("pass", None),
+        Verdict::Replace(message) => ("replace", Some(String::from_utf8_lossy(&message.body).into_owned())),
+        Verdict::Drop(reason) => ("drop", Some(reason.clone())),
+        Verdict::Reject(reason) => ("reject", Some(reason.clone())),
+    }
 }
 
 impl InFull {
@@ -182,14 +220,7 @@ impl InFull {
 
 impl Example {
     fn of(example: plugin::Example) -> Self {
-        let (verdict, output) = match example.expect {
-            Verdict::Pass => ("pass", None),
-            Verdict::Replace(message) => {
-                ("replace", Some(String::from_utf8_lossy(&message.body).into_owned()))
-            }
-            Verdict::Drop(reason) => ("drop", Some(reason)),
-            Verdict::Reject(reason) => ("reject", Some(reason)),
-        };
+        let (verdict, output) = parts(&example.expect);
         Self {
             title: example.title,
             config: RawValue::from_string(example.config).ok(),

@@ -94,6 +94,21 @@ pub fn indented(margin: &str, text: &str) -> String {
     out
 }
 
+/// `text` in lines of at most `width` characters, broken between words. A longer word has a line of its own.
+pub fn wrapped(text: &str, width: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +124,12 @@ mod tests {
     fn no_colour_without_a_terminal() {
         assert_eq!(Paint { on: false }.good("yes"), "yes");
         assert_eq!(Paint { on: true }.good("yes"), "\x1b[32myes\x1b[0m");
+    }
+
+    #[test]
+    fn lines_break_between_words() {
+        assert_eq!(wrapped("one two  three fourteen 5", 7), "one two\nthree\nfourteen\n5");
+        assert_eq!(wrapped("", 7), "");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use crate::book::Book;
+use crate::disk::Disk;
 use crate::metrics::Metrics;
 use crate::store::{History, Queue, Result};
 use crate::time::Clock;
@@ -25,10 +26,13 @@ const EVENTS_AT_ONCE: usize = 200;
 const BREATHER: Duration = Duration::from_millis(20);
 /// How often the number of pending deliveries is counted.
 const COUNT: Duration = Duration::from_secs(5);
+/// How often the disk is asked for its room.
+const DISK: Duration = Duration::from_secs(1);
 
 pub struct Housekeeping {
     pub queue: Arc<dyn Queue>,
     pub history: Arc<dyn History>,
+    pub disk: Arc<Disk>,
     pub backlog: Arc<Backlog>,
     pub book: Arc<Book>,
     pub clock: Arc<dyn Clock>,
@@ -45,6 +49,7 @@ impl Housekeeping {
         let mut orphans = tokio::time::interval(ORPHANS);
         let mut prune = tokio::time::interval(PRUNE);
         let mut count = tokio::time::interval(COUNT);
+        let mut disk = tokio::time::interval(DISK);
         loop {
             let done = tokio::select! {
                 _ = renewal.tick() => self.renew().await,
@@ -52,6 +57,10 @@ impl Housekeeping {
                 Ok(()) = changes.changed() => self.cancel_orphans().await,
                 _ = prune.tick() => self.prune().await,
                 _ = count.tick() => self.count().await,
+                _ = disk.tick() => {
+                    self.disk.look();
+                    Ok(())
+                }
             };
             if let Err(error) = done {
                 warn!(%error, "housekeeping has to wait");

@@ -34,8 +34,7 @@ use super::journal::Level;
 use super::limits::Limits;
 use super::text::clean;
 use super::{
-    Answer, Call, ConfigError, Description, Example, Failure, FailureKind, Judgement, Message,
-    Verdict,
+    Answer, Call, ConfigError, Description, Example, Failure, FailureKind, Judgement, Message, Verdict,
 };
 use v0_1::hookwright::plugin::{log, types as wit};
 use v0_1_destination::exports::hookwright::plugin::receiver;
@@ -73,10 +72,8 @@ pub(super) async fn transform(
         body: &call.message.body,
     };
     let plugin = pre.instantiate_async(&mut *store).await?;
-    let answer = plugin
-        .hookwright_plugin_transformer()
-        .call_transform(store, event, message, call.config)
-        .await?;
+    let answer =
+        plugin.hookwright_plugin_transformer().call_transform(store, event, message, call.config).await?;
     Ok(answer.map(Verdict::from).map_err(Failure::from))
 }
 
@@ -88,13 +85,7 @@ pub(super) async fn judge(
     let plugin = pre.instantiate_async(&mut *store).await?;
     let judgement = plugin
         .hookwright_plugin_receiver()
-        .call_judge(
-            store,
-            answer.status,
-            &pairs(answer.headers),
-            answer.body,
-            answer.config,
-        )
+        .call_judge(store, answer.status, &pairs(answer.headers), answer.body, answer.config)
         .await?;
     Ok(judgement.into())
 }
@@ -105,10 +96,7 @@ pub(super) async fn check_config(
     config: &str,
 ) -> wasmtime::Result<Result<(), Vec<wit::ConfigError>>> {
     let plugin = pre.instantiate_async(&mut *store).await?;
-    plugin
-        .hookwright_plugin_transformer()
-        .call_check_config(store, config)
-        .await
+    plugin.hookwright_plugin_transformer().call_check_config(store, config).await
 }
 
 pub(super) async fn describe(
@@ -119,38 +107,26 @@ pub(super) async fn describe(
     let description = match judge {
         Some(judge) => {
             let plugin = judge.instantiate_async(&mut *store).await?;
-            plugin
-                .hookwright_plugin_transformer()
-                .call_describe(store)
-                .await?
+            plugin.hookwright_plugin_transformer().call_describe(store).await?
         }
         None => {
             let plugin = pre.instantiate_async(&mut *store).await?;
-            plugin
-                .hookwright_plugin_transformer()
-                .call_describe(store)
-                .await?
+            plugin.hookwright_plugin_transformer().call_describe(store).await?
         }
     };
     Ok(description.into())
 }
 
 pub(super) fn config_errors(errors: Vec<wit::ConfigError>, limits: &Limits) -> Vec<ConfigError> {
-    let cleaned = errors
-        .into_iter()
-        .take(CONFIG_ERRORS)
-        .map(|error| ConfigError {
-            pointer: clean(&error.pointer, limits.log_line_length),
-            message: clean(&error.message, limits.log_line_length),
-        });
+    let cleaned = errors.into_iter().take(CONFIG_ERRORS).map(|error| ConfigError {
+        pointer: clean(&error.pointer, limits.log_line_length),
+        message: clean(&error.message, limits.log_line_length),
+    });
     cleaned.collect()
 }
 
 fn pairs(pairs: &[(String, String)]) -> Vec<(&str, &str)> {
-    pairs
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect()
+    pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
 
 impl From<wit::Verdict> for Verdict {
@@ -192,12 +168,7 @@ impl From<wit::MessageResult> for Message {
 
 impl From<wit::Failure> for Failure {
     fn from(failure: wit::Failure) -> Self {
-        Self {
-            kind: FailureKind::Error {
-                code: clean(&failure.code, CODE),
-            },
-            message: failure.message,
-        }
+        Self { kind: FailureKind::Error { code: clean(&failure.code, CODE) }, message: failure.message }
     }
 }
 
@@ -209,11 +180,7 @@ impl From<wit::Description> for Description {
             summary: description.summary,
             config_schema: description.config_schema,
             must_run: description.must_run,
-            examples: description
-                .examples
-                .into_iter()
-                .map(Example::from)
-                .collect(),
+            examples: description.examples.into_iter().map(Example::from).collect(),
         }
     }
 }

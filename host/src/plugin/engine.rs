@@ -6,9 +6,9 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use crate::time::Timestamp;
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
-use crate::time::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::component::{Component, Linker};
@@ -52,10 +52,7 @@ struct Compiled {
 }
 
 /// A component in front of the host's side of the contract, for one call or the other.
-type Linked = (
-    v0_1::PluginPre<State>,
-    Option<v0_1_destination::DestinationPre<State>>,
-);
+type Linked = (v0_1::PluginPre<State>, Option<v0_1_destination::DestinationPre<State>>);
 
 impl Engine {
     /// Starts the engine and its clock.
@@ -66,13 +63,9 @@ impl Engine {
     /// cannot be used is only warned about.
     pub fn new(limits: Limits) -> anyhow::Result<Self> {
         let (wasmtime, pooled) = start(&limits)?;
-        let linker = instance::linker(&wasmtime).map_err(|error| {
-            anyhow!("the host's side of the plugin contract cannot be set up: {error:#}")
-        })?;
-        let cache = limits
-            .cache_dir
-            .as_deref()
-            .and_then(|dir| Cache::open(dir, &wasmtime));
+        let linker = instance::linker(&wasmtime)
+            .map_err(|error| anyhow!("the host's side of the plugin contract cannot be set up: {error:#}"))?;
+        let cache = limits.cache_dir.as_deref().and_then(|dir| Cache::open(dir, &wasmtime));
         let parallelism = thread::available_parallelism().map_or(1, usize::from);
         Ok(Self(Arc::new(Shared {
             slots: Semaphore::new(limits.max_concurrent_calls.clamp(1, Semaphore::MAX_PERMITS)),
@@ -132,18 +125,10 @@ impl Engine {
     }
 
     fn link(&self, component: &Component, judges: bool) -> Result<Linked, Refusal> {
-        let pre = self
-            .0
-            .linker
-            .instantiate_pre(component)
-            .map_err(|error| Refusal::imports(&error))?;
-        let judge = judges
-            .then(|| v0_1_destination::DestinationPre::new(pre.clone()))
-            .transpose();
+        let pre = self.0.linker.instantiate_pre(component).map_err(|error| Refusal::imports(&error))?;
+        let judge = judges.then(|| v0_1_destination::DestinationPre::new(pre.clone())).transpose();
         let plugin = v0_1::PluginPre::new(pre);
-        plugin
-            .and_then(|plugin| Ok((plugin, judge?)))
-            .map_err(|error| Refusal::invalid(&error))
+        plugin.and_then(|plugin| Ok((plugin, judge?))).map_err(|error| Refusal::invalid(&error))
     }
 
     /// The first instance shows whether the contract's types are the plugin's as well.
@@ -155,8 +140,7 @@ impl Engine {
         let _slot = self.slot().await;
         let mut store = self.store(Timestamp::ZERO, [0; 32]);
         let answer = bindings::describe(pre, judge, &mut store).await;
-        instance::answer(store, answer, self.limits())
-            .map_err(|failure| Refusal::describe(&failure))
+        instance::answer(store, answer, self.limits()).map_err(|failure| Refusal::describe(&failure))
     }
 
     /// Waits for its turn. The store of a call has to be gone before its slot is.
@@ -253,28 +237,19 @@ impl Plugin {
 
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Plugin({} {} {})",
-            self.name(),
-            self.version(),
-            self.digest()
-        )
+        write!(f, "Plugin({} {} {})", self.name(), self.version(), self.digest())
     }
 }
 
 impl Shared {
     fn compile(&self, bytes: &[u8]) -> Result<(Component, String), Refusal> {
         let digest = digest(bytes);
-        let cached = self
-            .cache
-            .as_ref()
-            .and_then(|cache| cache.load(&self.wasmtime, &digest));
+        let cached = self.cache.as_ref().and_then(|cache| cache.load(&self.wasmtime, &digest));
         if let Some(component) = cached {
             return Ok((component, digest));
         }
-        let component = Component::from_binary(&self.wasmtime, bytes)
-            .map_err(|error| Refusal::invalid(&error))?;
+        let component =
+            Component::from_binary(&self.wasmtime, bytes).map_err(|error| Refusal::invalid(&error))?;
         if let Some(cache) = &self.cache {
             cache.store(&component, &digest);
         }
@@ -283,12 +258,10 @@ impl Shared {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 fn stopping() -> Refusal {
@@ -341,9 +314,7 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
     const DECOMMIT_BATCH: usize = 16;
     const TABLE_KEEP_RESIDENT: usize = 64 << 10;
 
-    let calls = u32::try_from(limits.max_concurrent_calls)
-        .unwrap_or(u32::MAX)
-        .max(1);
+    let calls = u32::try_from(limits.max_concurrent_calls).unwrap_or(u32::MAX).max(1);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(calls)
         .total_core_instances(calls.saturating_mul(CORE_INSTANCES))
@@ -371,20 +342,15 @@ impl Ticker {
     fn start(engine: &wasmtime::Engine) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel::<()>();
         let engine = engine.weak();
-        let thread = thread::Builder::new()
-            .name("plugin-clock".into())
-            .spawn(move || {
-                while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(TICK) {
-                    let Some(engine) = engine.upgrade() else {
-                        return;
-                    };
-                    engine.increment_epoch();
-                }
-            })?;
-        Ok(Self {
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        let thread = thread::Builder::new().name("plugin-clock".into()).spawn(move || {
+            while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(TICK) {
+                let Some(engine) = engine.upgrade() else {
+                    return;
+                };
+                engine.increment_epoch();
+            }
+        })?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
 }
 

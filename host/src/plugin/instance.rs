@@ -44,14 +44,10 @@ impl v0_1::hookwright::plugin::log::Host for State {
     }
 }
 
-pub(super) fn linker(
-    engine: &wasmtime::Engine,
-) -> wasmtime::Result<wasmtime::component::Linker<State>> {
+pub(super) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<wasmtime::component::Linker<State>> {
     let mut linker = wasmtime::component::Linker::new(engine);
     super::sandbox::add_to_linker(&mut linker)?;
-    v0_1::hookwright::plugin::log::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| {
-        state
-    })?;
+    v0_1::hookwright::plugin::log::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
     Ok(linker)
 }
 
@@ -63,11 +59,8 @@ pub(super) fn store(
     seed: [u8; 32],
 ) -> Store<State> {
     let journal = Journal::new(limits);
-    let state = State {
-        sandbox: Sandbox::new(now, seed, journal.clone()),
-        meter: Meter::new(limits),
-        journal,
-    };
+    let state =
+        State { sandbox: Sandbox::new(now, seed, journal.clone()), meter: Meter::new(limits), journal };
     let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.meter);
     store.set_epoch_deadline(1);
@@ -87,15 +80,8 @@ pub(super) fn conclude<A, T>(
 ) -> Run<T> {
     let state = store.into_data();
     let (log, panic) = state.journal.finish();
-    let result = answer
-        .map_err(|error| explain(&error, &state.meter, panic, limits))
-        .and_then(check);
-    Run {
-        result,
-        log,
-        time: started.elapsed(),
-        memory_peak: state.meter.memory_peak(),
-    }
+    let result = answer.map_err(|error| explain(&error, &state.meter, panic, limits)).and_then(check);
+    Run { result, log, time: started.elapsed(), memory_peak: state.meter.memory_peak() }
 }
 
 /// Ends a call of anything else, of which the answer alone is of interest.
@@ -130,20 +116,12 @@ pub(super) fn check_judgement(judgement: Judgement, limits: &Limits) -> Judgemen
 
 /// What the plugin itself says about its failure.
 pub(super) fn legible(failure: Failure, limits: &Limits) -> Failure {
-    Failure {
-        message: clean(&failure.message, limits.log_line_length),
-        ..failure
-    }
+    Failure { message: clean(&failure.message, limits.log_line_length), ..failure }
 }
 
 /// Says in a sentence why a call ended without an answer: the bound that was reached, else the guest's own
 /// last words, else the trap.
-fn explain(
-    error: &wasmtime::Error,
-    meter: &Meter,
-    panic: Option<String>,
-    limits: &Limits,
-) -> Failure {
+fn explain(error: &wasmtime::Error, meter: &Meter, panic: Option<String>, limits: &Limits) -> Failure {
     if let Some(bound) = meter.reached() {
         return out_of_bounds(bound, limits);
     }
@@ -151,10 +129,7 @@ fn explain(
         return output::too_large(limits);
     }
     match stop(error, panic) {
-        Some(message) => Failure {
-            kind: FailureKind::Trap,
-            message,
-        },
+        Some(message) => Failure { kind: FailureKind::Trap, message },
         None => Failure {
             kind: FailureKind::Host,
             message: format!(

@@ -374,6 +374,8 @@ impl Queue for RedbStore {
     }
 
     async fn pending(&self) -> Result<u64> {
+        // Asked for its own sake: a store that cannot work is not to say how much is pending.
+        self.shared.database()?;
         let desk = self.shared.desk();
         Ok(desk.waiting + desk.implied.len() as u64)
     }

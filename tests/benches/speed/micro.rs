@@ -119,14 +119,15 @@ async fn store(ground: &Ground, time: Duration) -> anyhow::Result<()> {
         let path = ground.path().join(format!("micro-{concurrency}.redb"));
         let store = Arc::new(RedbStore::open(&path, Options { row_after: LEASE, ..Options::default() })?);
         let payload = Bytes::from(payload()?);
-        let appends = crowd(concurrency, time, || {
-            let (store, payload) = (store.clone(), payload.clone());
+        let to = store.clone();
+        let appends = crowd(concurrency, time, move || {
+            let (store, payload) = (to.clone(), payload.clone());
             async move { append(&store, payload).await }
         });
         let (leases, line) = appends.await?;
         rows.push(line.row("append and commit", concurrency));
         let leases = Arc::new(std::sync::Mutex::new(leases));
-        let settles = crowd(concurrency, time, || {
+        let settles = crowd(concurrency, time, move || {
             let (store, leases) = (store.clone(), leases.clone());
             async move {
                 let next = leases.lock().map(|mut leases| leases.pop()).unwrap_or_default();

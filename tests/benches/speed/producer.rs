@@ -1,7 +1,7 @@
 //! Producers of events, and the API calls that prepare a host for them.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -115,7 +115,7 @@ impl Producer {
         let rounds = (time.as_secs_f64() * f64::from(rate)).ceil().max(1.0) as u64;
         let origin = self.origin;
         self.runtime.block_on(async {
-            let idle = Arc::new(std::sync::Mutex::new(Vec::new()));
+            let idle = Arc::new(Mutex::default());
             let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
             let mut tasks = JoinSet::new();
             for _ in 0..rounds {
@@ -123,16 +123,12 @@ impl Producer {
                 for template in templates {
                     let (template, idle) = (template.clone(), idle.clone());
                     tasks.spawn(async move {
-                        let pop =
-                            || idle.lock().map(|mut idle: std::sync::MutexGuard<'_, Vec<_>>| idle.pop());
-                        let mut connection = match pop() {
-                            Ok(Some(connection)) => connection,
-                            _ => Connection::open(to).await?,
+                        let mut connection = match take(&idle) {
+                            Some(connection) => connection,
+                            None => Connection::open(to).await?,
                         };
                         connection.post(template.stamped(origin.elapsed())).await?;
-                        if let Ok(mut idle) = idle.lock() {
-                            idle.push(connection);
-                        }
+                        give_back(&idle, connection);
                         anyhow::Ok(())
                     });
                 }
@@ -175,6 +171,17 @@ impl Producer {
             Ok(serde_json::from_slice(&answer)?)
         })
     }
+}
+
+/// Connections that nobody uses at the moment.
+type Idle = Mutex<Vec<Connection>>;
+
+fn take(idle: &Idle) -> Option<Connection> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+}
+
+fn give_back(idle: &Idle, connection: Connection) {
+    idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
 }
 
 async fn finish(mut tasks: JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {

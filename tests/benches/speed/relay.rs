@@ -38,7 +38,7 @@ async fn serve(target: Uri) -> anyhow::Result<()> {
         stream.set_nodelay(true)?;
         let (pool, target) = (pool.clone(), target.clone());
         tokio::spawn(async move {
-            let service = service_fn(|request| forward(&pool, &target, request));
+            let service = service_fn(|request| forward(pool.clone(), target.clone(), request));
             // It ends when its producer does.
             let _ = auto::Builder::new(TokioExecutor::new())
                 .serve_connection(TokioIo::new(stream), service)
@@ -48,21 +48,21 @@ async fn serve(target: Uri) -> anyhow::Result<()> {
 }
 
 async fn forward(
-    pool: &Pool,
-    target: &Uri,
+    pool: Pool,
+    target: Uri,
     request: Request<Incoming>,
 ) -> Result<Response<Empty<Bytes>>, Infallible> {
     let mut answer = Response::new(Empty::new());
-    *answer.status_mut() = match send(pool, target, request).await {
+    *answer.status_mut() = match send(&pool, target, request).await {
         Ok(status) => status,
         Err(_) => StatusCode::BAD_GATEWAY,
     };
     Ok(answer)
 }
 
-async fn send(pool: &Pool, target: &Uri, request: Request<Incoming>) -> anyhow::Result<StatusCode> {
+async fn send(pool: &Pool, target: Uri, request: Request<Incoming>) -> anyhow::Result<StatusCode> {
     let body = request.into_body().collect().await?.to_bytes();
-    let onward = Request::post(target.clone())
+    let onward = Request::post(target)
         .header(header::CONTENT_TYPE, "application/json")
         .body(Full::new(body))?;
     let answer = pool.request(onward).await?;

@@ -37,7 +37,8 @@ pub struct Stage {
 impl Stage {
     /// The settings are the defaults: what the environment says about a server is not about this one.
     pub async fn set_up() -> anyhow::Result<Self> {
-        let dir = TempDir::new().context("no directory can be made for temporary files")?;
+        let dir = TempDir::new()
+            .with_context(|| format!("no directory can be made in {}", std::env::temp_dir().display()))?;
         let key = format!("hwk_demo_{}", HEXLOWER.encode(&rand::random::<[u8; 16]>()));
         let config = settings(&dir.0, &key);
         telemetry::start(&config.log)?;
@@ -69,7 +70,7 @@ impl Stage {
     pub fn invitation(&self) -> String {
         let Self { address, key, .. } = self;
         format!(
-            "Everything stays up until Ctrl-C. Send an event of your own:\n\n\
+            "\nEverything stays up until Ctrl-C. Send an event of your own:\n\n\
              curl http://{address}/v1/events -H 'Content-Type: application/json' \\\n  \
              -H 'Authorization: Bearer {key}' \\\n  \
              -d '{{\"type\":\"contact.created\",\"payload\":{{\"name\":\"Ada\"}}}}'\n\n\

@@ -1,0 +1,100 @@
+//! A small language for tests of the whole: a real host with real plugins, a real client, a real receiver.
+//!
+//! Nothing here sleeps for luck. A test waits for what the receiver gets ([`Mailbox::next`]) or for what the API says
+//! ([`World::outcome`], [`World::until`]), each with a bound; a test that fails shows every delivery with its attempts.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+
+use hookwright::config::Config;
+use tokio::runtime::{Builder, Runtime};
+
+mod clock;
+mod mailbox;
+mod site;
+mod web;
+mod world;
+
+pub use clock::ShiftClock;
+pub use mailbox::Mailbox;
+pub use site::{Heard, Said, Site};
+pub use web::{Answer, Web};
+pub use world::{Endpoint, Posted, World};
+
+/// How long a test waits for anything at the most.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Plays a scene on a host with its settings as in production, but for a port of its own and an open loopback.
+pub fn play(scene: impl AsyncFnOnce(&mut World)) {
+    Stage::default().play(scene);
+}
+
+/// Plays a scene on each of the stores.
+pub fn on_each_store(scene: impl AsyncFn(&mut World)) {
+    Stage::default().play(&scene);
+    Stage::default().in_memory().play(&scene);
+}
+
+type Change = Box<dyn FnOnce(&mut Config)>;
+
+/// What a host is started with.
+#[derive(Default)]
+pub struct Stage {
+    changes: Vec<Change>,
+    memory: bool,
+}
+
+impl Stage {
+    /// Changes settings before the start.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Config) + 'static) -> Self {
+        self.changes.push(Box::new(change));
+        self
+    }
+
+    /// The events live in memory; otherwise they are in a file.
+    #[must_use]
+    pub fn in_memory(mut self) -> Self {
+        self.memory = true;
+        self
+    }
+
+    /// # Panics
+    ///
+    /// Where the scene does, after showing the world as it was then.
+    pub fn play(self, scene: impl AsyncFnOnce(&mut World)) {
+        let runtime = runtime();
+        let ended = runtime.block_on(async {
+            let mut world = World::open(self.changes, self.memory).await;
+            let ended = caught(pin!(scene(&mut world))).await;
+            if ended.is_err() {
+                eprintln!("{}", world.report().await);
+            }
+            world.close().await;
+            ended
+        });
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        if let Err(panic) = ended {
+            resume_unwind(panic);
+        }
+    }
+}
+
+/// For tests that start hosts themselves.
+pub fn runtime() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+}
+
+async fn caught(mut future: Pin<&mut impl Future<Output = ()>>) -> Result<(), Box<dyn Any + Send>> {
+    std::future::poll_fn(|context| {
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(())) => Poll::Ready(Ok(())),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    })
+    .await
+}
