@@ -62,9 +62,8 @@ async fn forward(
 
 async fn send(pool: &Pool, target: Uri, request: Request<Incoming>) -> anyhow::Result<StatusCode> {
     let body = request.into_body().collect().await?.to_bytes();
-    let onward = Request::post(target)
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(Full::new(body))?;
+    let onward =
+        Request::post(target).header(header::CONTENT_TYPE, "application/json").body(Full::new(body))?;
     let answer = pool.request(onward).await?;
     let status = answer.status();
     answer.into_body().collect().await?;
