@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,7 +10,7 @@ use anyhow::Context;
 use data_encoding::BASE64URL_NOPAD;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tracing::{info, warn};
 
 use crate::api::auth::KeyDigest;
@@ -19,6 +20,8 @@ use crate::config::Config;
 use crate::disk::Disk;
 use crate::dispatch::backlog::{Backlog, Bounds};
 use crate::dispatch::feed::Agenda;
+use crate::dispatch::turns::Turns;
+use crate::dispatch::wardrobe::Wardrobe;
 use crate::dispatch::worker::{self, Workshop};
 use crate::dispatch::{self, Dispatcher};
 use crate::ingest::Ingest;
@@ -71,9 +74,8 @@ pub async fn build(config: Config) -> anyhow::Result<App> {
 pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<App> {
     let config = Arc::new(config);
     let data_dir = &config.host.data_dir;
-    let key = seal::establish(store.as_ref(), config.sealing_key.as_ref(), &data_dir.join(seal::KEY_FILE))
-        .await?;
-    let (admin_key, admin_key_note) = admin_key(store.as_ref(), &config).await?;
+    let key =
+        seal::establish(store.as_ref(), config.sealing_key.as_ref(), &data_dir.join(seal::KEY_FILE)).await?;
     let book = Arc::new(Book::open(store.clone(), key).await?);
     let catalog = Arc::new(open_catalog(&config).await?);
     let listener = bind(config.host.listen).await?;
@@ -85,6 +87,8 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         answer_body_limit: config.delivery.answer_body_limit.0,
         ..send::Config::default()
     })?;
+    // The last step that can fail: a key that is made now is shown, or it is not kept.
+    let (admin_key, admin_key_note) = admin_key(store.as_ref(), &config).await?;
     let metrics = Arc::new(Metrics::new());
     let workshop = Arc::new(Workshop {
         book: book.clone(),
@@ -94,6 +98,8 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         clock: clock.clone(),
         metrics: metrics.clone(),
         agenda: Arc::new(Agenda::new()),
+        wardrobe: Wardrobe::default(),
+        turns: Turns::new(config.plugin.max_concurrent_calls),
         settings: worker::Settings {
             max_age: config.delivery.max_age,
             retry_after_limit: config.delivery.retry_after_limit,
@@ -149,28 +155,49 @@ impl App {
     /// Serves and delivers until `shutdown` ends, then finishes what is under way, for `server.drain_timeout` at the
     /// most. What is not finished then is on disk, and goes on at the next start.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
-        let App { listener, address, config, api, dispatcher, housekeeping, .. } = self;
+        let App { listener, address, config, api, dispatcher, mut housekeeping, .. } = self;
         let drain = config.server.drain_timeout;
         let (stop, stopped) = watch::channel(false);
         let stopping = api.stopping.clone();
-        tokio::spawn(async move {
-            shutdown.await;
-            stopping.store(true, Ordering::Relaxed);
-            stop.send_replace(true);
+        tokio::spawn({
+            let stopping = stopping.clone();
+            async move {
+                shutdown.await;
+                stopping.store(true, Ordering::Relaxed);
+                stop.send_replace(true);
+            }
         });
         let catalog = api.plugins.clone();
         let watching = tokio::spawn({
             let stopped = ended(stopped.clone());
             async move { catalog.watch(stopped).await }
         });
-        let delivering = tokio::spawn(dispatcher.run(ended(stopped.clone()), drain));
+        let mut delivering = Some(tokio::spawn(dispatcher.run(ended(stopped.clone()), drain)));
         info!(%address, data_dir = %config.host.data_dir.display(), "serving");
-        let metrics = api.metrics.clone();
         let limits = server::Limits::from(&config.server);
-        if !server::run(listener, api::router(api), limits, metrics, ended(stopped)).await {
-            warn!("some connections did not end within server.drain_timeout");
+        let metrics = api.metrics.clone();
+        let mut serving = pin!(server::run(listener, api::router(api), limits, metrics, ended(stopped)));
+        // A part that ends by itself takes the host with it: one that takes events and delivers none would be worse.
+        loop {
+            tokio::select! {
+                drained = &mut serving => {
+                    if !drained {
+                        warn!("some connections did not end within server.drain_timeout");
+                    }
+                    break;
+                }
+                done = end_of(&mut delivering) => {
+                    done?;
+                    anyhow::ensure!(stopping.load(Ordering::Relaxed), "the dispatcher stopped by itself");
+                }
+                done = &mut housekeeping => {
+                    done.context("housekeeping stopped by itself; start the server again")?;
+                }
+            }
         }
-        delivering.await.context("the dispatcher stopped unexpectedly")?;
+        if delivering.is_some() {
+            end_of(&mut delivering).await?;
+        }
         // Waited for, since each of them has the store open: whoever starts next on the same data finds it free.
         for task in [housekeeping, watching] {
             task.abort();
@@ -179,6 +206,16 @@ impl App {
         info!("stopped");
         Ok(())
     }
+}
+
+type Delivering = JoinHandle<Result<(), JoinError>>;
+
+/// Waits for the dispatcher, once.
+async fn end_of(delivering: &mut Option<Delivering>) -> anyhow::Result<()> {
+    let Some(task) = delivering else { return std::future::pending().await };
+    let done = task.await;
+    *delivering = None;
+    done.and_then(|inner| inner).context("the dispatcher stopped by itself; start the server again")
 }
 
 /// Ends once the watched value is true, or nobody can set it any more.
@@ -194,6 +231,11 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 
 async fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
     let settings = &config.plugin;
+    let folder = config.plugins_dir();
+    // So that it can be watched from the beginning, and an operator finds where to drop plugins.
+    std::fs::create_dir_all(&folder).with_context(|| {
+        format!("{} cannot be made; choose another folder with --plugins-dir", folder.display())
+    })?;
     let cache = config.host.data_dir.join(CACHE_FOLDER);
     let engine = Engine::new(plugin::Limits {
         time_limit: settings.time_limit,
@@ -206,13 +248,18 @@ async fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
         file_size_limit: settings.file_size_limit.0 as u64,
         cache_dir: Some(cache),
     })?;
-    Ok(Catalog::open(engine, plugin::bundled(), Some(config.plugins_dir())).await)
+    Ok(Catalog::open(engine, plugin::bundled(), Some(folder)).await)
 }
 
-/// The key that was given, or the one that was made at the first start; only its digest is kept.
+/// The key that was given, which from now on is the one, or the one that was made at the first start. Only its digest
+/// is kept.
 async fn admin_key(store: &dyn Store, config: &Config) -> anyhow::Result<(KeyDigest, Option<String>)> {
     if let Some(given) = &config.admin_key {
-        return Ok((KeyDigest::of(given.expose()), None));
+        let digest = KeyDigest::of(given.expose());
+        if store.setting(ADMIN_KEY_DIGEST).await?.as_deref() != Some(&digest.0) {
+            store.put_setting(ADMIN_KEY_DIGEST, digest.0.to_vec()).await?;
+        }
+        return Ok((digest, None));
     }
     let key = format!("hwk_{}", BASE64URL_NOPAD.encode(&rand::random::<[u8; 32]>()));
     let digest = KeyDigest::of(&key);
@@ -234,4 +281,47 @@ fn make_private(folder: &Path) -> anyhow::Result<()> {
     builder.create(folder).with_context(|| {
         format!("{} cannot be made; choose another directory with --data-dir", folder.display())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+    use crate::store::memory::MemoryStore;
+
+    async fn key_of(store: &MemoryStore, given: Option<&str>) -> (KeyDigest, Option<String>) {
+        let config = Config { admin_key: given.map(Secret::new), ..Config::default() };
+        admin_key(store, &config).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_start_that_fails_makes_no_key() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let store = Arc::new(MemoryStore::new());
+        let mut config = Config::default();
+        config.host.listen = taken.local_addr().unwrap();
+        config.host.data_dir = std::env::temp_dir().join(format!(
+            "hookwright-app-{}-{:x}",
+            std::process::id(),
+            rand::random::<u64>()
+        ));
+        make_private(&config.host.data_dir).unwrap();
+        let folder = config.host.data_dir.clone();
+        let failed = build_on(store.clone(), config, Arc::new(SystemClock)).await;
+        std::fs::remove_dir_all(folder).unwrap();
+        assert!(failed.err().unwrap().to_string().contains("cannot be listened on"));
+        let (_, note) = key_of(&store, None).await;
+        assert!(note.is_some(), "the next start makes the key and shows it");
+    }
+
+    #[tokio::test]
+    async fn a_given_key_replaces_the_old_one_for_good() {
+        let store = MemoryStore::new();
+        let (first, note) = key_of(&store, None).await;
+        assert!(first == KeyDigest::of(&note.unwrap()));
+        assert!(key_of(&store, None).await == (first, None), "a made key stays");
+        let given = KeyDigest::of("hwk_a-key-of-my-own");
+        assert!(key_of(&store, Some("hwk_a-key-of-my-own")).await == (given.clone(), None));
+        assert!(key_of(&store, None).await == (given, None), "the given one stays, the old one is gone");
+    }
 }

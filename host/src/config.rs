@@ -22,6 +22,9 @@ pub const ENVIRONMENT_PREFIX: &str = "HOOKWRIGHT_";
 /// The manual: every setting with its default.
 pub const DEFAULT_FILE: &str = include_str!("../config.default.toml");
 
+/// Fewest characters of an admin key.
+const SHORTEST_ADMIN_KEY: usize = 16;
+
 /// Most bytes of a configuration file.
 const FILE_LIMIT: u64 = 1 << 20;
 
@@ -306,7 +309,7 @@ impl Config {
     ) -> Result<(), ConfigError> {
         let keys = Self::keys();
         for (name, text) in environment {
-            let secret = |key| (name == variable(key)).then(|| Secret::new(text.as_str()));
+            let secret = |key| (name == variable(key)).then(|| Secret::new(text.trim()));
             if let Some(key) = secret("admin_key") {
                 self.admin_key = Some(key);
             } else if let Some(key) = secret("sealing_key") {
@@ -363,6 +366,7 @@ impl Config {
             ("retention.events", span(self.retention.events), 1, usize::MAX),
             ("retention.attempts_kept", self.retention.attempts_kept, 1, 100_000),
         ];
+        self.check_admin_key()?;
         match rows.into_iter().find(|(_, value, least, most)| value < least || value > most) {
             Some((key, value, least, most)) => Err(ConfigError::Range {
                 key,
@@ -372,6 +376,22 @@ impl Config {
             }),
             None => Ok(()),
         }
+    }
+
+    /// A key that can be guessed, or that no header can carry, would be no key.
+    fn check_admin_key(&self) -> Result<(), ConfigError> {
+        let Some(key) = self.admin_key.as_ref().map(Secret::expose) else { return Ok(()) };
+        if key.len() >= SHORTEST_ADMIN_KEY && key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Ok(());
+        }
+        Err(ConfigError::Value {
+            origin: variable("admin_key"),
+            key: "admin_key".to_owned(),
+            problem: format!(
+                "takes {SHORTEST_ADMIN_KEY} or more visible ASCII characters, as `openssl rand -hex 32` prints; \
+                 without the variable the host makes a key itself"
+            ),
+        })
     }
 
     fn endpoint_concurrency(&self) -> usize {
@@ -483,7 +503,7 @@ mod tests {
         let environment = [
             ("HOOKWRIGHT_INGEST_EVENT_LIMIT", "3MiB"),
             ("HOOKWRIGHT_ALLOW_TARGETS", "10.0.0.0/8, ::1/128"),
-            ("HOOKWRIGHT_ADMIN_KEY", "k"),
+            ("HOOKWRIGHT_ADMIN_KEY", " hwk_0123456789ab\n"),
             ("HOOKWRIGHT_LISTEN", "127.0.0.1:2"),
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -494,7 +514,20 @@ mod tests {
         assert_eq!(config.ingest.event_limit, Size(3 * MIB));
         assert_eq!(config.ingest.batch_items, 7);
         assert_eq!(config.host.allow_targets.len(), 2);
-        assert_eq!(config.admin_key.unwrap().expose(), "k");
+        assert_eq!(config.admin_key.unwrap().expose(), "hwk_0123456789ab");
+    }
+
+    #[test]
+    fn a_weak_admin_key_is_refused_and_not_shown() {
+        let load = |key: &str| {
+            Config::load(None, [("HOOKWRIGHT_ADMIN_KEY".to_owned(), key.to_owned())], [])
+                .map_err(|error| error.to_string())
+        };
+        assert!(load("hwk_0123456789ab").is_ok());
+        for weak in ["", " \t\n", "hwk_0123456789a", "hwk_0123456789 abcdef", "hwk_0123456789\u{e4}bcdef"] {
+            let message = load(weak).unwrap_err();
+            assert!(message.contains("HOOKWRIGHT_ADMIN_KEY") && !message.contains("hwk_"), "{message}");
+        }
     }
 
     #[test]

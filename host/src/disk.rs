@@ -37,7 +37,9 @@ impl Disk {
 
     fn note(&self, low: bool, free: u64) {
         match (self.low.swap(low, Ordering::Relaxed), low) {
-            (false, true) => warn!(free, floor = self.floor, "the disk runs low: events are refused (ingest.disk_floor)"),
+            (false, true) => {
+                warn!(free, floor = self.floor, "the disk runs low: events are refused (ingest.disk_floor)")
+            }
             (true, false) => info!(free, "the disk has room again: events are taken on"),
             _ => {}
         }

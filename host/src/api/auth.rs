@@ -48,7 +48,7 @@ pub(super) fn check(admin_key: &KeyDigest, headers: &HeaderMap) -> Result<(), Pr
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, key)| key.trim())
         .ok_or_else(|| refused("The Authorization header is not `Bearer <key>`."))?;
-    match admin_key.matches(key) {
+    match !key.is_empty() && admin_key.matches(key) {
         true => Ok(()),
         false => Err(refused("This key is not known here.")),
     }
@@ -79,5 +79,8 @@ mod tests {
             }
             assert_eq!(check(&digest, &headers).is_ok(), passes, "{value:?}");
         }
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", "Bearer ".parse().unwrap());
+        assert!(check(&KeyDigest::of(""), &headers).is_err(), "an empty key opens nothing");
     }
 }

@@ -190,7 +190,10 @@ pub(super) async fn cancel(
     let id: DeliveryId = super::id(id)?;
     let reason = "It was cancelled by request.".to_owned();
     match api.store.cancel(id, reason, api.clock.now()).await? {
-        Steer::Done(delivery) => json(StatusCode::OK, &DeliveryView::of(&delivery, &api.book.snapshot())),
+        Steer::Done(delivery) => {
+            api.intake.revoke(id);
+            json(StatusCode::OK, &DeliveryView::of(&delivery, &api.book.snapshot()))
+        }
         Steer::Final(delivery) => {
             let detail = format!("The delivery is {} already.", delivery.state.word());
             Err(Problem::new(Kind::Conflict, detail))

@@ -20,6 +20,8 @@ const ORPHANS: Duration = Duration::from_secs(30);
 const ORPHANS_AT_ONCE: usize = 500;
 /// How often retention looks for what is old.
 const PRUNE: Duration = Duration::from_secs(60);
+/// Deliveries ended for their age in one commit.
+const EXPIRED_AT_ONCE: usize = 500;
 /// Events looked at in one commit.
 const EVENTS_AT_ONCE: usize = 200;
 /// Pause between two commits of the background, in which others go first.
@@ -37,41 +39,55 @@ pub struct Housekeeping {
     pub book: Arc<Book>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
+    /// How long a delivery may wait, held time included.
+    pub max_age: Duration,
     /// How long what has ended is kept.
     pub retention: Duration,
 }
 
 impl Housekeeping {
-    /// Runs until it is dropped.
+    /// Runs until it is dropped. What is urgent never waits for what takes long.
     pub async fn run(self) {
-        let mut changes = self.book.watch();
+        tokio::join!(self.watch_leases(), self.watch_disk(), self.tidy());
+    }
+
+    async fn watch_leases(&self) {
         let mut renewal = tokio::time::interval(RENEWAL);
+        loop {
+            renewal.tick().await;
+            report(self.renew().await);
+        }
+    }
+
+    async fn watch_disk(&self) {
+        let mut disk = tokio::time::interval(DISK);
+        loop {
+            disk.tick().await;
+            self.disk.look();
+        }
+    }
+
+    async fn tidy(&self) {
+        let mut changes = self.book.watch();
         let mut orphans = tokio::time::interval(ORPHANS);
         let mut prune = tokio::time::interval(PRUNE);
         let mut count = tokio::time::interval(COUNT);
-        let mut disk = tokio::time::interval(DISK);
         loop {
-            let done = tokio::select! {
-                _ = renewal.tick() => self.renew().await,
+            report(tokio::select! {
                 _ = orphans.tick() => self.cancel_orphans().await,
                 Ok(()) = changes.changed() => self.cancel_orphans().await,
-                _ = prune.tick() => self.prune().await,
+                _ = prune.tick() => self.forget().await,
                 _ = count.tick() => self.count().await,
-                _ = disk.tick() => {
-                    self.disk.look();
-                    Ok(())
-                }
-            };
-            if let Err(error) = done {
-                warn!(%error, "housekeeping has to wait");
-            }
+            });
         }
     }
 
     async fn renew(&self) -> Result<()> {
         let leases = self.backlog.leases();
         if !leases.is_empty() {
-            self.queue.renew(leases, self.clock.now().plus(LEASE)).await?;
+            let lost = self.queue.renew(leases, self.clock.now().plus(LEASE)).await?;
+            // Somebody else has them now; what waits here must not be sent too.
+            lost.into_iter().for_each(|lease| self.backlog.revoke(lease.delivery));
         }
         Ok(())
     }
@@ -81,6 +97,17 @@ impl Housekeeping {
             tokio::time::sleep(BREATHER).await;
         }
         Ok(())
+    }
+
+    /// Ends what nobody wants any more, and forgets what ended long ago.
+    async fn forget(&self) -> Result<()> {
+        let now = self.clock.now();
+        let reason = "It waited for longer than `delivery.max_age`.";
+        let before = now.minus(self.max_age);
+        while self.queue.expire(before, EXPIRED_AT_ONCE, reason.to_owned(), now).await? == EXPIRED_AT_ONCE {
+            tokio::time::sleep(BREATHER).await;
+        }
+        self.prune().await
     }
 
     async fn prune(&self) -> Result<()> {
@@ -93,8 +120,6 @@ impl Housekeeping {
             if pruned.done {
                 break;
             }
-            // Leases must not run out while much is old.
-            self.renew().await?;
             tokio::time::sleep(BREATHER).await;
         }
         if events + deliveries > 0 {
@@ -106,5 +131,11 @@ impl Housekeeping {
     async fn count(&self) -> Result<()> {
         self.metrics.set_pending(self.queue.pending().await?);
         Ok(())
+    }
+}
+
+fn report(done: Result<()>) {
+    if let Err(error) = done {
+        warn!(%error, "housekeeping has to wait");
     }
 }

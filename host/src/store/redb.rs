@@ -14,6 +14,7 @@ mod writer;
 use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -91,41 +92,70 @@ struct Shared {
     source: Source,
     options: Options,
     database: Mutex<Option<Arc<Database>>>,
+    /// Held by the writer from the first change of a commit until that is on disk. Taken off the async threads only.
     desk: Mutex<Desk>,
+    /// As of the last commit.
+    pending: AtomicU64,
     failure: Mutex<Option<StoreError>>,
 }
 
-#[derive(Debug)]
 enum Source {
     File(PathBuf),
-    Given,
+    Given(OpenGiven),
+}
+
+type OpenGiven = Box<dyn Fn(&Options) -> std::result::Result<Database, DatabaseError> + Send + Sync>;
+
+impl Source {
+    fn open(&self, options: &Options) -> std::result::Result<Database, OpenError> {
+        match self {
+            Source::File(path) => open_file(path, options),
+            Source::Given(open) => open(options).map_err(|error| refused(&self.to_string(), &error)),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::File(path) => path.display().fmt(f),
+            Source::Given(_) => f.write_str("the given storage"),
+        }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl RedbStore {
     /// Opens the file, or creates it.
     pub fn open(path: &Path, options: Options) -> std::result::Result<Self, OpenError> {
-        let database = open_file(path, &options)?;
-        Self::start(Source::File(path.to_owned()), database, options)
+        Self::start(Source::File(path.to_owned()), options)
     }
 
-    /// Opens a store on other storage than a file, such as one that loses what was not synced.
-    pub fn with_backend(
-        backend: impl StorageBackend,
+    /// Opens a store on other storage than a file, such as one that loses what was not synced. `storage` is asked
+    /// for a handle on it here, and again whenever the store opens itself anew after a failure.
+    pub fn with_backend<B: StorageBackend>(
+        storage: impl Fn() -> B + Send + Sync + 'static,
         options: Options,
     ) -> std::result::Result<Self, OpenError> {
-        let database = Database::builder()
-            .set_cache_size(options.cache_size)
-            .create_with_backend(backend)
-            .map_err(|error| refused("the given storage", &error))?;
-        Self::start(Source::Given, database, options)
+        let open = move |options: &Options| {
+            Database::builder().set_cache_size(options.cache_size).create_with_backend(storage())
+        };
+        Self::start(Source::Given(Box::new(open)), options)
     }
 
-    fn start(source: Source, database: Database, options: Options) -> std::result::Result<Self, OpenError> {
+    fn start(source: Source, options: Options) -> std::result::Result<Self, OpenError> {
+        let database = source.open(&options)?;
         let shared = Arc::new(Shared {
             source,
             options,
             database: Mutex::new(None),
             desk: Mutex::new(Desk::default()),
+            pending: AtomicU64::new(0),
             failure: Mutex::new(None),
         });
         shared.load(database)?;
@@ -193,15 +223,29 @@ fn refused(path: &str, error: &DatabaseError) -> OpenError {
 
 fn open_file(path: &Path, options: &Options) -> std::result::Result<Database, OpenError> {
     let shown = path.display().to_string();
+    let other = |error: std::io::Error| OpenError::Other { path: shown.clone(), reason: error.to_string() };
+    if !path.exists() {
+        make_file(path, &shown).map_err(other)?;
+    }
     let database = Database::builder()
         .set_cache_size(options.cache_size)
         .create(path)
         .map_err(|error| refused(&shown, &error))?;
     // The file's own entry must survive a power cut too.
-    path.parent()
-        .map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all())
-        .map_err(|error| OpenError::Other { path: shown, reason: error.to_string() })?;
+    path.parent().map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all()).map_err(other)?;
     Ok(database)
+}
+
+/// Makes the file under another name first: where that is cut off, nothing is left that looks like a store and cannot
+/// be opened.
+fn make_file(path: &Path, shown: &str) -> std::io::Result<()> {
+    let unfinished = PathBuf::from(format!("{shown}.new"));
+    match std::fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    drop(Database::create(&unfinished).map_err(std::io::Error::other)?);
+    std::fs::rename(unfinished, path)
 }
 
 impl Shared {
@@ -219,10 +263,16 @@ impl Shared {
     }
 
     fn path(&self) -> String {
-        match &self.source {
-            Source::File(path) => path.display().to_string(),
-            Source::Given => "the given storage".to_owned(),
-        }
+        self.source.to_string()
+    }
+
+    fn count(&self, desk: &Desk) {
+        self.pending.store(desk.waiting + desk.implied.len() as u64, Ordering::Relaxed);
+    }
+
+    /// Lets nobody see what a failed commit left in memory.
+    fn close(&self) -> Option<Arc<Database>> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn fail(&self, failure: StoreError) {
@@ -231,45 +281,50 @@ impl Shared {
 
     /// Why the store cannot work at the moment.
     fn failure(&self) -> StoreError {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or(StoreError::Closed)
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Whose commit failed just now may ask before the cause is noted.
+        failure.unwrap_or_else(|| StoreError::Unavailable("a write failed; the log says why".to_owned()))
     }
 
-    /// Closes the file and opens it anew: after a failed write nothing in memory can be trusted.
-    fn reopen(&self) -> Result<()> {
-        let closed = self.database.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(database) = closed {
-            let database = Arc::try_unwrap(database).map_err(|still_read| {
-                *self.database.lock().unwrap_or_else(PoisonError::into_inner) = Some(still_read);
+    /// Opens the file anew, once nobody reads `closed` any more: after a failed write nothing in memory can be trusted.
+    fn reopen(&self, closed: &mut Option<Arc<Database>>) -> Result<()> {
+        if let Some(database) = closed.take() {
+            drop(Arc::try_unwrap(database).map_err(|still_read| {
+                *closed = Some(still_read);
                 self.failure()
-            })?;
-            drop(database);
+            })?);
         }
-        let Source::File(path) = &self.source else { return Err(self.failure()) };
-        let database =
-            open_file(path, &self.options).map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        self.load(database).map_err(|error| StoreError::Unavailable(error.to_string()))
+        let unavailable = |error: OpenError| StoreError::Unavailable(error.to_string());
+        let database = self.source.open(&self.options).map_err(unavailable)?;
+        self.load(database).map_err(unavailable)
     }
 
     /// Checks the format, and brings the desk to what the file says.
     fn load(&self, database: Database) -> std::result::Result<(), OpenError> {
         let other = |error: StoreError| OpenError::Other { path: self.path(), reason: error.to_string() };
-        let mut desk = Desk::default();
+        let mut desk = self.desk().successor();
         let write = database.begin_write().map_err(io).map_err(other)?;
         {
-            let tables = Tables::open(&write).map_err(other)?;
-            let found = tables.meta.get(META_FORMAT).map_err(io).map_err(other)?.map(|format| format.value());
-            if let Some(found) = found.filter(|found| *found > FORMAT) {
+            // Before anything else: a newer format may have other tables.
+            if let Some(found) = format(&write).map_err(other)?.filter(|found| *found > FORMAT) {
                 return Err(OpenError::Newer { path: self.path(), found });
             }
+            let tables = Tables::open(&write).map_err(other)?;
             let now = self.options.clock.now();
             let mut txn = Txn { tables, desk: &mut desk, now, attempts_kept: self.options.attempts_kept };
             load_desk(&mut txn).map_err(other)?;
         }
         write.commit().map_err(io).map_err(other)?;
+        self.count(&desk);
         *self.desk() = desk;
         *self.database.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(database));
         Ok(())
     }
+}
+
+fn format(write: &::redb::WriteTransaction) -> Result<Option<u64>> {
+    let meta = write.open_table(tables::META).map_err(io)?;
+    Ok(meta.get(META_FORMAT).map_err(io)?.map(|format| format.value()))
 }
 
 fn load_desk(txn: &mut Txn<'_>) -> Result<()> {
@@ -373,11 +428,14 @@ impl Queue for RedbStore {
         self.write(move |txn| queue::cancel_orphans(txn, limit, now)).await
     }
 
+    async fn expire(&self, before: Timestamp, limit: usize, reason: String, now: Timestamp) -> Result<usize> {
+        self.write(move |txn| queue::expire(txn, before, limit, &reason, now)).await
+    }
+
     async fn pending(&self) -> Result<u64> {
         // Asked for its own sake: a store that cannot work is not to say how much is pending.
         self.shared.database()?;
-        let desk = self.shared.desk();
-        Ok(desk.waiting + desk.implied.len() as u64)
+        Ok(self.shared.pending.load(Ordering::Relaxed))
     }
 }
 

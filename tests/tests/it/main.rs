@@ -1,5 +1,12 @@
 //! The tests that need more than one module, in one binary.
 
 mod conformance;
+mod deliver;
+mod endpoints;
 mod ingest;
 mod tidy;
+
+// What has to hold whatever is killed, cut off or full; and what the world's verifiers say.
+mod crash;
+mod power_loss;
+mod verifiers;
