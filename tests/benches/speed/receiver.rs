@@ -87,7 +87,7 @@ impl Receiver {
     pub fn wait_for(&self, count: u64) -> anyhow::Result<()> {
         let mut seen = (self.arrived(), Instant::now());
         while self.arrived() < count {
-            thread::sleep(Duration::from_millis(2));
+            thread::park_timeout(Duration::from_millis(2));
             if self.arrived() > seen.0 {
                 seen = (self.arrived(), Instant::now());
             }
