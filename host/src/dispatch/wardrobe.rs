@@ -9,7 +9,10 @@ use crate::id::EndpointId;
 use super::request::{BuildError, Outfit};
 
 #[derive(Debug, Default)]
-pub struct Wardrobe(Mutex<HashMap<EndpointId, (Arc<Endpoint>, Arc<Outfit>)>>);
+pub struct Wardrobe(Mutex<HashMap<EndpointId, Fitting>>);
+
+/// An outfit, and the version of the endpoint that it was made for.
+type Fitting = (Arc<Endpoint>, Arc<Outfit>);
 
 impl Wardrobe {
     pub fn outfit(&self, endpoint: &Arc<Endpoint>) -> Result<Arc<Outfit>, BuildError> {

@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn time_runs_out_after_the_limit() {
-        let mut meter = Meter::new(&Limits { time_limit: Duration::from_millis(25), ..Limits::default() });
+        let mut meter = Meter::new(&Limits { time_limit: TICK * 5 / 2, ..Limits::default() });
         for _ in 0..3 {
             assert!(meter.tick().is_ok());
         }
