@@ -60,7 +60,7 @@ fn the_secret_is_shown_once_and_nothing_sealed_is_shown_again() {
         }
         let read = world.web.get(&made.path()).await.expect(200);
         assert_eq!(read["url"], format!("{}/***", world.receiver.url("")));
-        assert_eq!(read["auth"], json!({"type": "basic", "username": "ada", "password": "***"}));
+        assert_eq!(read["auth"], json!({"type": "basic", "username": "***", "password": "***"}));
         assert_eq!(read["headers"], json!({"X-Key": "***"}));
     });
 }
