@@ -45,12 +45,35 @@ impl Timestamp {
         Timestamp(self.0.saturating_sub(micros))
     }
 
-    /// Reads RFC 3339. A leap second counts as the second after it.
+    /// Reads RFC 3339, for the years 0000 to 9999. A leap second counts as the second after it.
     pub fn parse(text: &str) -> Result<Self, InvalidTime> {
-        text.parse::<jiff::Timestamp>()
-            .map(|t| Timestamp(t.as_microsecond()))
-            .map_err(|_| InvalidTime(text.chars().take(64).collect()))
+        let time = text.parse::<jiff::Timestamp>().ok().filter(|_| is_rfc3339(text));
+        time.map(|time| Timestamp(time.as_microsecond()))
+            .filter(|time| *time >= YEAR_ZERO)
+            .ok_or_else(|| InvalidTime(text.chars().take(64).collect()))
     }
+}
+
+/// 0000-01-01T00:00:00Z.
+const YEAR_ZERO: Timestamp = Timestamp::from_secs(-62_167_219_200);
+
+/// Whether it has the form and nothing else; the parser knows more forms, and judges the numbers.
+fn is_rfc3339(text: &str) -> bool {
+    let fits = |text: &str, form: &str| {
+        text.len() == form.len()
+            && text.bytes().zip(form.bytes()).all(|(byte, form)| match form {
+                b'0' => byte.is_ascii_digit(),
+                b'T' => matches!(byte, b'T' | b't' | b' '),
+                b'+' => matches!(byte, b'+' | b'-'),
+                form => byte == form,
+            })
+    };
+    let Some((start, rest)) = text.split_at_checked("0000-00-00T00:00:00".len()) else { return false };
+    let offset = match rest.strip_prefix('.') {
+        Some(fraction) => fraction.trim_start_matches(|c: char| c.is_ascii_digit()),
+        None => rest,
+    };
+    fits(start, "0000-00-00T00:00:00") && (matches!(offset, "Z" | "z") || fits(offset, "+00:00"))
 }
 
 /// RFC 3339 in UTC, with as many digits of a second as it needs: `2026-03-22T08:30:00Z`.
@@ -140,8 +163,31 @@ mod tests {
         let time = Timestamp::parse("2026-03-22T09:30:00.5+01:00").unwrap();
         assert_eq!(time.to_string(), "2026-03-22T08:30:00.5Z");
         assert_eq!(Timestamp::parse(&time.to_string()), Ok(time));
-        assert!(Timestamp::parse("yesterday").is_err());
-        assert!(Timestamp::parse("2026-03-22").is_err());
+        for same in ["2026-03-22t08:30:00.500z", "2026-03-22 08:30:00.5-00:00"] {
+            assert_eq!(Timestamp::parse(same), Ok(time), "{same}");
+        }
+        for bad in [
+            "",
+            "yesterday",
+            "2026-03-22",
+            "2026-03-22T08:30Z",
+            "20260322T083000Z",
+            "2026-03-22T08:30:00",
+            "2026-03-22T08:30:00,5Z",
+            "2026-03-22T08:30:00+01",
+            "2026-03-22T08:30:00Z[UTC]",
+            "2026-03-22T08:30:00+01:00[Europe/Berlin]",
+            "2026-03-22T08:30:00+01:00:30",
+            "-000001-03-22T08:30:00Z",
+            "+002026-03-22T08:30:00Z",
+            "0000-01-01T00:00:00+01:00",
+            "2026-13-22T08:30:00Z",
+            "2026-03-22T08:30:00.Z",
+        ] {
+            assert!(Timestamp::parse(bad).is_err(), "{bad}");
+        }
+        assert_eq!(Timestamp::parse("0000-01-01T00:00:00Z"), Ok(YEAR_ZERO));
+        assert_eq!(YEAR_ZERO.to_string(), "0000-01-01T00:00:00Z");
     }
 
     #[test]
