@@ -20,13 +20,14 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::Instant;
 use url::Url;
 
+use crate::message::belongs_to_connection;
+
 use connector::Connector;
 use resolver::Resolver;
 use tls::Tls;
 use trace::{TRACE, Trace};
 
 pub use fault::{Fault, FaultKind};
-pub use header::forbidden_request_header;
 pub use retry_after::{LONGEST_WAIT, retry_after};
 pub use target::{URL_LIMIT, UrlError, UrlErrorKind, check_url};
 pub use tls::Trust;
@@ -34,7 +35,6 @@ pub use trace::Stage;
 
 mod connector;
 mod fault;
-mod header;
 mod resolver;
 mod retry_after;
 pub mod ssrf;
@@ -91,7 +91,7 @@ impl Default for Config {
 /// Why a client could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum NewClientError {
-    #[error("TLS could not be set up, check the extra CA certificates: {0}")]
+    #[error("TLS could not be set up: {0}")]
     Tls(#[from] rustls::Error),
     #[error("name resolution could not be set up: {0}")]
     Resolver(#[from] hickory_resolver::net::NetError),
@@ -238,7 +238,7 @@ impl Client {
 
     fn headers(&self, mut headers: HeaderMap) -> HeaderMap {
         let framing: Vec<_> =
-            headers.keys().filter(|name| header::belongs_to_connection(name)).cloned().collect();
+            headers.keys().filter(|name| belongs_to_connection(name.as_str())).cloned().collect();
         for name in framing {
             headers.remove(name);
         }

@@ -12,10 +12,11 @@ use crate::api::problem::Problem;
 use crate::config::Config;
 use crate::endpoint::{Auth, Endpoint, OnFailure, RateLimit, SuccessCodes, Transform};
 use crate::event::{Channel, Tenant};
+use crate::message::belongs_to_host;
 use crate::retry::{MAX_PAUSE, MAX_RETRIES, MIN_PAUSE, RetryPolicy};
 use crate::secret::{MASK, Secret, SigningSecret};
+use crate::send::check_url;
 use crate::send::ssrf::Rule;
-use crate::send::{check_url, forbidden_request_header};
 use crate::signature::SignatureScheme;
 use crate::subscription::{Pattern, Subscription};
 use crate::time::{format_span, parse_span};
@@ -429,11 +430,9 @@ fn header(name: &str, value: &Value, limit: usize) -> Result<Secret, String> {
 
 fn header_name(name: &str) -> Result<(), String> {
     let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "it is no header name".to_owned())?;
-    if forbidden_request_header(parsed.as_str()) {
-        return Err("this header is the host's own".to_owned());
-    }
     match DECIDED_ELSEWHERE.iter().find(|(other, _)| *other == parsed.as_str()) {
         Some((_, advice)) => Err(format!("this header is not set here: {advice}")),
+        None if belongs_to_host(parsed.as_str()) => Err("this header is the host's own".to_owned()),
         None => Ok(()),
     }
 }
