@@ -103,7 +103,15 @@ fn check_form(url: &Url) -> Result<(), UrlError> {
     if url.port() == Some(0) {
         return Err(error(UrlErrorKind::Port, "port 0 cannot be connected to"));
     }
-    Ok(())
+    // The client's own reading of URLs is narrower, and what it cannot read is never sent.
+    match http::Uri::try_from(url.as_str()) {
+        Ok(_) => Ok(()),
+        Err(source) => {
+            let message =
+                format!("requests cannot be sent to this URL ({source}); check its host for odd characters");
+            Err(error(UrlErrorKind::Malformed, message))
+        }
+    }
 }
 
 /// Under http a name is accepted when any range is open; the connector then holds its addresses to these.
@@ -245,6 +253,8 @@ mod tests {
             ("https://example.com:99999/", Malformed),
             ("https://[::1/", Malformed),
             ("https://[fe80::1%25eth0]/", Malformed),
+            ("https://{region}.example.com/", Malformed),
+            ("https://a`b.example.com/", Malformed),
             ("https://256.0.0.1/", Malformed),
             ("https://1.2.3.4.5/", Malformed),
             ("https://127.0.0.1%00.example.com/", Malformed),
