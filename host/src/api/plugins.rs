@@ -32,8 +32,6 @@ struct PluginView {
     source: &'static str,
     file: Option<String>,
     must_run: bool,
-    /// Whether it reads the receiver's answer.
-    judges: bool,
     /// Why a newer file of this name is not the one in use.
     problem: Option<String>,
 }
@@ -83,7 +81,6 @@ impl PluginView {
             source,
             file,
             must_run: description.must_run,
-            judges: plugin.exports_judge(),
             problem: entry.problem.clone(),
         }
     }

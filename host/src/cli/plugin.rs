@@ -67,7 +67,6 @@ struct InFull {
     digest: String,
     size: usize,
     must_run: bool,
-    judges: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
     config_schema: Option<Box<RawValue>>,
@@ -188,7 +187,6 @@ impl InFull {
             digest: plugin.digest().to_owned(),
             size: plugin.size(),
             must_run: description.must_run,
-            judges: plugin.exports_judge(),
             problem: None,
             config_schema: RawValue::from_string(description.config_schema).ok(),
             examples: description.examples.into_iter().map(Example::of).collect(),
@@ -201,9 +199,6 @@ impl InFull {
         text += &format!("  digest    sha256:{}\n  size      {} bytes\n", one_line(&self.digest), self.size);
         if self.must_run {
             text += "  must run  an endpoint cannot pass over its failure\n";
-        }
-        if self.judges {
-            text += "  judges    it reads the receiver's answer\n";
         }
         if let Some(problem) = &self.problem {
             text += &format!("  problem   {}\n", one_line(problem));
