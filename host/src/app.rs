@@ -244,7 +244,19 @@ fn make_private(folder: &Path) -> anyhow::Result<()> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder).with_context(|| {
         format!("{} cannot be made; choose another directory with --data-dir", folder.display())
-    })
+    })?;
+    #[cfg(unix)]
+    if others_can_read(folder) {
+        warn!("{0} can be read by other users of this machine; run `chmod 700 {0}`", folder.display());
+    }
+    Ok(())
+}
+
+/// What was there before is left as it is: it may be meant so.
+#[cfg(unix)]
+fn others_can_read(folder: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(folder).is_ok_and(|found| found.permissions().mode() & 0o077 != 0)
 }
 
 #[cfg(test)]
@@ -276,6 +288,19 @@ mod tests {
         assert!(failed.err().unwrap().to_string().contains("cannot be listened on"));
         let (_, note) = key_of(&store, None).await;
         assert!(note.is_some(), "the next start makes the key and shows it");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_data_directory_that_was_there_is_looked_at() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = std::env::temp_dir().join(format!("hookwright-private-{:x}", rand::random::<u64>()));
+        make_private(&folder).unwrap();
+        assert!(!others_can_read(&folder));
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+        make_private(&folder).unwrap();
+        assert!(others_can_read(&folder), "it is told and left");
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[tokio::test]

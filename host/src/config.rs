@@ -339,7 +339,7 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         let span = |span: Duration| span.as_millis() as usize;
         let year = span(366 * DAY);
-        let rows: [(&'static str, usize, usize, usize); 25] = [
+        let rows: [(&'static str, usize, usize, usize); 36] = [
             ("server.max_connections", self.server.max_connections, 1, 1_000_000),
             ("server.header_timeout", span(self.server.header_timeout), 1, year),
             ("server.header_limit", self.server.header_limit.0, 8 * KIB, 16 * MIB),
@@ -356,13 +356,24 @@ impl Config {
             ("delivery.backlog_deliveries", self.delivery.backlog_deliveries, 1, 100_000_000),
             ("delivery.concurrency", self.delivery.concurrency as usize, 1, self.endpoint_concurrency()),
             ("delivery.answer_body_limit", self.delivery.answer_body_limit.0, 0, 256 * MIB),
+            ("delivery.stored_request_body", self.delivery.stored_request_body.0, 0, 256 * MIB),
             ("delivery.stored_answer_body", self.delivery.stored_answer_body.0, 0, self.answer_limit()),
             ("endpoint.max_per_tenant", self.endpoint.max_per_tenant, 1, 60_000),
             ("endpoint.max_transforms", self.endpoint.max_transforms, 0, 1_000),
+            ("endpoint.max_config", self.endpoint.max_config.0, 2, 16 * MIB),
             ("endpoint.max_headers", self.endpoint.max_headers, 0, 1_000),
+            ("endpoint.max_header_value", self.endpoint.max_header_value.0, 0, 64 * KIB),
+            ("endpoint.max_events", self.endpoint.max_events, 1, 10_000),
+            ("endpoint.max_channels", self.endpoint.max_channels, 0, 10_000),
+            ("endpoint.max_concurrency", self.endpoint_concurrency(), 1, 1_000_000),
             ("plugin.time_limit", span(self.plugin.time_limit), 10, year),
             ("plugin.memory_limit", self.plugin.memory_limit.0, 64 * KIB, 4_096 * MIB),
+            ("plugin.table_limit", self.plugin.table_limit, 0, 10_000_000),
+            ("plugin.output_limit", self.plugin.output_limit.0, KIB, 256 * MIB),
+            ("plugin.log_lines", self.plugin.log_lines, 0, 10_000),
+            ("plugin.log_line_length", self.plugin.log_line_length, 0, 64 * KIB),
             ("plugin.max_concurrent_calls", self.plugin.max_concurrent_calls, 1, 100_000),
+            ("plugin.file_size_limit", self.plugin.file_size_limit.0, KIB, 1_024 * MIB),
             ("retention.events", span(self.retention.events), 1, usize::MAX),
             ("retention.attempts_kept", self.retention.attempts_kept, 1, 100_000),
         ];
@@ -406,7 +417,7 @@ impl Config {
 /// Variables of the environment that look like settings and are none, each as a sentence for the log. They are
 /// no error: container platforms put variables of their own under a service's name.
 pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<String> {
-    const OTHERS: [&str; 3] = ["HOOKWRIGHT_URL", "HOOKWRIGHT_KEY", "HOOKWRIGHT_CONFIG"];
+    const OTHERS: [&str; 4] = ["HOOKWRIGHT_URL", "HOOKWRIGHT_KEY", "HOOKWRIGHT_CONFIG", "HOOKWRIGHT_SECRET"];
     let keys = Config::keys();
     let known = |name: &str| {
         OTHERS.contains(&name)
@@ -540,6 +551,9 @@ mod tests {
             ("[ingest]\njson_depth = 129", "`ingest.json_depth`"),
             ("[ingest]\nbody_timeout = 30", "`ingest.body_timeout`"),
             ("[log]\nformat = \"xml\"", "`log.format`"),
+            ("[plugin]\noutput_limit = 0", "`plugin.output_limit`"),
+            ("[plugin]\nlog_lines = 1000000", "`plugin.log_lines`"),
+            ("[delivery]\nstored_answer_body = \"1MiB\"", "`delivery.stored_answer_body`"),
             ("listen = \"localhost\"", "`listen`"),
             ("allow_targets = [\"10.0.0.0/33\"]", "`allow_targets`"),
             ("admin_key = \"x\"", "HOOKWRIGHT_ADMIN_KEY"),
@@ -554,7 +568,8 @@ mod tests {
 
     #[test]
     fn strangers_in_the_environment_are_told_not_refused() {
-        let names = ["HOOKWRIGHT_PORT", "HOOKWRIGHT_LISTEN", "HOOKWRIGHT_KEY", "PATH"].map(str::to_owned);
+        let names = ["HOOKWRIGHT_PORT", "HOOKWRIGHT_LISTEN", "HOOKWRIGHT_KEY", "HOOKWRIGHT_SECRET", "PATH"]
+            .map(str::to_owned);
         let told = unknown_variables(names);
         assert_eq!(told.len(), 1);
         assert!(told[0].contains("HOOKWRIGHT_PORT"));

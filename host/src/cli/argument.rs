@@ -140,11 +140,11 @@ pub fn success(text: &str) -> Result<Success, String> {
     if text == "2xx" {
         return Ok(Success::Any2xx);
     }
-    let code = |text: &str| text.trim().parse().ok().filter(|code| (100..600).contains(code));
+    let code = |text: &str| text.trim().parse().ok().filter(|code| (200..600).contains(code));
     let codes: Option<Vec<u16>> = text.split(',').map(code).collect();
     codes
         .map(Success::Only)
-        .ok_or_else(|| format!("`{text}` is neither `2xx` nor statuses such as `200,204`"))
+        .ok_or_else(|| format!("`{text}` is neither `2xx` nor statuses from 200 to 599 such as `200,204`"))
 }
 
 /// `Name=value`.
@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(success("200, 204"), Ok(Success::Only(vec![200, 204])));
         assert!(["", "1m,", "1m;5m", "1"].iter().all(|bad| schedule(bad).is_err()));
         assert!(["", "10", "0/1s", "1/0s", "a/1s", "1/s"].iter().all(|bad| rate(bad).is_err()));
-        assert!(["", "2XX", "99", "600", "200,"].iter().all(|bad| success(bad).is_err()));
+        assert!(["", "2XX", "99", "199", "600", "200,"].iter().all(|bad| success(bad).is_err()));
     }
 
     #[test]
