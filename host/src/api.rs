@@ -80,7 +80,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .merge(keyed)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::from_fn_with_state(Arc::clone(&api), count_refusals))
+        .layer(middleware::from_fn_with_state(Arc::clone(&api), finish_refusals))
         .layer(DefaultBodyLimit::disable())
         .with_state(api)
 }
@@ -99,14 +99,18 @@ async fn method_not_allowed(method: http::Method, uri: http::Uri) -> Problem {
     Problem::new(Kind::MethodNotAllowed, format!("{} does not take {method}.", uri.path()))
 }
 
-async fn count_refusals(
+/// Counts it, and says when to come again where the host cannot do its work at the moment.
+async fn finish_refusals(
     axum::extract::State(api): axum::extract::State<Arc<Api>>,
     request: axum::extract::Request,
     next: middleware::Next,
 ) -> Response {
-    let response = next.run(request).await;
-    if let Some(kind) = response.extensions().get::<Kind>() {
-        api.metrics.request_refused(kind.word());
+    let mut response = next.run(request).await;
+    let Some(kind) = response.extensions().get::<Kind>().copied() else { return response };
+    api.metrics.request_refused(kind.word());
+    if kind.status() == StatusCode::SERVICE_UNAVAILABLE {
+        let pause = problem::retry_after(api.config.ingest.retry_after);
+        response.headers_mut().insert(http::header::RETRY_AFTER, pause);
     }
     response
 }

@@ -83,19 +83,28 @@ pub(super) async fn read(
     let mut share = api.budget.open();
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
+    let mut most = 0;
     while let Some(data) = next(api, &mut body, deadline).await? {
-        let length = first.len() + rest.len() + data.len();
-        check_size(length, limit(if first.is_empty() { &data } else { &first }))?;
-        take(api, &mut share, length)?;
-        if first.is_empty() {
-            first = data;
-        } else {
-            if rest.is_empty() {
-                rest.reserve(announced.max(length));
-                rest.extend_from_slice(&first);
-            }
-            rest.extend_from_slice(&data);
+        let before = first.len().max(rest.len());
+        let length = before + data.len();
+        if before == 0 {
+            most = limit(&data);
         }
+        check_size(length, most)?;
+        if before == 0 {
+            take(&mut share, length)?;
+            first = data;
+            continue;
+        }
+        if rest.capacity() < length {
+            let room = announced.max(length.saturating_mul(2)).min(most);
+            // The share is taken before the memory is.
+            take(&mut share, room)?;
+            let mut roomier = BytesMut::with_capacity(room);
+            roomier.extend_from_slice(if rest.is_empty() { &first } else { &rest });
+            (first, rest) = (Bytes::new(), roomier);
+        }
+        rest.extend_from_slice(&data);
     }
     let bytes = if rest.is_empty() { first } else { rest.freeze() };
     Ok(Whole { bytes, _share: share })
@@ -121,12 +130,12 @@ async fn next(api: &Api, body: &mut Body, deadline: Instant) -> Result<Option<By
     }
 }
 
-fn take(api: &Api, share: &mut Share, bytes: usize) -> Result<(), Problem> {
+fn take(share: &mut Share, bytes: usize) -> Result<(), Problem> {
     if share.grow_to(bytes) {
         return Ok(());
     }
     let detail = "Too many bytes are under way (`ingest.in_flight_bytes`); try again soon.";
-    Err(Problem::new(Kind::Overloaded, detail).retry_after(api.config.ingest.retry_after))
+    Err(Problem::new(Kind::Overloaded, detail))
 }
 
 fn content_length(headers: &HeaderMap) -> Option<usize> {

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use self::attempts::AttemptView;
 use super::body;
+use super::endpoints::missing_plugin;
 use super::fields::Fields;
 use super::page::{self, Page, Query};
 use super::problem::{Kind, Problem};
@@ -18,6 +19,7 @@ use crate::book::Snapshot;
 use crate::delivery::{Delivery, State as DeliveryState};
 use crate::event::{EventType, Tenant};
 use crate::id::{DeliveryId, EndpointId, EventId, WebhookId};
+use crate::plugin::Catalog;
 use crate::store::{DeliveryFilter, Replay, Steer};
 use crate::time::Timestamp;
 
@@ -33,7 +35,7 @@ pub(super) struct DeliveryView {
     event_type: String,
     webhook_id: String,
     state: &'static str,
-    /// Pending, and its endpoint is disabled: it waits until that is enabled again.
+    /// Pending, and it waits for a person: its endpoint is disabled, or a plugin of its chain is missing.
     held: bool,
     /// Why it is not delivered (yet).
     reason: Option<String>,
@@ -45,8 +47,8 @@ pub(super) struct DeliveryView {
 }
 
 impl DeliveryView {
-    pub fn of(delivery: &Delivery, book: &Snapshot) -> Self {
-        let held = held_because(delivery, book);
+    pub fn of(delivery: &Delivery, book: &Snapshot, plugins: &Catalog) -> Self {
+        let held = held_because(delivery, book, plugins);
         Self {
             id: delivery.id.to_string(),
             event: delivery.id.event().to_string(),
@@ -74,12 +76,18 @@ struct DeliveryWithAttempts {
     attempt_log: Vec<AttemptView>,
 }
 
-fn held_because(delivery: &Delivery, book: &Snapshot) -> Option<String> {
+fn held_because(delivery: &Delivery, book: &Snapshot, plugins: &Catalog) -> Option<String> {
     if delivery.state.is_final() {
         return None;
     }
-    let disabled = book.entry(delivery.endpoint)?.endpoint.hold.current.as_ref()?;
-    Some(format!("Its endpoint is disabled: {}", disabled.reason))
+    let endpoint = &book.entry(delivery.endpoint)?.endpoint;
+    if let Some(disabled) = &endpoint.hold.current {
+        return Some(format!("Its endpoint is disabled: {}", disabled.reason));
+    }
+    let plugin = missing_plugin(plugins, &endpoint.transforms)?;
+    Some(format!(
+        "Its endpoint's chain names the plugin `{plugin}`, which is missing: put its file back into the plugins folder, or change the chain."
+    ))
 }
 
 pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
@@ -97,7 +105,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Respon
     query.finish()?;
     let page = api.store.deliveries(filter, request).await?;
     let book = api.book.snapshot();
-    let items = page.items.iter().map(|delivery| DeliveryView::of(delivery, &book)).collect();
+    let items = page.items.iter().map(|delivery| DeliveryView::of(delivery, &book, &api.plugins)).collect();
     json(StatusCode::OK, &Page { items, next: page.next.map(page::encode) })
 }
 
@@ -117,7 +125,7 @@ pub(super) async fn show(
     let record = api.store.delivery(id).await?.ok_or_else(|| not_found(id))?;
     let payload = &record.event.payload;
     let view = DeliveryWithAttempts {
-        delivery: DeliveryView::of(&record.delivery, &api.book.snapshot()),
+        delivery: DeliveryView::of(&record.delivery, &api.book.snapshot(), &api.plugins),
         attempt_log: record.attempts.iter().map(|attempt| AttemptView::of(attempt, payload)).collect(),
     };
     json(StatusCode::OK, &view)
@@ -143,7 +151,7 @@ pub(super) async fn retry(
         Steer::Final(_) => replay(&api, id, new_id, now).await?,
     };
     api.intake.expect(api.clock.now());
-    json(status, &DeliveryView::of(&delivery, &api.book.snapshot()))
+    json(status, &DeliveryView::of(&delivery, &api.book.snapshot(), &api.plugins))
 }
 
 async fn replay(
@@ -190,7 +198,9 @@ pub(super) async fn cancel(
     let id: DeliveryId = super::id(id)?;
     let reason = "It was cancelled by request.".to_owned();
     match api.store.cancel(id, reason, api.clock.now()).await? {
-        Steer::Done(delivery) => json(StatusCode::OK, &DeliveryView::of(&delivery, &api.book.snapshot())),
+        Steer::Done(delivery) => {
+            json(StatusCode::OK, &DeliveryView::of(&delivery, &api.book.snapshot(), &api.plugins))
+        }
         Steer::Final(delivery) => {
             let detail = format!("The delivery is {} already.", delivery.state.word());
             Err(Problem::new(Kind::Conflict, detail))

@@ -25,6 +25,7 @@ mod patch;
 mod spec;
 mod view;
 
+pub(super) use chain::missing_plugin;
 use view::EndpointView;
 
 /// How often a patch is made again that lost to another change.

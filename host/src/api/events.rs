@@ -30,6 +30,9 @@ mod posted;
 pub(super) const NDJSON: &str = "application/x-ndjson";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
+/// Deliveries that are part of an event's own answer.
+const DELIVERIES_SHOWN: usize = 100;
+
 /// Bodies above this size are parsed away from the threads that serve connections.
 const LARGE: usize = 256 << 10;
 
@@ -177,6 +180,9 @@ struct EventView<'a> {
     payload: Option<Cow<'a, RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     deliveries: Option<Vec<DeliveryView>>,
+    /// Where all deliveries are listed, if these are not all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more: Option<String>,
 }
 
 impl<'a> EventView<'a> {
@@ -191,6 +197,7 @@ impl<'a> EventView<'a> {
             channels: event.channels.iter().map(|channel| channel.as_str()).collect(),
             payload: None,
             deliveries: None,
+            more: None,
         }
     }
 }
@@ -209,7 +216,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Respon
     json(StatusCode::OK, &Page { items, next: page.next.map(page::encode) })
 }
 
-/// The event with its payload, as it was posted, and its deliveries.
+/// The event with its payload, as it was posted, and its first deliveries.
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
     id: Result<Path<String>, PathRejection>,
@@ -221,11 +228,12 @@ pub(super) async fn show(
     let payload: &RawValue =
         serde_json::from_slice(&record.event.payload).map_err(|error| Problem::internal(&error))?;
     let book = api.book.snapshot();
+    let shown = record.deliveries.iter().take(DELIVERIES_SHOWN);
+    let more = record.deliveries.len() > DELIVERIES_SHOWN;
     let view = EventView {
         payload: Some(Cow::Borrowed(payload)),
-        deliveries: Some(
-            record.deliveries.iter().map(|delivery| DeliveryView::of(delivery, &book)).collect(),
-        ),
+        deliveries: Some(shown.map(|delivery| DeliveryView::of(delivery, &book, &api.plugins)).collect()),
+        more: more.then(|| format!("/v1/deliveries?event={id}")),
         ..EventView::of(&record.event)
     };
     json(StatusCode::OK, &view)

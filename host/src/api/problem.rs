@@ -14,8 +14,8 @@ use crate::store::StoreError;
 
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
-/// What a client is asked to wait where the store is out of order.
-const STORE_PAUSE: Duration = Duration::from_secs(5);
+/// Most places that one answer names.
+const MAX_ERRORS: usize = 50;
 
 /// The kinds of problems. Their words end up in `type` and stay as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +98,6 @@ pub struct Problem {
     /// A sentence for a person.
     pub detail: String,
     pub errors: Vec<FieldError>,
-    retry_after: Option<Duration>,
 }
 
 /// How a problem is written.
@@ -115,20 +114,25 @@ pub struct Document<'a> {
 
 impl Problem {
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after: None }
+        Self { kind, detail: detail.into(), errors: Vec::new() }
     }
 
     pub fn malformed(detail: impl Into<String>) -> Self {
         Self::new(Kind::Malformed, detail)
     }
 
-    /// The first error is the sentence.
-    pub fn invalid(errors: Vec<FieldError>) -> Self {
+    /// The first error is the sentence. Of very many, the first ones and a count.
+    pub fn invalid(mut errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
             [] => "The request is not acceptable.".to_owned(),
             [only] => sentence(only),
             [first, rest @ ..] => format!("{} ({} more in `errors`)", sentence(first), rest.len()),
         };
+        if errors.len() > MAX_ERRORS {
+            let more = errors.len() - MAX_ERRORS;
+            errors.truncate(MAX_ERRORS);
+            errors.push(FieldError::new("", format_args!("and {more} more")));
+        }
         Self { errors, ..Self::new(Kind::Invalid, detail) }
     }
 
@@ -140,12 +144,6 @@ impl Problem {
     pub fn internal(cause: &dyn fmt::Display) -> Self {
         tracing::error!(%cause, "a request failed");
         Self::new(Kind::Internal, "The server's log says more.")
-    }
-
-    #[must_use]
-    pub fn retry_after(mut self, pause: Duration) -> Self {
-        self.retry_after = Some(pause);
-        self
     }
 
     pub fn document(&self) -> Document<'_> {
@@ -178,9 +176,6 @@ impl IntoResponse for Problem {
         if self.kind == Kind::Unauthorized {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"hookwright\""));
         }
-        if let Some(pause) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(pause)));
-        }
         // What is left of the body is not read, so the connection cannot go on.
         if matches!(self.kind, Kind::Timeout | Kind::TooLarge) {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -189,8 +184,9 @@ impl IntoResponse for Problem {
     }
 }
 
-fn whole_seconds(pause: Duration) -> u64 {
-    pause.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX)
+/// What `Retry-After` says, rounded up to whole seconds.
+pub(super) fn retry_after(pause: Duration) -> HeaderValue {
+    HeaderValue::from(u64::try_from(pause.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX))
 }
 
 impl From<StoreError> for Problem {
@@ -200,7 +196,6 @@ impl From<StoreError> for Problem {
             error => {
                 tracing::error!(cause = %error, "the store failed a request");
                 Self::new(Kind::Unavailable, "The store cannot do its work at the moment; try again.")
-                    .retry_after(STORE_PAUSE)
             }
         }
     }
@@ -222,7 +217,7 @@ impl From<IngestError> for Problem {
             IngestError::Store(error) => error.into(),
             IngestError::Book(error) => error.into(),
             error @ (IngestError::Unsteady | IngestError::DiskLow) => {
-                Self::new(Kind::Overloaded, error.to_string()).retry_after(Duration::from_secs(1))
+                Self::new(Kind::Overloaded, error.to_string())
             }
             error @ IngestError::TooManyEndpoints { .. } => Self::new(Kind::Conflict, sentence_of(&error)),
         }
@@ -248,9 +243,18 @@ mod tests {
     }
 
     #[test]
+    fn very_many_errors_are_counted() {
+        let errors = |count| (0..count).map(|index| FieldError::new(format!("/{index}"), "x")).collect();
+        assert_eq!(Problem::invalid(errors(50)).errors.len(), 50);
+        let problem = Problem::invalid(errors(53));
+        assert_eq!(problem.errors.len(), 51);
+        assert_eq!(problem.errors[50], FieldError::new("", "and 3 more"));
+        assert_eq!(problem.detail, "/0: x (52 more in `errors`)");
+    }
+
+    #[test]
     fn answers_carry_what_clients_need() {
-        let busy = Problem::new(Kind::Overloaded, "x").retry_after(Duration::from_millis(1_001));
-        assert_eq!(busy.into_response().headers()["retry-after"], "2");
+        assert_eq!(retry_after(Duration::from_millis(1_001)), "2");
         let keyless = Problem::new(Kind::Unauthorized, "x").into_response();
         assert!(keyless.headers().contains_key("www-authenticate"));
         assert_eq!(keyless.headers()["content-type"], CONTENT_TYPE);

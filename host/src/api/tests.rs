@@ -12,6 +12,7 @@ use crate::dispatch::Dispatcher;
 use crate::dispatch::backlog::{Backlog, Bounds};
 use crate::dispatch::feed::Agenda;
 use crate::dispatch::worker::{Settings, Workshop};
+use crate::id::EndpointId;
 use crate::plugin::{self, Engine};
 use crate::seal::SealingKey;
 use crate::send::{self, Client};
@@ -31,6 +32,7 @@ async fn open_catalog() -> Arc<Catalog> {
 /// A host whose dispatcher stands still.
 struct Host {
     router: Router,
+    api: Arc<Api>,
     _dispatcher: Dispatcher,
 }
 
@@ -96,7 +98,8 @@ impl Host {
             intake: dispatcher.intake(),
             stopping: Arc::new(AtomicBool::new(false)),
         };
-        Self { router: router(Arc::new(api)), _dispatcher: dispatcher }
+        let api = Arc::new(api);
+        Self { router: router(api.clone()), api, _dispatcher: dispatcher }
     }
 
     async fn call(&self, request: Request<Body>) -> Answer {
@@ -249,6 +252,7 @@ async fn a_batch_answers_for_each_item() {
 async fn sizes_and_memory_have_bounds() {
     let mut config = Config::default();
     config.ingest.in_flight_bytes.0 = 2 << 20;
+    config.ingest.retry_after = std::time::Duration::from_millis(6_500);
     let host = Host::start(config).await;
     let event = |size: usize| format!(r#"{{"type":"a","payload":"{}"}}"#, "x".repeat(size));
     assert_eq!(
@@ -258,7 +262,13 @@ async fn sizes_and_memory_have_bounds() {
     let batch = format!("[{}]", vec![event(900 << 10); 3].join(","));
     let busy = host.send("POST", "/v1/events", &[], batch).await;
     assert_eq!(busy.status, StatusCode::SERVICE_UNAVAILABLE, "{}", busy.text);
-    assert_eq!(busy.headers["retry-after"], "1");
+    assert_eq!(busy.headers["retry-after"], "7");
+    let chunked = |parts: usize| Body::new(Chunks { part: "[1,2,3]".repeat(1 << 14).into(), left: parts });
+    assert_eq!(
+        host.send("POST", "/v1/events", &[], chunked(30)).await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    assert_eq!(host.send("POST", "/v1/events", &[], chunked(8)).await.status, StatusCode::BAD_REQUEST);
     assert_eq!(host.send("POST", "/v1/events", &[], event(1_000)).await.status, StatusCode::ACCEPTED);
 }
 
@@ -269,6 +279,27 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     let host = Host::start(config).await;
     let answer = host.send("POST", "/v1/events", &[], Body::new(Stalled)).await;
     assert_eq!(answer.status, StatusCode::REQUEST_TIMEOUT, "{}", answer.text);
+}
+
+/// A body that comes in parts, of a length that nobody announced.
+struct Chunks {
+    part: bytes::Bytes,
+    left: usize,
+}
+
+impl http_body::Body for Chunks {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
+        std::task::Poll::Ready((self.left > 0).then(|| {
+            self.left -= 1;
+            Ok(http_body::Frame::data(self.part.clone()))
+        }))
+    }
 }
 
 /// A body of which nothing comes.
@@ -389,6 +420,41 @@ async fn deliveries_are_found_held_and_steered() {
     assert_eq!(replayed.json()["webhook_id"], delivery["webhook_id"]);
     assert_eq!(host.post(&format!("{path}/retry"), json!({"new_id": 1})).await.pointer(), "/new_id");
     assert_eq!(host.get(&path).await.json()["attempt_log"], json!([]));
+}
+
+#[tokio::test]
+async fn a_delivery_that_waits_for_a_plugin_says_so() {
+    let host = Host::start(Config::default()).await;
+    let endpoint: EndpointId = host.endpoint().await["id"].as_str().unwrap().parse().unwrap();
+    host.post("/v1/events", json!({"type": "a", "payload": {}})).await;
+    assert_eq!(host.get("/v1/deliveries").await.json()["items"][0]["held"], false);
+    // As if its file had been taken away.
+    let gone = |endpoint: &mut crate::endpoint::Endpoint| endpoint.transforms[0].plugin = "gone".to_owned();
+    host.api.book.change(endpoint, gone).await.unwrap();
+    let delivery = host.get("/v1/deliveries").await.json()["items"][0].clone();
+    assert_eq!(delivery["held"], true, "{delivery}");
+    assert!(delivery["reason"].as_str().unwrap().contains("`gone`"), "{delivery}");
+}
+
+#[tokio::test]
+async fn an_event_shows_its_first_deliveries_and_where_the_rest_is() {
+    let host = Host::start(Config::default()).await;
+    let posted = async || {
+        let answer = host.post("/v1/events", json!({"type": "a", "payload": {}})).await;
+        host.get(&format!("/v1/events/{}", answer.json()["id"].as_str().unwrap())).await.json()
+    };
+    for number in 0..101 {
+        if number == 100 {
+            let whole = posted().await;
+            assert_eq!((whole["deliveries"].as_array().unwrap().len(), &whole["more"]), (100, &Value::Null));
+        }
+        let endpoint = json!({"name": number.to_string(), "url": "https://a.example/", "events": ["*"]});
+        assert_eq!(host.post("/v1/endpoints", endpoint).await.status, StatusCode::CREATED);
+    }
+    let part = posted().await;
+    assert_eq!(part["deliveries"].as_array().unwrap().len(), 100);
+    let all = host.get(&format!("{}&limit=500", part["more"].as_str().unwrap())).await.json();
+    assert_eq!(all["items"].as_array().unwrap().len(), 101);
 }
 
 #[tokio::test]

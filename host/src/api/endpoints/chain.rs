@@ -26,6 +26,13 @@ pub(super) async fn check(
     }
 }
 
+/// The first plugin of a chain that is not there, as the chain names it.
+pub(in crate::api) fn missing_plugin<'a>(catalog: &Catalog, transforms: &'a [Transform]) -> Option<&'a str> {
+    let snapshot = catalog.snapshot();
+    let missing = |transform: &&Transform| find(&snapshot, catalog, &transform.plugin).is_err();
+    transforms.iter().find(missing).map(|transform| transform.plugin.as_str())
+}
+
 async fn check_link(plugin: &Plugin, transform: &Transform, link: &str, errors: &mut Vec<FieldError>) {
     if transform.on_failure == OnFailure::Pass && plugin.description().must_run {
         let message = format!(
