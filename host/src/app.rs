@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,7 +10,7 @@ use anyhow::Context;
 use data_encoding::BASE64URL_NOPAD;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tracing::{info, warn};
 
 use crate::api::auth::KeyDigest;
@@ -19,6 +20,8 @@ use crate::config::Config;
 use crate::disk::Disk;
 use crate::dispatch::backlog::{Backlog, Bounds};
 use crate::dispatch::feed::Agenda;
+use crate::dispatch::turns::Turns;
+use crate::dispatch::wardrobe::Wardrobe;
 use crate::dispatch::worker::{self, Workshop};
 use crate::dispatch::{self, Dispatcher};
 use crate::ingest::Ingest;
@@ -46,7 +49,9 @@ pub struct App {
     admin_key_note: Option<String>,
     api: Arc<Api>,
     dispatcher: Dispatcher,
-    housekeeping: JoinHandle<()>,
+    housekeeping: Part,
+    stop: watch::Sender<bool>,
+    stopped: watch::Receiver<bool>,
 }
 
 /// Opens everything the host needs. Nothing is delivered before [`App::run`].
@@ -95,6 +100,8 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         clock: clock.clone(),
         metrics: metrics.clone(),
         agenda: Arc::new(Agenda::new()),
+        wardrobe: Wardrobe::default(),
+        turns: Turns::new(config.plugin.max_concurrent_calls),
         settings: worker::Settings {
             max_age: config.delivery.max_age,
             retry_after_limit: config.delivery.retry_after_limit,
@@ -108,8 +115,14 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
     });
     let dispatcher = Dispatcher::new(workshop, backlog, config.delivery.max_in_flight);
     let disk = Arc::new(Disk::new(data_dir.clone(), config.ingest.disk_floor.0 as u64));
-    let housekeeping =
-        dispatch::start_housekeeping(&dispatcher, store.clone(), disk.clone(), config.retention.events);
+    let (stop, stopped) = watch::channel(false);
+    let housekeeping = dispatch::start_housekeeping(
+        &dispatcher,
+        store.clone(),
+        disk.clone(),
+        config.retention.events,
+        stopped.clone(),
+    );
     let intake = dispatcher.intake();
     let ingest = Ingest {
         inbox: store.clone(),
@@ -133,7 +146,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         intake,
         stopping: Arc::new(AtomicBool::new(false)),
     });
-    Ok(App { listener, address, config, admin_key_note, api, dispatcher, housekeeping })
+    Ok(App { listener, address, config, admin_key_note, api, dispatcher, housekeeping, stop, stopped })
 }
 
 impl App {
@@ -150,36 +163,69 @@ impl App {
     /// Serves and delivers until `shutdown` ends, then finishes what is under way, for `server.drain_timeout` at the
     /// most. What is not finished then is on disk, and goes on at the next start.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
-        let App { listener, address, config, api, dispatcher, housekeeping, .. } = self;
+        let App { listener, address, config, api, dispatcher, housekeeping, stop, stopped, .. } = self;
         let drain = config.server.drain_timeout;
-        let (stop, stopped) = watch::channel(false);
         let stopping = api.stopping.clone();
-        tokio::spawn(async move {
-            shutdown.await;
-            stopping.store(true, Ordering::Relaxed);
-            stop.send_replace(true);
+        tokio::spawn({
+            let stopping = stopping.clone();
+            async move {
+                shutdown.await;
+                stopping.store(true, Ordering::Relaxed);
+                stop.send_replace(true);
+            }
         });
         let catalog = api.plugins.clone();
         let watching = tokio::spawn({
             let stopped = ended(stopped.clone());
             async move { catalog.watch(stopped).await }
         });
-        let delivering = tokio::spawn(dispatcher.run(ended(stopped.clone()), drain));
+        let mut delivering = Some(tokio::spawn(dispatcher.run(ended(stopped.clone()), drain)));
+        let mut housekeeping = Some(housekeeping);
         info!(%address, data_dir = %config.host.data_dir.display(), "serving");
-        let metrics = api.metrics.clone();
         let limits = server::Limits::from(&config.server);
-        if !server::run(listener, api::router(api), limits, metrics, ended(stopped)).await {
-            warn!("some connections did not end within server.drain_timeout");
+        let metrics = api.metrics.clone();
+        let mut serving = pin!(server::run(listener, api::router(api), limits, metrics, ended(stopped)));
+        // A part that ends by itself takes the host with it: one that takes events and delivers none would be worse.
+        loop {
+            tokio::select! {
+                drained = &mut serving => {
+                    if !drained {
+                        warn!("some connections did not end within server.drain_timeout");
+                    }
+                    break;
+                }
+                done = end_of(&mut delivering) => {
+                    done?;
+                    anyhow::ensure!(stopping.load(Ordering::Relaxed), "the dispatcher stopped by itself");
+                }
+                done = end_of(&mut housekeeping) => {
+                    done?;
+                    anyhow::ensure!(stopping.load(Ordering::Relaxed), "housekeeping stopped by itself");
+                }
+            }
         }
-        delivering.await.context("the dispatcher stopped unexpectedly")?;
-        // Waited for, since each of them has the store open: whoever starts next on the same data finds it free.
-        for task in [housekeeping, watching] {
-            task.abort();
-            let _ = task.await;
+        // The store is open for as long as these go on, and whoever starts next on the same data wants it free.
+        for part in [&mut delivering, &mut housekeeping] {
+            if part.is_some() {
+                end_of(part).await?;
+            }
         }
+        watching.abort();
+        let _ = watching.await;
         info!("stopped");
         Ok(())
     }
+}
+
+/// A part of the host that runs by itself.
+type Part = JoinHandle<Result<(), JoinError>>;
+
+/// Waits for the end of a part, once.
+async fn end_of(part: &mut Option<Part>) -> anyhow::Result<()> {
+    let Some(task) = part else { return std::future::pending().await };
+    let done = task.await;
+    *part = None;
+    done.and_then(|inner| inner).context("a part of the host failed; start the server again")
 }
 
 /// Ends once the watched value is true, or nobody can set it any more.

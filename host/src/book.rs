@@ -113,14 +113,14 @@ impl Book {
     }
 
     /// Writes a new endpoint.
-    pub async fn create(&self, endpoint: Endpoint) -> Result<Arc<Endpoint>, BookError> {
+    pub async fn create(self: &Arc<Self>, endpoint: Endpoint) -> Result<Arc<Endpoint>, BookError> {
         let id = endpoint.id;
         self.put(endpoint, 1).await?.ok_or(BookError::Contended(id))
     }
 
     /// Writes `endpoint` in the place of the one with `revision`. `None` where that is no longer the stored one.
     pub async fn replace(
-        &self,
+        self: &Arc<Self>,
         endpoint: Endpoint,
         revision: u64,
     ) -> Result<Option<Arc<Endpoint>>, BookError> {
@@ -129,7 +129,7 @@ impl Book {
 
     /// Changes an endpoint by a function that may be called more than once. `None` where there is none.
     pub async fn change(
-        &self,
+        self: &Arc<Self>,
         id: EndpointId,
         change: impl Fn(&mut Endpoint),
     ) -> Result<Option<Arc<Endpoint>>, BookError> {
@@ -148,32 +148,49 @@ impl Book {
     }
 
     /// Holds its deliveries. One that is disabled already keeps its reason.
-    pub async fn disable(&self, id: EndpointId, reason: &str, now: Timestamp) -> Result<(), BookError> {
+    pub async fn disable(
+        self: &Arc<Self>,
+        id: EndpointId,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<(), BookError> {
         self.change(id, |endpoint| endpoint.hold.disable(reason, now)).await.map(|_| ())
     }
 
     /// Deletes it with its secrets. False where there is none.
-    pub async fn delete(&self, id: EndpointId) -> Result<bool, BookError> {
-        let _writing = self.writing.lock().await;
-        let Some(version) = self.store.delete_endpoint(id).await? else { return Ok(false) };
-        self.place(version, |snapshot| snapshot.remove(id)).await?;
-        Ok(true)
+    pub async fn delete(self: &Arc<Self>, id: EndpointId) -> Result<bool, BookError> {
+        let book = Arc::clone(self);
+        to_the_end(async move {
+            let _writing = book.writing.lock().await;
+            let Some(version) = book.store.delete_endpoint(id).await? else { return Ok(false) };
+            book.place(version, |snapshot| snapshot.remove(id)).await?;
+            Ok(true)
+        })
+        .await
     }
 
-    async fn put(&self, endpoint: Endpoint, revision: u64) -> Result<Option<Arc<Endpoint>>, BookError> {
+    async fn put(
+        self: &Arc<Self>,
+        endpoint: Endpoint,
+        revision: u64,
+    ) -> Result<Option<Arc<Endpoint>>, BookError> {
         let id = endpoint.id;
         let document =
             record::write(&endpoint, &self.key).map_err(|source| BookError::Record { id, source })?;
         let row = EndpointRow { id, revision, held: !endpoint.enabled(), document };
-        let _writing = self.writing.lock().await;
-        let Some(version) = self.store.put_endpoint(row).await? else {
-            self.reload_locked().await?;
-            return Ok(None);
-        };
-        let endpoint = Arc::new(endpoint);
-        let entry = Entry { revision, endpoint: Arc::clone(&endpoint) };
-        self.place(version, |snapshot| snapshot.insert(entry)).await?;
-        Ok(Some(endpoint))
+        let book = Arc::clone(self);
+        to_the_end(async move {
+            let _writing = book.writing.lock().await;
+            let Some(version) = book.store.put_endpoint(row).await? else {
+                book.reload_locked().await?;
+                return Ok(None);
+            };
+            let endpoint = Arc::new(endpoint);
+            let entry = Entry { revision, endpoint: Arc::clone(&endpoint) };
+            book.place(version, |snapshot| snapshot.insert(entry)).await?;
+            Ok(Some(endpoint))
+        })
+        .await
     }
 
     /// Puts one change in place where it is the only one since; otherwise reads everything.
@@ -199,6 +216,15 @@ impl Book {
         self.snapshot.store(Arc::new(snapshot));
         self.changed.send_replace(version);
     }
+}
+
+/// Runs a change to its end, also where the caller does not wait for it: between the store and the snapshot, the two
+/// would tell different things.
+async fn to_the_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, BookError>> + Send + 'static,
+) -> Result<T, BookError> {
+    let fault = |fault: tokio::task::JoinError| StoreError::Unavailable(fault.to_string());
+    tokio::spawn(change).await.map_err(fault)?
 }
 
 impl Snapshot {
@@ -282,8 +308,8 @@ mod tests {
     async fn two_books_on_one_store_agree() {
         let store: Arc<dyn Endpoints> = Arc::new(MemoryStore::new());
         let key = SealingKey::generate();
-        let one = Book::open(store.clone(), key.clone()).await.unwrap();
-        let other = Book::open(store.clone(), key).await.unwrap();
+        let one = Arc::new(Book::open(store.clone(), key.clone()).await.unwrap());
+        let other = Arc::new(Book::open(store.clone(), key).await.unwrap());
         let (first, second) = (enabled(1), enabled(2));
         let (event_type, eu) = (EventType::parse("invoice.paid").unwrap(), Channel::parse("eu").unwrap());
         let wanted = |book: &Book| book.matching(&first.tenant, &event_type, std::slice::from_ref(&eu));

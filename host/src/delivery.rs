@@ -16,7 +16,7 @@
 use std::time::Duration;
 
 use crate::attempt::Outcome;
-use crate::event::{EventType, Tenant};
+use crate::event::{Event, EventType, Tenant};
 use crate::id::{DeliveryId, EndpointId, WebhookId};
 use crate::retry::{Progress, RetryPolicy};
 use crate::time::Timestamp;
@@ -123,6 +123,11 @@ impl Delivery {
         }
     }
 
+    /// As an event promises it, from the moment it is accepted.
+    pub fn promised(id: DeliveryId, endpoint: EndpointId, event: &Event) -> Self {
+        Self::new(id, endpoint, event.tenant.clone(), event.event_type.clone(), event.accepted_at)
+    }
+
     /// A new delivery of the same event to the same endpoint, with a fresh schedule.
     pub fn replay(&self, id: DeliveryId, webhook_id: WebhookId, now: Timestamp) -> Self {
         Self {
@@ -163,8 +168,7 @@ impl Delivery {
                 self.retry(reason, policy, now, jitter, None)
             }
         };
-        let disable_endpoint = matches!(outcome, Outcome::Gone)
-            .then(|| "The receiver answered 410 Gone: it wants nothing more.".to_owned());
+        let disable_endpoint = if *outcome == Outcome::Gone { outcome.reason() } else { None };
         Settlement { delivery, disable_endpoint }
     }
 

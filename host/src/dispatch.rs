@@ -7,20 +7,27 @@ pub mod backlog;
 pub mod chain;
 pub mod feed;
 pub mod housekeeping;
+pub mod redact;
 pub mod request;
 pub mod schedule;
+pub mod turns;
+pub mod wardrobe;
 pub mod worker;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use futures_util::FutureExt;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinHandle};
 use tracing::{info, warn};
 
+use crate::delivery::Delivery;
 use crate::disk::Disk;
 use crate::endpoint::Endpoint;
 use crate::event::Event;
-use crate::id::EndpointId;
+use crate::id::{DeliveryId, EndpointId};
 use crate::store::{Lease, Queue};
 use crate::time::Timestamp;
 
@@ -61,14 +68,7 @@ impl Intake {
     pub fn hand_over(&self, event: &Arc<Event>, taken: impl IntoIterator<Item = (Lease, EndpointId, Slot)>) {
         let jobs = taken.into_iter().map(|(lease, endpoint, mut slot)| {
             slot.hold(lease);
-            let (tenant, event_type) = (event.tenant.clone(), event.event_type.clone());
-            let delivery = crate::delivery::Delivery::new(
-                lease.delivery,
-                endpoint,
-                tenant,
-                event_type,
-                event.accepted_at,
-            );
+            let delivery = Delivery::promised(lease.delivery, endpoint, event);
             Job { lease, delivery, event: event.clone(), slot }
         });
         let jobs: Vec<_> = jobs.collect();
@@ -76,6 +76,11 @@ impl Intake {
             // A closed channel means that the host stops; the leases end with it.
             let _ = self.jobs.send(Message::Jobs(jobs));
         }
+    }
+
+    /// A delivery is no longer to be sent, though it may wait in memory.
+    pub fn revoke(&self, delivery: DeliveryId) {
+        self.backlog.revoke(delivery);
     }
 
     /// Something waits in the store, due then.
@@ -109,8 +114,12 @@ impl Dispatcher {
 
     /// Delivers until `shutdown` ends, then waits for what is under way, for `drain` at the most. What is left stays
     /// in the store.
-    pub async fn run(mut self, shutdown: impl Future<Output = ()>, drain: Duration) {
-        let feed = tokio::spawn(self.feed().run());
+    ///
+    /// # Errors
+    ///
+    /// Where the feed stopped by itself, which is a fault of the host's.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>, drain: Duration) -> Result<(), JoinError> {
+        let mut feed = tokio::spawn(self.feed().run());
         let mut changes = self.workshop.book.watch();
         let mut tidy = tokio::time::interval(TIDY);
         tokio::pin!(shutdown);
@@ -120,14 +129,16 @@ impl Dispatcher {
             tokio::select! {
                 Some(message) = self.messages.recv() => self.note(message),
                 () = wake_up => {}
-                Ok(()) = changes.changed() => self.follow_book().await,
+                Ok(()) = changes.changed() => self.follow_book(),
                 _ = tidy.tick() => self.schedule.tidy(self.workshop.clock.now()),
                 () = &mut shutdown => break,
+                Err(fault) = &mut feed => return Err(fault),
             }
         }
         feed.abort();
         let _ = feed.await;
         self.drain(drain).await;
+        Ok(())
     }
 
     fn feed(&self) -> feed::Feed {
@@ -136,6 +147,7 @@ impl Dispatcher {
             backlog: self.backlog.clone(),
             agenda: self.workshop.agenda.clone(),
             book: self.workshop.book.clone(),
+            catalog: self.workshop.catalog.clone(),
             clock: self.workshop.clock.clone(),
             jobs: self.sender.clone(),
         }
@@ -145,7 +157,13 @@ impl Dispatcher {
         while let Some((endpoint, job)) = self.schedule.poll(self.workshop.clock.now()) {
             let workshop = self.workshop.clone();
             let end = End { sender: self.sender.clone(), endpoint };
-            tokio::spawn(async move { workshop.attempt(job, || drop(end)).await });
+            let (lease, delivery) = (job.lease, job.delivery.clone());
+            tokio::spawn(async move {
+                let attempt = AssertUnwindSafe(workshop.attempt(job, || drop(end)));
+                if attempt.catch_unwind().await.is_err() {
+                    workshop.own_up(lease, delivery).await;
+                }
+            });
         }
         self.workshop.metrics.set_in_flight(self.schedule.in_flight());
     }
@@ -166,7 +184,7 @@ impl Dispatcher {
     }
 
     /// Takes back what waits in memory for endpoints that are held or gone, and keeps to changed limits.
-    async fn follow_book(&mut self) {
+    fn follow_book(&mut self) {
         let mut back = Vec::new();
         for id in self.schedule.endpoints() {
             match self.workshop.book.get(id) {
@@ -174,17 +192,23 @@ impl Dispatcher {
                 _ => back.extend(self.schedule.drain(id)),
             }
         }
-        if !back.is_empty() {
-            give_back(&self.workshop.queue, back, self.workshop.clock.now()).await;
-        }
+        let book = self.workshop.book.snapshot();
+        self.workshop.wardrobe.keep(|id| book.entry(id).is_some());
+        let (workshop, now) = (self.workshop.clone(), self.workshop.clock.now());
+        // Beside the driver, since it waits for a commit; the jobs keep their room until then.
+        tokio::spawn(async move { give_back(&workshop.queue, back, now).await });
     }
 
     async fn drain(mut self, limit: Duration) {
         let waiting: Vec<Job> =
             self.schedule.endpoints().into_iter().flat_map(|id| self.schedule.drain(id)).collect();
-        give_back(&self.workshop.queue, waiting, self.workshop.clock.now()).await;
         let ended = async {
-            while self.schedule.in_flight() > 0 || !self.backlog.is_empty() {
+            give_back(&self.workshop.queue, waiting, self.workshop.clock.now()).await;
+            // An attempt's task holds the workshop, and with it the store, to its very end.
+            while self.schedule.in_flight() > 0
+                || !self.backlog.is_empty()
+                || Arc::strong_count(&self.workshop) > 1
+            {
                 tokio::select! {
                     Some(message) = self.messages.recv() => match message {
                         Message::Finished(endpoint) => self.schedule.finished(endpoint),
@@ -238,13 +262,14 @@ async fn give_back(queue: &Arc<dyn Queue>, jobs: Vec<Job>, now: Timestamp) {
     }
 }
 
-/// The parts of the driver that run beside it.
+/// The parts of the driver that run beside it, until `stop` is true or its other end is gone.
 pub fn start_housekeeping(
     dispatcher: &Dispatcher,
     history: Arc<dyn crate::store::History>,
     disk: Arc<Disk>,
     retention: Duration,
-) -> tokio::task::JoinHandle<()> {
+    stop: watch::Receiver<bool>,
+) -> JoinHandle<Result<(), JoinError>> {
     let workshop = &dispatcher.workshop;
     let housekeeping = housekeeping::Housekeeping {
         queue: workshop.queue.clone(),
@@ -254,7 +279,12 @@ pub fn start_housekeeping(
         book: workshop.book.clone(),
         clock: workshop.clock.clone(),
         metrics: workshop.metrics.clone(),
+        max_age: workshop.settings.max_age,
         retention,
+        stop,
     };
-    tokio::spawn(housekeeping.run())
+    tokio::spawn(async move {
+        housekeeping.run().await;
+        Ok(())
+    })
 }

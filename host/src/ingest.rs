@@ -58,7 +58,16 @@ struct Matched {
 
 impl Ingest {
     /// Takes on all of the events or none. In their order: what became of each. `Ok` means that they are on disk.
-    pub async fn accept(&self, batch: Vec<NewEvent>) -> Result<Vec<Accepted>, IngestError> {
+    ///
+    /// Goes on to its end where the caller does not wait for it: between the commit and the hand-over, leases would be
+    /// left without a holder.
+    pub async fn accept(self: &Arc<Self>, batch: Vec<NewEvent>) -> Result<Vec<Accepted>, IngestError> {
+        let ingest = self.clone();
+        let accepting = tokio::spawn(async move { ingest.take_on(batch).await });
+        accepting.await.unwrap_or_else(|fault| Err(StoreError::Unavailable(fault.to_string()).into()))
+    }
+
+    async fn take_on(&self, batch: Vec<NewEvent>) -> Result<Vec<Accepted>, IngestError> {
         if self.disk.is_low() {
             return Err(IngestError::DiskLow);
         }

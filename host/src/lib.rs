@@ -23,7 +23,6 @@ pub mod store;
 pub mod seal;
 pub mod book;
 pub mod metrics;
-pub mod telemetry;
 pub mod plugin;
 pub mod send;
 pub mod dispatch;
@@ -31,6 +30,7 @@ pub mod ingest;
 
 // Edges: where people and programs touch it.
 pub mod config;
+pub mod telemetry;
 pub mod server;
 pub mod api;
 pub mod receiver;

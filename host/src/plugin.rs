@@ -146,11 +146,11 @@ impl FailureKind {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Trap => "trap",
-            Self::TimeLimit => "time-limit",
-            Self::MemoryLimit => "memory-limit",
-            Self::OutputLimit => "output-limit",
+            Self::TimeLimit => "time_limit",
+            Self::MemoryLimit => "memory_limit",
+            Self::OutputLimit => "output_limit",
             Self::Error { .. } => "error",
-            Self::BadOutput => "bad-output",
+            Self::BadOutput => "bad_output",
             Self::Host => "host",
         }
     }

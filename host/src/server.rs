@@ -135,6 +135,8 @@ impl Server {
         let connection = self.http.serve_connection(TokioIo::new(stream), service).into_owned();
         let (deadline, mut draining) = (self.header_timeout, self.draining.clone());
         tokio::spawn(async move {
+            // Dropped last: whoever sees the slot free can rely on the connection and its router being gone.
+            let _place = (slot, counted);
             let mut connection = pin!(connection);
             let mut drained = false;
             loop {
@@ -153,7 +155,6 @@ impl Server {
                     }
                 }
             }
-            drop((slot, counted));
         });
     }
 }

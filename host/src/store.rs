@@ -132,6 +132,10 @@ pub trait Queue: Send + Sync + 'static {
     /// Cancels up to `limit` pending deliveries, leased or not, whose endpoint no longer exists. Answers how many.
     async fn cancel_orphans(&self, limit: usize, now: Timestamp) -> Result<usize>;
 
+    /// Ends up to `limit` deliveries that wait, unleased, and were due before `before`: nobody wants them any more, held
+    /// or not. They have failed, with `reason`. Answers how many.
+    async fn expire(&self, before: Timestamp, limit: usize, reason: String, now: Timestamp) -> Result<usize>;
+
     /// How many deliveries are pending, leased ones included.
     async fn pending(&self) -> Result<u64>;
 }

@@ -109,6 +109,7 @@ macro_rules! exercise {
                 a_full_event_is_not_replayed
                 orphans_are_cancelled
                 orphans_lose_their_leases
+                what_waited_too_long_has_failed
             }
             history {
                 events_come_newest_first

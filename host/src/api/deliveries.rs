@@ -200,6 +200,7 @@ pub(super) async fn cancel(
     let reason = "It was cancelled by request.".to_owned();
     match api.store.cancel(id, reason, api.clock.now()).await? {
         Steer::Done(delivery) => {
+            api.intake.revoke(id);
             json(StatusCode::OK, &DeliveryView::of(&delivery, &api.book.snapshot(), &api.plugins))
         }
         Steer::Final(delivery) => {

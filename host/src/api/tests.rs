@@ -67,6 +67,8 @@ impl Host {
             clock: clock.clone(),
             metrics: metrics.clone(),
             agenda: Arc::new(Agenda::new()),
+            wardrobe: crate::dispatch::wardrobe::Wardrobe::default(),
+            turns: crate::dispatch::turns::Turns::new(64),
             settings: Settings {
                 max_age: config.delivery.max_age,
                 retry_after_limit: config.delivery.retry_after_limit,

@@ -36,6 +36,8 @@ struct Books {
     leases: HashMap<DeliveryId, Lease>,
     /// Endpoints that were refused room since it was last looked for.
     refused: HashSet<EndpointId>,
+    /// There was no room at all when it was last asked for.
+    was_full: bool,
 }
 
 impl Books {
@@ -85,12 +87,10 @@ impl Backlog {
 
     /// How many more deliveries there is room for.
     pub fn room(&self) -> usize {
-        let books = self.books();
-        if books.bytes >= self.bounds.bytes {
-            0
-        } else {
-            self.bounds.deliveries.saturating_sub(books.deliveries)
-        }
+        let mut books = self.books();
+        let full = books.bytes >= self.bounds.bytes || books.deliveries >= self.bounds.deliveries;
+        books.was_full |= full;
+        if full { 0 } else { self.bounds.deliveries - books.deliveries }
     }
 
     /// How many one endpoint could get now, and the endpoints that have their share already.
@@ -116,6 +116,11 @@ impl Backlog {
         self.books().leases.values().copied().collect()
     }
 
+    /// Notes that a lease is lost: what holds it must not be sent.
+    pub fn revoke(&self, delivery: DeliveryId) {
+        self.books().leases.remove(&delivery);
+    }
+
     pub fn is_empty(&self) -> bool {
         self.books().deliveries == 0
     }
@@ -129,6 +134,12 @@ impl Slot {
     pub fn hold(&mut self, lease: Lease) {
         self.lease = Some(lease);
         self.backlog.books().leases.insert(lease.delivery, lease);
+    }
+
+    /// Whether its lease still stands, as far as is known here.
+    pub fn is_live(&self) -> bool {
+        let books = self.backlog.books();
+        self.lease.is_some_and(|lease| books.leases.get(&lease.delivery) == Some(&lease))
     }
 }
 
@@ -151,8 +162,11 @@ impl Drop for Slot {
             books.lanes.remove(&self.endpoint);
         }
         let low = left * 4 <= books.share(self.backlog.bounds) && books.refused.remove(&self.endpoint);
-        let half_empty = books.deliveries == self.backlog.bounds.deliveries / 2 && !books.refused.is_empty();
-        if low || half_empty {
+        let bounds = self.backlog.bounds;
+        let waited_for = books.was_full || !books.refused.is_empty();
+        let half_empty = books.deliveries * 2 <= bounds.deliveries && books.bytes * 2 <= bounds.bytes;
+        if low || (half_empty && waited_for) {
+            books.was_full = false;
             self.backlog.room.notify_one();
         }
     }

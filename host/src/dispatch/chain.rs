@@ -12,6 +12,9 @@ use crate::message::Message;
 use crate::plugin::{self, Call, Catalog, Failure, FailureKind, Plugin, Run, Verdict};
 use crate::time::Timestamp;
 
+/// Longest code of a failure that is shown.
+const MAX_CODE_LENGTH: usize = 64;
+
 /// What a chain came to.
 #[derive(Debug)]
 pub enum Shaped {
@@ -19,8 +22,6 @@ pub enum Shaped {
     Message(Message),
     /// Nothing does.
     Ended(Outcome),
-    /// A plugin is not there: the delivery is held until it is.
-    Missing { plugin: String },
 }
 
 /// The runs of the links, and what they cost in all.
@@ -30,8 +31,24 @@ pub struct Runs {
     pub duration: Duration,
 }
 
+/// A plugin of an endpoint's chain is not there: its deliveries are held until it is.
+#[derive(Debug, thiserror::Error)]
+#[error("There is no plugin `{plugin}`.")]
+pub struct Missing {
+    pub plugin: String,
+}
+
+/// The plugins of an endpoint's chain, as they stand now, in its order.
+pub fn resolve(catalog: &Catalog, endpoint: &Endpoint) -> Result<Vec<Plugin>, Missing> {
+    let links = endpoint.transforms.iter().map(|transform| {
+        find(catalog, &transform.plugin).ok_or_else(|| Missing { plugin: transform.plugin.clone() })
+    });
+    links.collect()
+}
+
+/// Runs the chain. `links` are its plugins.
 pub async fn shape(
-    catalog: &Catalog,
+    links: &[Plugin],
     endpoint: &Endpoint,
     event: &Event,
     attempt: u32,
@@ -54,10 +71,7 @@ pub async fn shape(
         channels: &channels,
         attributes: &[],
     };
-    for (link, transform) in (0_u16..).zip(&endpoint.transforms) {
-        let Some(plugin) = find(catalog, &transform.plugin) else {
-            return (Shaped::Missing { plugin: transform.plugin.clone() }, runs);
-        };
+    for (link, (transform, plugin)) in (0_u16..).zip(endpoint.transforms.iter().zip(links)) {
         let call = Call {
             event: about,
             message: &message,
@@ -65,7 +79,7 @@ pub async fn shape(
             seed: seed(event.id, endpoint.id, link),
         };
         let run = plugin.transform(call).await;
-        runs.note(&plugin, &run);
+        runs.note(plugin, &run);
         match follow(transform, run.result) {
             Step::Same => {}
             Step::Replaced(replaced) => message = replaced,
@@ -111,9 +125,15 @@ fn follow(transform: &Transform, result: Result<Verdict, Failure>) -> Step {
 
 fn word(kind: &FailureKind) -> String {
     match kind {
-        FailureKind::Error { code } => code.clone(),
+        // The contract asks for such a word; other text could hold anything.
+        FailureKind::Error { code } if is_word(code) => code.clone(),
         kind => kind.as_str().to_owned(),
     }
+}
+
+fn is_word(code: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+    (1..=MAX_CODE_LENGTH).contains(&code.len()) && code.bytes().all(fits)
 }
 
 /// Everything random that a link sees comes from here, so that each attempt sees the same.
@@ -146,6 +166,7 @@ fn verdict_word(result: &Result<Verdict, Failure>) -> String {
         Ok(Verdict::Replace(_)) => "replace".to_owned(),
         Ok(Verdict::Drop(_)) => "drop".to_owned(),
         Ok(Verdict::Reject(_)) => "reject".to_owned(),
-        Err(failure) => word(&failure.kind),
+        // Never the plugin's own code: the word is a label of the metrics.
+        Err(failure) => failure.kind.as_str().to_owned(),
     }
 }

@@ -1,5 +1,6 @@
 //! Brings what is due from the store to the schedule.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -7,11 +8,14 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tracing::{debug, warn};
 
-use crate::book::Book;
+use crate::book::{self, Book};
+use crate::id::EndpointId;
+use crate::plugin::{self, Catalog};
 use crate::store::{Claim, Claimed, Queue, Result};
 use crate::time::{Clock, Timestamp};
 
 use super::backlog::Backlog;
+use super::chain;
 use super::worker::Job;
 use super::{LEASE, Message};
 
@@ -37,9 +41,14 @@ impl Agenda {
 
     /// Something is due then.
     pub fn expect(&self, due: Timestamp) {
-        if self.next.fetch_min(due.as_micros(), Ordering::AcqRel) > due.as_micros() {
+        if self.note(due) {
             self.changed.notify_one();
         }
+    }
+
+    /// As [`Agenda::expect`], by the feed itself, which would only wake itself up. Whether it is sooner than all else.
+    fn note(&self, due: Timestamp) -> bool {
+        self.next.fetch_min(due.as_micros(), Ordering::AcqRel) > due.as_micros()
     }
 
     fn take(&self) -> Timestamp {
@@ -62,16 +71,49 @@ pub struct Feed {
     pub backlog: Arc<Backlog>,
     pub agenda: Arc<Agenda>,
     pub book: Arc<Book>,
+    pub catalog: Arc<Catalog>,
     pub clock: Arc<dyn Clock>,
     pub jobs: mpsc::UnboundedSender<Message>,
+}
+
+/// The endpoints whose chains name a plugin that is not there, as of a version of the book and of the catalogue.
+#[derive(Default)]
+struct Missing {
+    as_of: Option<(Arc<book::Snapshot>, Arc<plugin::Snapshot>)>,
+    endpoints: HashSet<EndpointId>,
+}
+
+impl Missing {
+    fn look(&mut self, book: &Book, catalog: &Catalog) -> &HashSet<EndpointId> {
+        let (endpoints, plugins) = (book.snapshot(), catalog.snapshot());
+        let known = self.as_of.as_ref();
+        if known.is_some_and(|(e, p)| Arc::ptr_eq(e, &endpoints) && Arc::ptr_eq(p, &plugins)) {
+            return &self.endpoints;
+        }
+        let before = std::mem::take(&mut self.endpoints);
+        for entry in endpoints.entries() {
+            if let Err(missing) = chain::resolve(catalog, &entry.endpoint) {
+                let id = entry.endpoint.id;
+                if !before.contains(&id) {
+                    warn!(endpoint = %id, plugin = missing.plugin, "its deliveries are held: a plugin is missing");
+                }
+                self.endpoints.insert(id);
+            }
+        }
+        self.as_of = Some((endpoints, plugins));
+        &self.endpoints
+    }
 }
 
 impl Feed {
     /// Runs until it is dropped.
     pub async fn run(self) {
         let mut changes = self.book.watch();
+        let mut missing = Missing::default();
         loop {
-            if let Err(error) = self.bring().await {
+            let plugins_changed = self.catalog.changed();
+            let held = missing.look(&self.book, &self.catalog);
+            if let Err(error) = self.bring(held).await {
                 warn!(%error, "the store could not say what is due");
                 tokio::time::sleep(FAILURE_PAUSE).await;
             }
@@ -79,6 +121,7 @@ impl Feed {
                 () = self.rest() => {}
                 () = self.agenda.changed.notified() => {}
                 () = self.backlog.room_again() => {}
+                () = plugins_changed => {}
                 Ok(()) = changes.changed() => {}
             }
         }
@@ -90,15 +133,16 @@ impl Feed {
         tokio::time::sleep(left.min(LONGEST_REST)).await;
     }
 
-    /// Claims all that is due and that there is room for.
-    async fn bring(&self) -> Result<()> {
+    /// Claims all that is due and that there is room for, but for the endpoints that are `held`.
+    async fn bring(&self, held: &HashSet<EndpointId>) -> Result<()> {
         self.agenda.take();
         loop {
             let limit = self.backlog.room().min(CLAIM_LIMIT);
             if limit == 0 {
                 return Ok(());
             }
-            let (per_endpoint, skip) = self.backlog.shares();
+            let (per_endpoint, mut skip) = self.backlog.shares();
+            skip.extend(held);
             let now = self.clock.now();
             let lease_until = now.plus(LEASE);
             let claim = Claim { now, lease_until, limit, per_endpoint, skip: skip.clone() };
@@ -106,7 +150,7 @@ impl Feed {
             debug!(claimed = claimed.len(), "claimed");
             if claimed.is_empty() {
                 if let Some(next) = self.queue.next_due(skip).await? {
-                    self.agenda.expect(next);
+                    self.agenda.note(next);
                 }
                 return Ok(());
             }

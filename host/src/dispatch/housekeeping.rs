@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::book::Book;
@@ -20,6 +21,8 @@ const ORPHANS: Duration = Duration::from_secs(30);
 const ORPHANS_AT_ONCE: usize = 500;
 /// How often retention looks for what is old.
 const PRUNE: Duration = Duration::from_secs(60);
+/// Deliveries ended for their age in one commit.
+const EXPIRED_AT_ONCE: usize = 500;
 /// Events looked at in one commit.
 const EVENTS_AT_ONCE: usize = 200;
 /// Pause between two commits of the background, in which others go first.
@@ -37,50 +40,91 @@ pub struct Housekeeping {
     pub book: Arc<Book>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
+    /// How long a delivery may wait, held time included.
+    pub max_age: Duration,
     /// How long what has ended is kept.
     pub retention: Duration,
+    /// Turns true once.
+    pub stop: watch::Receiver<bool>,
 }
 
 impl Housekeeping {
-    /// Runs until it is dropped.
+    /// Runs until it is told to stop, and then finishes what it is at: a task that is dropped in the middle of a read
+    /// would leave the store open behind it. What is urgent never waits for what takes long.
     pub async fn run(self) {
-        let mut changes = self.book.watch();
+        tokio::join!(self.watch_leases(), self.watch_disk(), self.tidy());
+    }
+
+    async fn watch_leases(&self) {
         let mut renewal = tokio::time::interval(RENEWAL);
+        loop {
+            tokio::select! {
+                () = self.told_to_stop() => return,
+                _ = renewal.tick() => {}
+            }
+            report(self.renew().await);
+        }
+    }
+
+    async fn watch_disk(&self) {
+        let mut disk = tokio::time::interval(DISK);
+        loop {
+            tokio::select! {
+                () = self.told_to_stop() => return,
+                _ = disk.tick() => self.disk.look(),
+            }
+        }
+    }
+
+    async fn tidy(&self) {
+        let mut changes = self.book.watch();
         let mut orphans = tokio::time::interval(ORPHANS);
         let mut prune = tokio::time::interval(PRUNE);
         let mut count = tokio::time::interval(COUNT);
-        let mut disk = tokio::time::interval(DISK);
         loop {
-            let done = tokio::select! {
-                _ = renewal.tick() => self.renew().await,
+            report(tokio::select! {
+                () = self.told_to_stop() => return,
                 _ = orphans.tick() => self.cancel_orphans().await,
                 Ok(()) = changes.changed() => self.cancel_orphans().await,
-                _ = prune.tick() => self.prune().await,
+                _ = prune.tick() => self.forget().await,
                 _ = count.tick() => self.count().await,
-                _ = disk.tick() => {
-                    self.disk.look();
-                    Ok(())
-                }
-            };
-            if let Err(error) = done {
-                warn!(%error, "housekeeping has to wait");
-            }
+            });
         }
+    }
+
+    async fn told_to_stop(&self) {
+        let mut stop = self.stop.clone();
+        let _ = stop.wait_for(|stop| *stop).await;
     }
 
     async fn renew(&self) -> Result<()> {
         let leases = self.backlog.leases();
         if !leases.is_empty() {
-            self.queue.renew(leases, self.clock.now().plus(LEASE)).await?;
+            let lost = self.queue.renew(leases, self.clock.now().plus(LEASE)).await?;
+            // Somebody else has them now; what waits here must not be sent too.
+            lost.into_iter().for_each(|lease| self.backlog.revoke(lease.delivery));
         }
         Ok(())
     }
 
     async fn cancel_orphans(&self) -> Result<()> {
-        while self.queue.cancel_orphans(ORPHANS_AT_ONCE, self.clock.now()).await? == ORPHANS_AT_ONCE {
+        while self.queue.cancel_orphans(ORPHANS_AT_ONCE, self.clock.now()).await? == ORPHANS_AT_ONCE
+            && !self.stops()
+        {
             tokio::time::sleep(BREATHER).await;
         }
         Ok(())
+    }
+
+    /// Ends what nobody wants any more, and forgets what ended long ago.
+    async fn forget(&self) -> Result<()> {
+        let now = self.clock.now();
+        let reason = "It waited for longer than `delivery.max_age`.";
+        let before = now.minus(self.max_age);
+        while self.queue.expire(before, EXPIRED_AT_ONCE, reason.to_owned(), now).await? == EXPIRED_AT_ONCE {
+            tokio::time::sleep(BREATHER).await;
+        }
+        self.prune().await
     }
 
     async fn prune(&self) -> Result<()> {
@@ -90,11 +134,9 @@ impl Housekeeping {
             let pruned = self.history.prune(before, EVENTS_AT_ONCE).await?;
             events += pruned.events;
             deliveries += pruned.deliveries;
-            if pruned.done {
+            if pruned.done || self.stops() {
                 break;
             }
-            // Leases must not run out while much is old.
-            self.renew().await?;
             tokio::time::sleep(BREATHER).await;
         }
         if events + deliveries > 0 {
@@ -103,8 +145,18 @@ impl Housekeeping {
         Ok(())
     }
 
+    fn stops(&self) -> bool {
+        *self.stop.borrow()
+    }
+
     async fn count(&self) -> Result<()> {
         self.metrics.set_pending(self.queue.pending().await?);
         Ok(())
+    }
+}
+
+fn report(done: Result<()>) {
+    if let Err(error) = done {
+        warn!(%error, "housekeeping has to wait");
     }
 }

@@ -127,10 +127,14 @@ impl<J> Schedule<J> {
 
     /// Changes the limits of a lane that stands.
     pub fn set_limits(&mut self, endpoint: EndpointId, limits: Limits) {
-        if let Some(lane) = self.lanes.get_mut(&endpoint) {
-            lane.limits = limits;
-            self.list(endpoint);
+        let Some(lane) = self.lanes.get_mut(&endpoint) else { return };
+        let changed = lane.limits != limits;
+        lane.limits = limits;
+        if changed && self.paced.iter().any(|(_, paced)| *paced == endpoint) {
+            self.paced.retain(|(_, paced)| *paced != endpoint);
+            self.turns.push_back(endpoint);
         }
+        self.list(endpoint);
     }
 
     /// Forgets lanes that have nothing to send, nothing under way and no rate to remember.
@@ -179,7 +183,8 @@ impl<J> Lane<J> {
         let rate = self.limits.rate?;
         let requests = rate.requests.max(1) as usize;
         let oldest = self.sent.len().checked_sub(requests).and_then(|index| self.sent.get(index))?;
-        let free = oldest.plus(rate.per);
+        // Where the clock went back, no lane waits for longer than the rate's span.
+        let free = oldest.plus(rate.per).min(now.plus(rate.per));
         (free > now).then_some(free)
     }
 
@@ -258,6 +263,33 @@ mod tests {
         assert!(schedule.poll(at(13)).is_none());
         assert_eq!(schedule.poll_timeout(), Some(at(14)));
         assert!(schedule.poll(at(14)).is_some());
+    }
+
+    #[test]
+    fn a_changed_rate_counts_at_once() {
+        let rate = |per| Limits {
+            concurrency: 9,
+            rate: Some(RateLimit { requests: 1, per: Duration::from_secs(per) }),
+        };
+        let mut schedule = Schedule::new(100);
+        (0..2).for_each(|job| schedule.push(endpoint(1), rate(86_400), job));
+        assert!(schedule.poll(NOW).is_some());
+        assert!(schedule.poll(NOW).is_none());
+        schedule.set_limits(endpoint(1), rate(1));
+        assert!(schedule.poll(NOW).is_none());
+        assert_eq!(schedule.poll_timeout(), Some(NOW.plus(Duration::from_secs(1))));
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_silences_nobody() {
+        let limits =
+            Limits { concurrency: 9, rate: Some(RateLimit { requests: 1, per: Duration::from_secs(1) }) };
+        let mut schedule = Schedule::new(100);
+        (0..2).for_each(|job| schedule.push(endpoint(1), limits, job));
+        assert!(schedule.poll(NOW).is_some());
+        let back = NOW.minus(Duration::from_secs(500));
+        assert!(schedule.poll(back).is_none());
+        assert_eq!(schedule.poll_timeout(), Some(back.plus(Duration::from_secs(1))));
     }
 
     #[test]

@@ -20,10 +20,10 @@ use crate::time::{Clock, Timestamp};
 use super::backlog::Slot;
 use super::chain::{self, Runs, Shaped};
 use super::feed::Agenda;
-use super::request::{self, Redactor};
-
-/// How long a delivery whose plugin is missing waits before it is looked at again.
-const MISSING_PLUGIN_PAUSE: Duration = Duration::from_secs(5);
+use super::redact::Redactor;
+use super::request::{BuildError, Outfit};
+use super::turns::Turns;
+use super::wardrobe::Wardrobe;
 
 /// How often a settlement that the store could not write is offered again before the lease is left to run out.
 const SETTLE_TRIES: u32 = 5;
@@ -47,6 +47,8 @@ pub struct Workshop {
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub agenda: Arc<Agenda>,
+    pub wardrobe: Wardrobe,
+    pub turns: Turns,
     pub settings: Settings,
 }
 
@@ -69,6 +71,9 @@ struct Tried {
 impl Workshop {
     /// Tries to deliver. `sent` is called as soon as the receiver has answered, before the result is on disk.
     pub async fn attempt(&self, job: Job, sent: impl FnOnce()) {
+        if !job.slot.is_live() {
+            return;
+        }
         let started = self.clock.now();
         let Some(endpoint) = self.book.get(job.delivery.endpoint).filter(|endpoint| endpoint.enabled())
         else {
@@ -78,31 +83,42 @@ impl Workshop {
             return self.give_up(job, started).await;
         }
         let number = job.delivery.attempts.saturating_add(1);
-        let (shaped, runs) = chain::shape(&self.catalog, &endpoint, &job.event, number, started).await;
-        let tried = match shaped {
-            Shaped::Message(message) => self.send(&endpoint, &job, message, started).await,
-            Shaped::Ended(outcome) => Tried::without_request(outcome),
-            Shaped::Missing { plugin } => {
-                warn!(endpoint = %endpoint.id, delivery = %job.delivery.id, plugin, "held: its plugin is missing");
-                return self.give_back(job, started.plus(MISSING_PLUGIN_PAUSE)).await;
+        let outfit = match self.wardrobe.outfit(&endpoint) {
+            Ok(outfit) => outfit,
+            Err(error) => {
+                let tried = Tried::without_request(unsendable(&error));
+                return self.settle(&endpoint, None, job, started, tried, Runs::default()).await;
             }
+        };
+        // Held, as long as one of its plugins is missing.
+        let Ok(links) = chain::resolve(&self.catalog, &endpoint) else {
+            return self.give_back(job, started).await;
+        };
+        let (shaped, runs) = {
+            let _turn = self.turns.take(&endpoint).await;
+            chain::shape(&links, &endpoint, &job.event, number, started).await
+        };
+        let tried = match shaped {
+            Shaped::Message(message) => self.send(&endpoint, &outfit, &job, message, started).await,
+            Shaped::Ended(outcome) => Tried::without_request(outcome),
         };
         sent();
-        self.settle(&endpoint, job, started, tried, runs).await;
+        self.settle(&endpoint, Some(&outfit.redactor), job, started, tried, runs).await;
     }
 
-    async fn send(&self, endpoint: &Endpoint, job: &Job, message: Message, now: Timestamp) -> Tried {
-        let request = match request::build(endpoint, message, job.delivery.webhook_id, now) {
+    async fn send(
+        &self,
+        endpoint: &Endpoint,
+        outfit: &Outfit,
+        job: &Job,
+        message: Message,
+        now: Timestamp,
+    ) -> Tried {
+        let request = match outfit.request(endpoint, message, job.delivery.webhook_id, now) {
             Ok(request) => request,
-            Err(error) => {
-                let message = format!("No request could be made: {error}.");
-                return Tried::without_request(Outcome::Unreachable {
-                    kind: "invalid_request".to_owned(),
-                    message,
-                });
-            }
+            Err(error) => return Tried::without_request(unsendable(&error)),
         };
-        let redactor = Redactor::new(endpoint);
+        let redactor = &outfit.redactor;
         let record = redactor.request(&request, &job.event.payload, self.settings.stored_request_body);
         let exchange = self.client.send(request).await;
         let response = exchange
@@ -115,10 +131,13 @@ impl Workshop {
                 let asked = send::retry_after(&answer.headers, self.clock.now().as_secs());
                 Outcome::of_answer(answer.status, &endpoint.success, asked)
             }
-            Err(fault) => Outcome::Unreachable {
-                kind: fault.kind.as_str().to_owned(),
-                message: redactor.text(&fault.message),
-            },
+            Err(fault) => {
+                if let Some(hint) = &fault.hint {
+                    // For the operator alone: it may name addresses of the operator's network.
+                    warn!(delivery = %job.delivery.id, endpoint = %endpoint.id, kind = fault.kind.as_str(), hint);
+                }
+                Outcome::Unreachable { kind: fault.kind.as_str().to_owned(), message: fault.message }
+            }
         };
         let times = exchange.times;
         let timing = Timing {
@@ -131,17 +150,23 @@ impl Workshop {
         Tried { outcome, request: Some(record), response, timing }
     }
 
-    async fn settle(&self, endpoint: &Endpoint, job: Job, started: Timestamp, tried: Tried, runs: Runs) {
+    async fn settle(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        redactor: Option<&Redactor>,
+        job: Job,
+        started: Timestamp,
+        tried: Tried,
+        runs: Runs,
+    ) {
         let now = self.clock.now();
-        let policy = Policy {
-            retry: &endpoint.retry,
-            held: endpoint.hold.total(now),
-            max_age: self.settings.max_age,
-            retry_after_limit: self.settings.retry_after_limit,
-        };
+        let policy = self.policy(endpoint, now);
         let Job { lease, delivery, event, slot } = job;
         let queued_for = started.since(delivery.due.unwrap_or(started));
-        let outcome = masked(endpoint, tried.outcome, &runs);
+        let outcome = match redactor {
+            Some(redactor) => redactor.outcome(tried.outcome),
+            None => tried.outcome,
+        };
         let Settlement { delivery, disable_endpoint } =
             delivery.settle(&outcome, policy, started, now, rand::random());
         let attempt = Attempt {
@@ -156,10 +181,13 @@ impl Workshop {
                 transform: (!runs.runs.is_empty()).then_some(runs.duration),
                 ..tried.timing
             },
-            plugins: masked_runs(endpoint, runs),
+            plugins: redactor.map_or_else(Vec::new, |redactor| redactor.runs(runs.runs)),
         };
         self.report(&event, &delivery, &attempt, now);
-        if let Some(reason) = disable_endpoint {
+        // Not where the endpoint has been pointed elsewhere meanwhile.
+        if let Some(reason) = disable_endpoint
+            && self.book.get(endpoint.id).is_some_and(|current| current.url == endpoint.url)
+        {
             self.disable(endpoint, &reason, now).await;
         }
         let due = delivery.due;
@@ -167,6 +195,38 @@ impl Workshop {
         drop(slot);
         if let Some(due) = due {
             self.agenda.expect(due);
+        }
+    }
+
+    /// Settles an attempt that panicked: the host's fault, and yet it counts, or the delivery would go round for ever.
+    pub async fn own_up(&self, lease: Lease, delivery: Delivery) {
+        let now = self.clock.now();
+        let Some(endpoint) = self.book.get(delivery.endpoint) else { return };
+        let message =
+            "The host failed within the attempt; its own log says where. Please report it.".to_owned();
+        let outcome = Outcome::Unreachable { kind: "internal".to_owned(), message };
+        let delivery = delivery.settle(&outcome, self.policy(&endpoint, now), now, now, 0.0).delivery;
+        let attempt = Attempt {
+            number: delivery.attempts,
+            started_at: now,
+            duration: Duration::ZERO,
+            outcome,
+            request: None,
+            response: None,
+            timing: Timing::default(),
+            plugins: Vec::new(),
+        };
+        let due = delivery.due;
+        self.write(Settled { lease, delivery, attempt: Some(attempt) }).await;
+        due.into_iter().for_each(|due| self.agenda.expect(due));
+    }
+
+    fn policy<'e>(&self, endpoint: &'e Endpoint, now: Timestamp) -> Policy<'e> {
+        Policy {
+            retry: &endpoint.retry,
+            held: endpoint.hold.total(now),
+            max_age: self.settings.max_age,
+            retry_after_limit: self.settings.retry_after_limit,
         }
     }
 
@@ -244,28 +304,7 @@ impl Tried {
     }
 }
 
-/// A plugin's own words may hold what its configuration holds.
-fn masked(endpoint: &Endpoint, outcome: Outcome, runs: &Runs) -> Outcome {
-    if runs.runs.is_empty() {
-        return outcome;
-    }
-    let redactor = Redactor::new(endpoint);
-    match outcome {
-        Outcome::Filtered { plugin, reason } => Outcome::Filtered { plugin, reason: redactor.text(&reason) },
-        Outcome::Rejected { plugin, reason } => Outcome::Rejected { plugin, reason: redactor.text(&reason) },
-        Outcome::PluginFailed { plugin, kind, message, retry } => {
-            Outcome::PluginFailed { plugin, kind, message: redactor.text(&message), retry }
-        }
-        other => other,
-    }
-}
-
-fn masked_runs(endpoint: &Endpoint, runs: Runs) -> Vec<crate::attempt::PluginRun> {
-    let mut runs = runs.runs;
-    if runs.iter().any(|run| !run.log.is_empty()) {
-        let redactor = Redactor::new(endpoint);
-        let lines = runs.iter_mut().flat_map(|run| &mut run.log);
-        lines.for_each(|(_, line)| *line = redactor.text(line));
-    }
-    runs
+fn unsendable(error: &BuildError) -> Outcome {
+    let message = format!("No request could be made: {error}.");
+    Outcome::Unreachable { kind: "invalid_request".to_owned(), message }
 }

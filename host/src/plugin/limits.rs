@@ -6,12 +6,12 @@ use std::time::Duration;
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
 /// The engine's clock: time limits are counted in these.
-pub(super) const TICK: Duration = Duration::from_millis(10);
+pub(super) const TICK: Duration = Duration::from_millis(2);
 
 /// The bounds of the plugin host. Each call has them for itself alone.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Of running time, in steps of 10 ms.
+    /// Of running time, in steps of 2 ms.
     pub time_limit: Duration,
     /// Of linear memory, in bytes, over all memories of an instance.
     pub memory_limit: usize,
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn time_runs_out_after_the_limit() {
-        let mut meter = Meter::new(&Limits { time_limit: Duration::from_millis(25), ..Limits::default() });
+        let mut meter = Meter::new(&Limits { time_limit: TICK * 5 / 2, ..Limits::default() });
         for _ in 0..3 {
             assert!(meter.tick().is_ok());
         }

@@ -129,6 +129,14 @@ impl Queue for MemoryStore {
         Ok(orphans.map(|row| row.cancel(ORPHANED.to_owned(), now)).count())
     }
 
+    async fn expire(&self, before: Timestamp, limit: usize, reason: String, now: Timestamp) -> Result<usize> {
+        let mut contents = self.contents();
+        let waits =
+            |row: &Row| row.leased_until.is_none() && row.delivery.due.is_some_and(|due| due < before);
+        let old = contents.deliveries.values_mut().filter(|row| row.is_pending() && waits(row)).take(limit);
+        Ok(old.map(|row| row.end(State::Failed, reason.clone(), now)).count())
+    }
+
     async fn pending(&self) -> Result<u64> {
         Ok(self.contents().deliveries.values().filter(|row| row.is_pending()).count() as u64)
     }
@@ -277,8 +285,12 @@ impl Row {
     }
 
     fn cancel(&mut self, reason: String, now: Timestamp) {
+        self.end(State::Cancelled, reason, now);
+    }
+
+    fn end(&mut self, state: State, reason: String, now: Timestamp) {
         self.leased_until = None;
-        self.delivery = self.delivery.clone().finish(State::Cancelled, Some(reason), now);
+        self.delivery = self.delivery.clone().finish(state, Some(reason), now);
     }
 
     fn write(&mut self, settled: Settled, attempts_kept: usize) {

@@ -14,6 +14,7 @@ mod writer;
 use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +37,10 @@ use crate::time::{Clock, SystemClock, Timestamp};
 
 /// The format of the file that this program writes. An older one is brought up to it; a newer one is refused.
 const FORMAT: u64 = 1;
+
+/// How often, and how long apart, a store that is dropped looks whether its file can be closed.
+const CLOSING_TRIES: u32 = 2_000;
+const CLOSING_PAUSE: Duration = Duration::from_millis(1);
 
 #[derive(Clone)]
 pub struct Options {
@@ -81,7 +86,6 @@ pub enum OpenError {
 /// A store in a file.
 #[derive(Debug)]
 pub struct RedbStore {
-    // Declared first, so that it is dropped first: it finishes what was submitted.
     writer: Writer,
     shared: Arc<Shared>,
 }
@@ -91,7 +95,10 @@ struct Shared {
     source: Source,
     options: Options,
     database: Mutex<Option<Arc<Database>>>,
+    /// Held by the writer from the first change of a commit until that is on disk. Taken off the async threads only.
     desk: Mutex<Desk>,
+    /// As of the last commit.
+    pending: AtomicU64,
     failure: Mutex<Option<StoreError>>,
 }
 
@@ -151,6 +158,7 @@ impl RedbStore {
             options,
             database: Mutex::new(None),
             desk: Mutex::new(Desk::default()),
+            pending: AtomicU64::new(0),
             failure: Mutex::new(None),
         });
         shared.load(database)?;
@@ -198,6 +206,23 @@ impl RedbStore {
             read(&snapshot, noted)
         })
         .await
+    }
+}
+
+/// Closes the file, though somebody may still be at a read: whoever opens it next finds it free.
+impl Drop for RedbStore {
+    fn drop(&mut self) {
+        self.writer.stop();
+        let mut closed = self.shared.close();
+        for _ in 0..CLOSING_TRIES {
+            let Some(database) = closed.take() else { return };
+            match Arc::try_unwrap(database) {
+                Ok(database) => return drop(database),
+                // Held for as long as it takes to begin a read.
+                Err(still_used) => closed = Some(still_used),
+            }
+            std::thread::park_timeout(CLOSING_PAUSE);
+        }
     }
 }
 
@@ -261,6 +286,15 @@ impl Shared {
         self.source.to_string()
     }
 
+    fn count(&self, desk: &Desk) {
+        self.pending.store(desk.waiting + desk.implied.len() as u64, Ordering::Relaxed);
+    }
+
+    /// Lets nobody see what a failed commit left in memory.
+    fn close(&self) -> Option<Arc<Database>> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     fn fail(&self, failure: StoreError) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
     }
@@ -272,15 +306,13 @@ impl Shared {
         failure.unwrap_or_else(|| StoreError::Unavailable("a write failed; the log says why".to_owned()))
     }
 
-    /// Closes the file and opens it anew: after a failed write nothing in memory can be trusted.
-    fn reopen(&self) -> Result<()> {
-        let closed = self.database.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(database) = closed {
-            let database = Arc::try_unwrap(database).map_err(|still_read| {
-                *self.database.lock().unwrap_or_else(PoisonError::into_inner) = Some(still_read);
+    /// Opens the file anew, once nobody reads `closed` any more: after a failed write nothing in memory can be trusted.
+    fn reopen(&self, closed: &mut Option<Arc<Database>>) -> Result<()> {
+        if let Some(database) = closed.take() {
+            drop(Arc::try_unwrap(database).map_err(|still_read| {
+                *closed = Some(still_read);
                 self.failure()
-            })?;
-            drop(database);
+            })?);
         }
         let unavailable = |error: OpenError| StoreError::Unavailable(error.to_string());
         let database = self.source.open(&self.options).map_err(unavailable)?;
@@ -293,20 +325,26 @@ impl Shared {
         let mut desk = self.desk().successor();
         let write = database.begin_write().map_err(io).map_err(other)?;
         {
-            let tables = Tables::open(&write).map_err(other)?;
-            let found = tables.meta.get(META_FORMAT).map_err(io).map_err(other)?.map(|format| format.value());
-            if let Some(found) = found.filter(|found| *found > FORMAT) {
+            // Before anything else: a newer format may have other tables.
+            if let Some(found) = format(&write).map_err(other)?.filter(|found| *found > FORMAT) {
                 return Err(OpenError::Newer { path: self.path(), found });
             }
+            let tables = Tables::open(&write).map_err(other)?;
             let now = self.options.clock.now();
             let mut txn = Txn { tables, desk: &mut desk, now, attempts_kept: self.options.attempts_kept };
             load_desk(&mut txn).map_err(other)?;
         }
         write.commit().map_err(io).map_err(other)?;
+        self.count(&desk);
         *self.desk() = desk;
         *self.database.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(database));
         Ok(())
     }
+}
+
+fn format(write: &::redb::WriteTransaction) -> Result<Option<u64>> {
+    let meta = write.open_table(tables::META).map_err(io)?;
+    Ok(meta.get(META_FORMAT).map_err(io)?.map(|format| format.value()))
 }
 
 fn load_desk(txn: &mut Txn<'_>) -> Result<()> {
@@ -410,11 +448,14 @@ impl Queue for RedbStore {
         self.write(move |txn| queue::cancel_orphans(txn, limit, now)).await
     }
 
+    async fn expire(&self, before: Timestamp, limit: usize, reason: String, now: Timestamp) -> Result<usize> {
+        self.write(move |txn| queue::expire(txn, before, limit, &reason, now)).await
+    }
+
     async fn pending(&self) -> Result<u64> {
         // Asked for its own sake: a store that cannot work is not to say how much is pending.
         self.shared.database()?;
-        let desk = self.shared.desk();
-        Ok(desk.waiting + desk.implied.len() as u64)
+        Ok(self.shared.pending.load(Ordering::Relaxed))
     }
 }
 

@@ -223,3 +223,23 @@ async fn replayed<S: Subject>(world: &World<S>, id: DeliveryId, new_id: bool, se
 fn waiting_for(endpoint: EndpointId) -> DeliveryFilter {
     DeliveryFilter { endpoint: Some(endpoint), state: Some(State::Pending), ..DeliveryFilter::default() }
 }
+
+pub async fn what_waited_too_long_has_failed<S: Subject>() {
+    let world = World::<S>::new().await;
+    let endpoint = world.endpoint().await;
+    let under_way = world.post_one(1, endpoint).await;
+    assert_eq!(world.claim_one(1).await.delivery.id, under_way);
+    let old = world.post_one(2, endpoint).await;
+    let young = world.post_one(5, endpoint).await;
+    world.hold(endpoint, true).await;
+    let expire = || world.expire(at(5), 10, "too old".to_owned(), at(9));
+    assert_eq!(expire().await.unwrap(), 1, "neither what is leased nor what is young");
+    assert_eq!(expire().await.unwrap(), 0);
+    assert_eq!(world.stored(under_way).await.state, State::Pending);
+    assert_eq!(world.stored(young).await.state, State::Pending);
+    let old = world.stored(old).await;
+    assert_eq!(
+        (old.state, old.reason.as_deref(), old.finished_at),
+        (State::Failed, Some("too old"), Some(at(9)))
+    );
+}

@@ -68,6 +68,11 @@ impl Mailbox {
         self.receiver.reply(Reply { delay: PATIENCE * 10, ..reply(200) });
     }
 
+    /// The answers come so much later than the requests.
+    pub fn delay(&self, delay: Duration) {
+        self.receiver.reply(Reply { delay, ..reply(200) });
+    }
+
     /// Refuses what is not signed so.
     pub fn expect(&self, path: &str, scheme: SignatureScheme, secret: &str) {
         let secret = SigningSecret::parse(secret).expect("a signing secret");

@@ -42,6 +42,11 @@ impl Web {
         Self { authorization: None, ..self.clone() }
     }
 
+    #[must_use]
+    pub fn with_key(&self, key: &str) -> Self {
+        Self { authorization: Some(format!("Bearer {key}")), ..self.clone() }
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, &[], Bytes::new()).await
     }

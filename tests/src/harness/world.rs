@@ -107,14 +107,20 @@ impl World {
 
     /// Starts the host, or says why that cannot be.
     pub async fn try_start(&mut self) -> anyhow::Result<()> {
+        self.try_start_and_note().await.map(drop)
+    }
+
+    /// As [`World::try_start`]. Answers the admin key where one was made.
+    pub async fn try_start_and_note(&mut self) -> anyhow::Result<Option<String>> {
         let app = self.build().await?;
+        let note = app.admin_key_note();
         self.web = Web::new(app.address(), KEY);
         let (stop, stopped) = oneshot::channel::<()>();
         let host = tokio::spawn(app.run(async {
             let _ = stopped.await;
         }));
         self.running = Some(Running { stop, host });
-        Ok(())
+        Ok(note)
     }
 
     async fn build(&self) -> anyhow::Result<App> {

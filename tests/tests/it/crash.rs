@@ -378,7 +378,9 @@ fn a_full_disk_is_answered_with_503_and_work_goes_on_once_there_is_room() {
     runtime().block_on(async {
         let dir = tempfile::tempdir().expect("a directory");
         let inbox = Inbox::open().await;
-        let host = launch(dir.path()).with_file_limit(FILE_LIMIT_KIB).start();
+        // It is meant to log errors.
+        let quiet = launch(dir.path()).with("HOOKWRIGHT_LOG_FILTER", "off");
+        let host = quiet.with_file_limit(FILE_LIMIT_KIB).start();
         let api = host.api();
         endpoint(&api, &inbox, "*").await;
         let large = |key: &str| {

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use data_encoding::BASE64;
 use hookwright::signature::SignatureScheme;
+use hookwright::time::{Clock as _, SystemClock, Timestamp};
 use hookwright_tests::harness::{Mailbox, Posted, Said, Site, Stage, on_each_store, play};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 
 fn said(status: u16) -> Said {
     http::Response::builder().status(status).body(Bytes::new()).expect("an answer")
@@ -17,13 +18,13 @@ fn said(status: u16) -> Said {
 
 /// From one attempt's end to the next one's beginning, at the least.
 fn pauses(delivery: &Value) -> Vec<Duration> {
-    let starts: Vec<jiff::Timestamp> = delivery["attempt_log"]
+    let starts: Vec<Timestamp> = delivery["attempt_log"]
         .as_array()
         .expect("a list")
         .iter()
-        .map(|attempt| attempt["started_at"].as_str().expect("a time").parse().expect("a time"))
+        .map(|attempt| Timestamp::parse(attempt["started_at"].as_str().expect("a time")).expect("a time"))
         .collect();
-    starts.windows(2).map(|pair| pair[1].duration_since(pair[0]).unsigned_abs()).collect()
+    starts.windows(2).map(|pair| pair[1].since(pair[0])).collect()
 }
 
 #[test]
@@ -69,7 +70,10 @@ fn a_signature_that_the_receiver_refuses_is_a_failed_attempt() {
         world.receiver.expect("/", SignatureScheme::Standard, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
         let posted = world.post("a", "{}").await;
         let delivery = world.outcome(&posted).await;
-        assert_eq!((&delivery["state"], &delivery["attempt_log"][0]["status"]), (&json!("failed"), &json!(401)));
+        assert_eq!(
+            (&delivery["state"], &delivery["attempt_log"][0]["status"]),
+            (&json!("failed"), &json!(401))
+        );
     });
 }
 
@@ -125,7 +129,10 @@ fn redirects_are_answers_and_not_followed() {
             world.receiver.answer_first_with(status, "location", &elsewhere.url("/"));
             let posted = world.post("a", "1").await;
             let delivery = world.outcome(&posted).await;
-            assert_eq!((&delivery["state"], &delivery["attempt_log"][0]["status"]), (&json!("failed"), &json!(status)));
+            assert_eq!(
+                (&delivery["state"], &delivery["attempt_log"][0]["status"]),
+                (&json!("failed"), &json!(status))
+            );
         }
         let mut elsewhere = elsewhere;
         assert!(elsewhere.is_empty().await);
@@ -192,8 +199,8 @@ fn a_receiver_may_ask_for_more_time_up_to_a_limit() {
     let stage = Stage::default().with(|config| config.delivery.retry_after_limit = Duration::from_secs(2));
     stage.play(async |world| {
         world.endpoint(json!({"retry": {"schedule": ["100ms"]}})).await;
-        let date = jiff::fmt::rfc2822::to_string(&(jiff::Zoned::now() + Duration::from_secs(3_600)).with_time_zone(jiff::tz::TimeZone::UTC));
-        let date = date.expect("a date").replace("+0000", "GMT");
+        let in_an_hour = SystemClock.now().plus(Duration::from_secs(3_600));
+        let date = httpdate::fmt_http_date(UNIX_EPOCH + in_an_hour.since(Timestamp::ZERO));
         for (value, least, most) in [("1", 1_000, 1_900), (date.as_str(), 2_000, 3_500), ("soon", 100, 900)] {
             world.receiver.answer_first_with(503, "retry-after", value);
             let posted = world.post("a", "1").await;
@@ -235,7 +242,10 @@ fn a_receiver_that_is_too_slow_is_let_go() {
         let attempt = &delivery["attempt_log"][0];
         assert_eq!((&attempt["outcome"], &attempt["kind"]), (&json!("unreachable"), &json!("timeout")));
         assert!(attempt["reason"].to_string().contains("200"), "{attempt}");
-        assert!(attempt["duration_ms"].as_f64().is_some_and(|ms| (200.0..2_000.0).contains(&ms)), "{attempt}");
+        assert!(
+            attempt["duration_ms"].as_f64().is_some_and(|ms| (200.0..2_000.0).contains(&ms)),
+            "{attempt}"
+        );
     });
 }
 
@@ -257,7 +267,11 @@ fn what_is_no_answer_is_named() {
             let posted = world.post("a", "1").await;
             let delivery = world.outcome(&posted).await;
             let attempt = &delivery["attempt_log"][0];
-            assert_eq!((&delivery["state"], &attempt["kind"]), (&json!("failed"), &json!(kind)), "{delivery:#}");
+            assert_eq!(
+                (&delivery["state"], &attempt["kind"]),
+                (&json!("failed"), &json!(kind)),
+                "{delivery:#}"
+            );
             assert!(attempt["reason"].is_string() && attempt["request"].is_object());
             world.web.delete(&endpoint.path()).await.expect(204);
         }
@@ -296,7 +310,8 @@ fn a_rate_limit_is_kept() {
         for n in 0..6 {
             world.post("a", &n.to_string()).await;
         }
-        let times: Vec<i64> = world.receiver.take(6).await.iter().map(|arrival| arrival.at.as_micros()).collect();
+        let times: Vec<i64> =
+            world.receiver.take(6).await.iter().map(|arrival| arrival.at.as_micros()).collect();
         for three in times.windows(3) {
             // Sent 300 ms apart; how long each was on its way differs a little.
             assert!(three[2] - three[0] > 250_000, "{times:?}");
@@ -304,28 +319,25 @@ fn a_rate_limit_is_kept() {
     });
 }
 
-/// How many requests were there at once, at the most.
-#[derive(Clone, Default)]
-struct Crowd {
-    now: Arc<AtomicUsize>,
-    most: Arc<AtomicUsize>,
-    arrived: Arc<Notify>,
-    leave: Arc<Notify>,
+/// Where requests wait, and how many were there at once at the most.
+struct Room {
+    inside: AtomicUsize,
+    most: AtomicUsize,
+    leave: Semaphore,
 }
 
 #[test]
 fn an_endpoint_gets_no_more_at_once_than_it_wants() {
     play(async |world| {
-        let crowd = Crowd::default();
-        let inside = crowd.clone();
+        let room = Arc::new(Room { inside: 0.into(), most: 0.into(), leave: Semaphore::new(0) });
+        let waiting = Arc::clone(&room);
         let site = Site::open_async(move |_| {
-            let crowd = inside.clone();
+            let room = Arc::clone(&waiting);
             async move {
-                let now = crowd.now.fetch_add(1, Ordering::SeqCst) + 1;
-                crowd.most.fetch_max(now, Ordering::SeqCst);
-                crowd.arrived.notify_one();
-                crowd.leave.notified().await;
-                crowd.now.fetch_sub(1, Ordering::SeqCst);
+                let inside = room.inside.fetch_add(1, Ordering::SeqCst) + 1;
+                room.most.fetch_max(inside, Ordering::SeqCst);
+                room.leave.acquire().await.expect("open").forget();
+                room.inside.fetch_sub(1, Ordering::SeqCst);
                 said(200)
             }
         })
@@ -335,15 +347,14 @@ fn an_endpoint_gets_no_more_at_once_than_it_wants() {
         for n in 0..9 {
             posted.push(world.post("a", &n.to_string()).await);
         }
-        world.until("three are there", async || (crowd.now.load(Ordering::SeqCst) == 3).then_some(())).await;
-        for _ in 0..9 {
-            world.until("one more is there", async || (crowd.now.load(Ordering::SeqCst) > 0).then_some(())).await;
-            crowd.leave.notify_one();
-        }
+        world
+            .until("three are there", async || (room.inside.load(Ordering::SeqCst) == 3).then_some(()))
+            .await;
+        room.leave.add_permits(9);
         for posted in &posted {
             assert_eq!(world.outcome(posted).await["state"], "delivered");
         }
-        assert_eq!(crowd.most.load(Ordering::SeqCst), 3);
+        assert_eq!(room.most.load(Ordering::SeqCst), 3);
     });
 }
 
@@ -396,8 +407,13 @@ fn patterns_and_channels_decide_who_gets_an_event() {
         ] {
             let posted = world.post_with(event_type, "1", json!({"channels": channels})).await;
             assert_eq!(posted.deliveries, wanted.len() as u64, "{event_type} {channels}");
-            let mut got: Vec<String> =
-                world.receiver.take(wanted.len()).await.iter().map(|arrival| arrival.path()[1..].to_owned()).collect();
+            let mut got: Vec<String> = world
+                .receiver
+                .take(wanted.len())
+                .await
+                .iter()
+                .map(|arrival| arrival.path()[1..].to_owned())
+                .collect();
             got.sort();
             assert_eq!(got, wanted, "{event_type} {channels}");
         }
@@ -411,7 +427,9 @@ fn nothing_crosses_from_one_tenant_to_another() {
         world.endpoint(json!({"tenant": "a", "url": world.receiver.url("/a")})).await;
         world.endpoint(json!({"tenant": "b", "url": world.receiver.url("/b")})).await;
         world.endpoint(json!({"url": world.receiver.url("/default")})).await;
-        for (more, path) in [(json!({"tenant": "a"}), "/a"), (json!({"tenant": "b"}), "/b"), (json!({}), "/default")] {
+        for (more, path) in
+            [(json!({"tenant": "a"}), "/a"), (json!({"tenant": "b"}), "/b"), (json!({}), "/default")]
+        {
             let posted = world.post_with("x", "1", more).await;
             assert_eq!(posted.deliveries, 1);
             assert_eq!(world.receiver.next().await.path(), path);
@@ -419,7 +437,10 @@ fn nothing_crosses_from_one_tenant_to_another() {
         }
         assert!(world.receiver.is_empty().await);
         assert_eq!(world.deliveries("tenant=a").await.len(), 1);
-        assert_eq!(world.web.get("/v1/events?tenant=b").await.expect(200)["items"].as_array().map(Vec::len), Some(1));
+        assert_eq!(
+            world.web.get("/v1/events?tenant=b").await.expect(200)["items"].as_array().map(Vec::len),
+            Some(1)
+        );
     });
 }
 

@@ -16,7 +16,8 @@ fn message(problem: &Value) -> &str {
 #[test]
 fn an_endpoint_is_made_read_listed_changed_and_deleted() {
     on_each_store(async |world| {
-        let made = world.endpoint(json!({"name": "CRM", "description": "ours", "events": ["invoice.*"]})).await;
+        let made =
+            world.endpoint(json!({"name": "CRM", "description": "ours", "events": ["invoice.*"]})).await;
         assert!(made.id.starts_with("ep_"), "{made:?}");
         let read = world.web.get(&made.path()).await.expect(200);
         assert_eq!(read["name"], "CRM");
@@ -83,7 +84,7 @@ fn a_patch_keeps_what_is_masked() {
             "auth": {"type": "bearer", "token": "the-token"},
             "headers": {"X-Key": "the-header", "X-Other": "other"},
             "transforms": [{"plugin": "envelope", "config": {"members": [
-                {"name": "key", "constant": "the-constant"}, {"name": "data", "from": ""}]}}],
+                {"name": "key", "constant": "the-constant"}, {"name": "data", "from": "@payload"}]}}],
         });
         let made = world.endpoint(spec).await;
         let shown = world.web.get(&made.path()).await.expect(200);
@@ -105,17 +106,19 @@ fn a_patch_keeps_what_is_masked() {
 fn a_patch_that_lost_a_race_is_made_again() {
     play(async |world| {
         let made = world.endpoint(json!({})).await;
-        let patches: Vec<_> = (0..10)
+        let patches: Vec<_> = (0..5)
             .map(|n| {
                 let (web, path) = (world.web.clone(), made.path());
-                tokio::spawn(async move { web.patch(&path, &json!({"headers": {format!("X-{n}"): "1"}})).await })
+                tokio::spawn(
+                    async move { web.patch(&path, &json!({"headers": {format!("X-{n}"): "1"}})).await },
+                )
             })
             .collect();
         for patch in patches {
             patch.await.expect("no panic").expect(200);
         }
         let read = world.web.get(&made.path()).await.expect(200);
-        assert_eq!(read["headers"].as_object().map(|headers| headers.len()), Some(10), "{read}");
+        assert_eq!(read["headers"].as_object().map(|headers| headers.len()), Some(5), "{read}");
     });
 }
 
@@ -213,7 +216,7 @@ fn what_a_delivery_could_not_use_is_refused_with_its_place() {
             (json!({"events": ["*.x"]}), "/events/0"),
             (json!({"channels": [7]}), "/channels/0"),
             (json!({"transforms": [{"plugin": "flatter"}]}), "/transforms/0/plugin"),
-            (json!({"transforms": [{"plugin": "flatten"}, {"plugin": "slack"}]}), "/transforms/1/config"),
+            (json!({"transforms": [{"plugin": "flatten"}, {"plugin": "filter"}]}), "/transforms/1/config"),
             (
                 json!({"transforms": [{"plugin": "flatten", "config": {"arrays": "sideways"}}]}),
                 "/transforms/0/config/arrays",
@@ -223,7 +226,10 @@ fn what_a_delivery_could_not_use_is_refused_with_its_place() {
                     "on_failure": "pass"}]}),
                 "/transforms/0/on_failure",
             ),
-            (json!({"transforms": [{"plugin": "flatten", "on_failure": "shrug"}]}), "/transforms/0/on_failure"),
+            (
+                json!({"transforms": [{"plugin": "flatten", "on_failure": "shrug"}]}),
+                "/transforms/0/on_failure",
+            ),
             (json!({"headers": {"Content-Length": "1"}}), "/headers/Content-Length"),
             (json!({"headers": {"Webhook-Id": "1"}}), "/headers/Webhook-Id"),
             (json!({"headers": {"Authorization": "x"}}), "/headers/Authorization"),
@@ -276,7 +282,8 @@ fn a_disabled_endpoint_holds_and_an_enabled_one_sends_what_waited() {
         assert!(held.iter().all(|delivery| delivery["held"] == true), "{held:?}");
         let enabled = world.web.patch(&made.path(), &json!({"enabled": true})).await.expect(200);
         assert_eq!(enabled["disabled_since"], Value::Null);
-        let mut bodies: Vec<_> = world.receiver.take(5).await.into_iter().map(|arrival| arrival.body).collect();
+        let mut bodies: Vec<_> =
+            world.receiver.take(5).await.into_iter().map(|arrival| arrival.body).collect();
         bodies.sort();
         assert_eq!(bodies, ["0", "1", "2", "3", "4"]);
         for posted in &waiting {

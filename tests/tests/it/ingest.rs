@@ -299,11 +299,12 @@ fn more_bytes_than_the_host_has_room_for_are_put_off() {
         config.ingest.in_flight_bytes = Size(100_000);
     });
     stage.play(async |world| {
-        let mut slow = nearly_full(world.web.address()).await;
+        let mut slow: Option<TcpStream> = None;
         let refused = async || {
-            // Where the two met, the slow one may have been put off: once more.
-            if slow.try_read(&mut [0]).is_ok() {
-                slow = nearly_full(world.web.address()).await;
+            // Where the two met, the slow one may have been put off: then once more, with a head start.
+            if slow.as_ref().is_none_or(|slow| slow.try_read(&mut [0]).is_ok()) {
+                slow = Some(nearly_full(world.web.address()).await);
+                return None;
             }
             let answer = world.post_raw(r#"{"type":"a","payload":1}"#).await;
             (answer.status != 202).then_some(answer)

@@ -3,8 +3,14 @@
 mod conformance;
 mod deliver;
 mod endpoints;
+mod hostile;
 mod ingest;
+mod look;
+mod plugin_host;
+mod restart;
+mod secrets;
 mod tidy;
+mod transform;
 
 // What has to hold whatever is killed, cut off or full; and what the world's verifiers say.
 mod crash;

@@ -72,6 +72,9 @@ impl Language {
         lock.lock().expect("the lock is free at some time");
         let manifest = fs::read_to_string(Path::new(SCRIPTS).join(self.manifest())).expect("a manifest");
         let stamp = folder.join("installed");
+        if let Err(problem) = run(Command::new(self.program()).arg("--version")) {
+            return Toolbox::Missing(problem);
+        }
         if fs::read_to_string(&stamp).is_ok_and(|installed| installed == manifest) {
             return Toolbox::Ready(folder);
         }
@@ -94,7 +97,6 @@ impl Language {
                     .arg(Path::new(SCRIPTS).join(self.manifest())))
             }
             Language::Node => {
-                run(Command::new("node").arg("--version"))?;
                 let manifest = Path::new(SCRIPTS).join(self.manifest());
                 fs::copy(manifest, folder.join(self.manifest())).map_err(|error| error.to_string())?;
                 let options = ["install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"];

@@ -48,13 +48,8 @@ pub struct Implied {
 
 impl Implied {
     pub fn delivery(&self) -> Delivery {
-        implied_delivery(self.delivery, self.endpoint, &self.event)
+        Delivery::promised(self.delivery, self.endpoint, &self.event)
     }
-}
-
-/// A delivery as its event's row promises it.
-pub fn implied_delivery(id: DeliveryId, endpoint: EndpointId, event: &Event) -> Delivery {
-    Delivery::new(id, endpoint, event.tenant.clone(), event.event_type.clone(), event.accepted_at)
 }
 
 #[derive(Debug, Clone, Copy)]

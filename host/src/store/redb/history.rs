@@ -196,12 +196,19 @@ fn merge(
 /// Sequences follow the clock but for its leaps back: pruning looks so much further than it has to.
 const CLOCK_SLACK: Duration = Duration::from_secs(3_600);
 
+/// Lines of journals after which a commit that prunes is long enough.
+const LINES_PER_COMMIT: usize = 5_000;
+
 pub fn prune(txn: &mut Txn<'_>, before: Timestamp, limit: usize) -> Result<Pruned> {
     let mut pruned = Pruned::default();
     let horizon = before.plus(CLOCK_SLACK);
+    let mut lines = 0;
     for _ in 0..limit.max(1) {
+        if lines > LINES_PER_COMMIT {
+            break;
+        }
         let Some((sequence, event)) = next_event(txn, horizon)? else { break };
-        prune_event(txn, sequence, &event, before, &mut pruned)?;
+        lines += prune_event(txn, sequence, &event, before, &mut pruned)?;
         txn.desk.prune_from = sequence + 1;
     }
     pruned.done = next_event(txn, horizon)?.is_none();
@@ -213,12 +220,18 @@ pub fn prune(txn: &mut Txn<'_>, before: Timestamp, limit: usize) -> Result<Prune
 
 /// The next event to look at, unless it and what follows is too young.
 fn next_event(txn: &Txn<'_>, horizon: Timestamp) -> Result<Option<(u64, Event)>> {
-    let Some(row) = txn.tables.events.range(txn.desk.prune_from..).map_err(io)?.next() else {
-        return Ok(None);
-    };
-    let (sequence, row) = row.map_err(io)?;
-    let event = record::decode_event(row.value())?.event;
-    Ok((event.accepted_at < horizon).then(|| (sequence.value(), event)))
+    for row in txn.tables.events.range(txn.desk.prune_from..).map_err(io)? {
+        let (sequence, row) = row.map_err(io)?;
+        let event = record::decode_event(row.value())?.event;
+        if event.accepted_at < horizon {
+            return Ok(Some((sequence.value(), event)));
+        }
+        // What was accepted by a clock that was ahead stands in nobody's way.
+        if event.accepted_at <= txn.now {
+            break;
+        }
+    }
+    Ok(None)
 }
 
 fn prune_event(
@@ -227,7 +240,7 @@ fn prune_event(
     event: &Event,
     before: Timestamp,
     pruned: &mut Pruned,
-) -> Result<()> {
+) -> Result<usize> {
     let last = Place { sequence, ordinal: u16::MAX };
     let mut remaining = txn.desk.implied.range(first_place(sequence)..=last).count();
     let mut lines: Vec<((u64, u32), Delivery)> = Vec::new();
@@ -252,7 +265,7 @@ fn prune_event(
         forget(txn, sequence, event)?;
         pruned.events += 1;
     }
-    Ok(())
+    Ok(lines.len())
 }
 
 fn forget(txn: &mut Txn<'_>, sequence: u64, event: &Event) -> Result<()> {

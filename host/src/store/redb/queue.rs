@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redb::ReadableTable;
+use tracing::error;
 
 use crate::attempt::Attempt;
 use crate::delivery::{Delivery, State};
@@ -16,7 +17,7 @@ use crate::store::{
 };
 use crate::time::Timestamp;
 
-use super::desk::{Desk, Held, Implied, implied_delivery};
+use super::desk::{Desk, Held, Implied};
 use super::io;
 use super::record::{self, StoredEvent};
 use super::tables::{Snapshot, due_key, place_at, place_key, place_of};
@@ -68,7 +69,7 @@ fn append_one(txn: &mut Txn<'_>, arrival: Arrival, until: Timestamp) -> Result<A
 /// Writes a delivery that its event promises, due at once.
 pub fn promise(txn: &mut Txn<'_>, place: Place, endpoint: EndpointId, event: &Event) -> Result<()> {
     let id = DeliveryId::of(event.id, place.ordinal);
-    wait(txn, place, &implied_delivery(id, endpoint, event), None)
+    wait(txn, place, &Delivery::promised(id, endpoint, event), None)
 }
 
 fn known(txn: &Txn<'_>, arrival: &Arrival) -> Result<Option<Appended>> {
@@ -251,7 +252,7 @@ pub fn cancel(txn: &mut Txn<'_>, id: DeliveryId, reason: String, now: Timestamp)
         Standing::Unknown => Ok(Steer::NotFound),
         Standing::Written(_, delivery) if delivery.state.is_final() => Ok(Steer::Final(delivery)),
         Standing::Written(place, delivery) | Standing::Implied(place, delivery) => {
-            end(txn, place, delivery, reason, now).map(Steer::Done)
+            end(txn, place, delivery, State::Cancelled, reason, now).map(Steer::Done)
         }
     }
 }
@@ -260,13 +261,14 @@ fn end(
     txn: &mut Txn<'_>,
     place: Place,
     delivery: Delivery,
+    state: State,
     reason: String,
     now: Timestamp,
 ) -> Result<Delivery> {
     txn.desk.leases.remove(&delivery.id);
     txn.desk.implied.remove(&place);
     remove_due(txn, delivery.endpoint, delivery.due, place)?;
-    let delivery = delivery.finish(State::Cancelled, Some(reason), now);
+    let delivery = delivery.finish(state, Some(reason), now);
     write_line(txn, place, &delivery, None)?;
     Ok(delivery)
 }
@@ -307,7 +309,7 @@ fn next_ordinal(txn: &mut Txn<'_>, sequence: u64) -> Result<Option<u16>> {
 pub fn cancel_orphans(txn: &mut Txn<'_>, limit: usize, now: Timestamp) -> Result<usize> {
     let orphans = orphans(txn, limit)?;
     for (place, delivery) in &orphans {
-        end(txn, *place, delivery.clone(), crate::store::ORPHANED.to_owned(), now)?;
+        end(txn, *place, delivery.clone(), State::Cancelled, crate::store::ORPHANED.to_owned(), now)?;
     }
     if orphans.len() < limit {
         let Desk { lanes, endpoints, .. } = &mut *txn.desk;
@@ -341,6 +343,34 @@ fn orphans(txn: &Txn<'_>, limit: usize) -> Result<Vec<(Place, Delivery)>> {
         }
     }
     Ok(orphans)
+}
+
+/// Ends what was due before `before` and is not leased.
+pub fn expire(
+    txn: &mut Txn<'_>,
+    before: Timestamp,
+    limit: usize,
+    reason: &str,
+    now: Timestamp,
+) -> Result<usize> {
+    let mut expired = Vec::new();
+    for endpoint in
+        txn.desk.lanes.iter().filter(|(_, head)| **head < before).map(|(endpoint, _)| endpoint.as_u128())
+    {
+        let rows =
+            txn.tables.due.range((endpoint, i64::MIN, 0)..(endpoint, before.as_micros(), 0)).map_err(io)?;
+        for row in rows.take(limit - expired.len()) {
+            let (key, id) = row.map_err(io)?;
+            if !txn.desk.leases.contains_key(&DeliveryId::from_u128(id.value())) {
+                expired.push(place_of(key.value().2));
+            }
+        }
+    }
+    for place in &expired {
+        let delivery = last_delivery(&txn.tables.journal, *place)?;
+        end(txn, *place, delivery, State::Failed, reason.to_owned(), now)?;
+    }
+    Ok(expired.len())
 }
 
 /// Leases what is due. The desk is locked throughout, and `snapshot` was opened under that lock: a settled delivery
@@ -394,8 +424,15 @@ fn claim_lane(
             head = Some(due);
             break;
         }
-        let delivery = last_delivery(&snapshot.journal, place)?;
-        let event = event_at(snapshot, place.sequence)?;
+        let (delivery, event) = match read(snapshot, place) {
+            Ok(read) => read,
+            // One row that cannot be read must not keep all others waiting.
+            Err(error @ StoreError::Corrupt(_)) => {
+                error!(delivery = %id, %error, "a delivery is passed over");
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         let held = Held { generation: 0, until: claim.lease_until, place, endpoint, due: Some(due) };
         claimed.push(Claimed { lease: desk.lease(id, held), delivery, event });
         found += 1;
@@ -405,6 +442,10 @@ fn claim_lane(
         None => desk.lanes.remove(&endpoint),
     };
     Ok(found)
+}
+
+fn read(snapshot: &Snapshot, place: Place) -> Result<(Delivery, Arc<Event>)> {
+    Ok((last_delivery(&snapshot.journal, place)?, event_at(snapshot, place.sequence)?))
 }
 
 type LaneRows = redb::Range<'static, (u128, i64, u64), u128>;

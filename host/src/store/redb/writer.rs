@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use redb::Durability;
+use redb::{Database, Durability};
 use tokio::sync::{Semaphore, oneshot};
 use tracing::{error, info};
 
@@ -58,6 +58,14 @@ impl Writer {
         Ok(Self { sender: Some(sender), permits, thread: Some(thread) })
     }
 
+    /// Finishes what was submitted, then joins.
+    pub fn stop(&mut self) {
+        self.sender.take();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+
     /// Runs `work` in the next commit and answers once that is on disk.
     pub async fn submit<T, F>(&self, shared: &Shared, work: F) -> Result<T>
     where
@@ -79,16 +87,6 @@ impl Writer {
     }
 }
 
-/// Finishes what was submitted, then joins.
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.sender.take();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
 fn run(shared: &Shared, receiver: &Receiver<Work>) {
     loop {
         let batch = match receiver.recv_timeout(TICK) {
@@ -96,35 +94,37 @@ fn run(shared: &Shared, receiver: &Receiver<Work>) {
             Err(RecvTimeoutError::Timeout) => Vec::new(),
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        // A request that panics must not take the store with it.
-        let committed = catch_unwind(AssertUnwindSafe(|| commit(shared, batch)))
-            .unwrap_or_else(|_| Err(StoreError::Unavailable("a request panicked".to_owned())));
-        match committed {
+        match commit(shared, batch) {
             Ok(replies) => replies.into_iter().for_each(|reply| reply()),
-            Err(failure) => {
-                error!(error = %failure, "a commit failed; the store is opened again");
-                shared.fail(failure);
-                reopen(shared, receiver);
-            }
+            Err(closed) => reopen(shared, closed, receiver),
         }
     }
 }
 
-fn commit(shared: &Shared, batch: Vec<Work>) -> Result<Vec<Reply>> {
+/// Commits under the desk's lock. After a failure the store is closed before the lock is given up.
+fn commit(shared: &Shared, batch: Vec<Work>) -> std::result::Result<Vec<Reply>, Option<Arc<Database>>> {
     let mut desk = shared.desk();
+    // A request that panics must not take the store with it.
+    let committed = catch_unwind(AssertUnwindSafe(|| commit_locked(shared, &mut desk, batch)))
+        .unwrap_or_else(|_| Err(StoreError::Unavailable("a request panicked".to_owned())));
+    shared.count(&desk);
+    committed.map_err(|failure| {
+        error!(error = %failure, "a commit failed; the store is opened again");
+        shared.fail(failure);
+        shared.close()
+    })
+}
+
+fn commit_locked(shared: &Shared, desk: &mut Desk, batch: Vec<Work>) -> Result<Vec<Reply>> {
     let now = shared.options.clock.now();
-    if batch.is_empty() && !queue::has_aged(&desk, now, shared.options.row_after) {
+    if batch.is_empty() && !queue::has_aged(desk, now, shared.options.row_after) {
         return Ok(Vec::new());
     }
     let database = shared.database()?;
     let mut write = database.begin_write().map_err(io)?;
     write.set_durability(Durability::Immediate).map_err(io)?;
-    let mut txn = Txn {
-        tables: Tables::open(&write)?,
-        desk: &mut desk,
-        now,
-        attempts_kept: shared.options.attempts_kept,
-    };
+    let mut txn =
+        Txn { tables: Tables::open(&write)?, desk, now, attempts_kept: shared.options.attempts_kept };
     let replies = batch.into_iter().map(|work| work(&mut txn)).collect::<Result<Vec<_>>>()?;
     queue::give_rows(&mut txn, shared.options.row_after)?;
     note_progress(&mut txn)?;
@@ -141,9 +141,9 @@ fn note_progress(txn: &mut Txn<'_>) -> Result<()> {
 }
 
 /// Opens the file again, refusing meanwhile what is asked for.
-fn reopen(shared: &Shared, receiver: &Receiver<Work>) {
+fn reopen(shared: &Shared, mut closed: Option<Arc<Database>>, receiver: &Receiver<Work>) {
     loop {
-        match shared.reopen() {
+        match shared.reopen(&mut closed) {
             Ok(()) => return info!("the store is open again"),
             Err(failure) => shared.fail(failure),
         }

@@ -444,7 +444,7 @@ fn put(path: &Path, bytes: &[u8]) {
     std::fs::rename(temporary, path).expect("to rename");
 }
 
-/// `cargo test --release -p hookwright-tests --test plugin_host -- --ignored --nocapture`
+/// `cargo test --release -p hookwright-tests --test it how_long_a_call_takes -- --ignored --nocapture`
 #[test]
 #[ignore = "a measurement"]
 fn how_long_a_call_takes() {

@@ -1,0 +1,277 @@
+//! The parts one by one, in this process.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use hookwright::attempt::{Attempt, BodyRecord, Outcome, RequestRecord, ResponseRecord, Timing};
+use hookwright::delivery::{Delivery, State};
+use hookwright::event::{Event, EventType, Tenant, content_digest};
+use hookwright::id::{EndpointId, EventId};
+use hookwright::plugin::{self, Call, Catalog, Engine, Limits, Message, Plugin};
+use hookwright::secret::SigningSecret;
+use hookwright::signature::{self, SignatureScheme};
+use hookwright::store::redb::{Options, RedbStore};
+use hookwright::store::{
+    Append, Appended, Arrival, BookVersion, Inbox as _, Lease, NewDelivery, Queue as _, Settled,
+};
+use hookwright::time::{Clock as _, SystemClock, Timestamp};
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+use crate::child::Ground;
+use crate::producer::payload;
+use crate::table::{self, Spread, count};
+use crate::{Effort, machine};
+
+/// Requests to the store under way at once.
+const CONCURRENCY: [usize; 4] = [1, 16, 64, 256];
+/// A fixed part of the effort for each of these figures: they need less time than whole deliveries.
+const PARTS: u32 = 5;
+const LEASE: Duration = Duration::from_secs(600);
+const DOCUMENT: &str = include_str!("../../../host/demo/document.exported.json");
+
+pub fn measure(ground: &Ground, effort: Effort) -> anyhow::Result<()> {
+    let runtime = Runtime::new()?;
+    let time = effort.time / PARTS;
+    runtime.block_on(store(ground, time))?;
+    let mut rows = vec![vec!["one call".to_owned(), "median us".to_owned(), "p99 us".to_owned()]];
+    rows.push(sign(time)?);
+    let single = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    single.block_on(plugins(ground, time, &mut rows))?;
+    table::print("Signing 1 KiB; plugins, each in a fresh instance, on a document of 1.4 KB", &rows);
+    Ok(())
+}
+
+fn row(name: &str, spread: &Spread) -> Vec<String> {
+    let micros = |part| format!("{:.1}", spread.quantile(part).as_secs_f64() * 1e6);
+    vec![name.to_owned(), micros(0.5), micros(0.99)]
+}
+
+fn sign(time: Duration) -> anyhow::Result<Vec<String>> {
+    let (body, secrets) = (payload()?, [SigningSecret::from_key([7; 32])]);
+    let mut took = Vec::new();
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        let start = Instant::now();
+        let headers = signature::sign(
+            &SignatureScheme::Standard,
+            &secrets,
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            Timestamp::from_secs(1_614_265_330),
+            body.as_bytes(),
+        );
+        took.push(start.elapsed());
+        black_box(headers);
+    }
+    Ok(row("sign", &Spread::of(took)))
+}
+
+async fn plugins(ground: &Ground, time: Duration, rows: &mut Vec<Vec<String>>) -> anyhow::Result<()> {
+    let cache_dir = Some(ground.path().join("prepare/cache"));
+    let engine = Engine::new(Limits { cache_dir, ..Limits::default() })?;
+    let noop = engine.load(std::fs::read(env!("GUEST_JUDGING"))?.into(), None).await;
+    let noop = noop.map_err(|refusal| anyhow::anyhow!("the plugin that does nothing: {refusal}"))?;
+    rows.push(row("transform: does nothing", &transform(&noop, "{}", time).await?));
+    let catalog = Catalog::open(engine, plugin::bundled(), None).await;
+    for (name, config) in [
+        ("flatten", r#"{}"#),
+        ("filter", r#"{"keep":{"path":"document.total_amount","gte":1}}"#),
+        ("envelope", r#"{"members":[{"name":"event","from":"@type"},{"name":"data","from":"@payload"}]}"#),
+        ("slack", r#"{"title":"Invoice {document.invoice_number}","text":"{document.ai_summary}"}"#),
+    ] {
+        let plugin = catalog.get(name).with_context(|| format!("{name} is not bundled"))?;
+        rows.push(row(&format!("transform: {name}"), &transform(&plugin, config, time).await?));
+    }
+    Ok(())
+}
+
+async fn transform(plugin: &Plugin, config: &str, time: Duration) -> anyhow::Result<Spread> {
+    let message = Message::of_payload(Bytes::from_static(DOCUMENT.as_bytes()));
+    let now = SystemClock.now();
+    let event = plugin::Event {
+        id: "evt_0",
+        event_type: "document.exported",
+        tenant: "default",
+        timestamp: now,
+        attempted_at: now,
+        attempt: 1,
+        channels: &[],
+        attributes: &[],
+    };
+    let mut took = Vec::new();
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        let start = Instant::now();
+        let run = plugin.transform(Call { event, message: &message, config, seed: [0; 32] }).await;
+        took.push(start.elapsed());
+        run.result.map_err(|failure| anyhow::anyhow!("{}: {failure}", plugin.name()))?;
+    }
+    Ok(Spread::of(took))
+}
+
+async fn store(ground: &Ground, time: Duration) -> anyhow::Result<()> {
+    let words = ["what", "at once", "per second", "CPU us each", "p50 / p99 ms"];
+    let mut rows = vec![words.map(str::to_owned).to_vec()];
+    for concurrency in CONCURRENCY {
+        let path = ground.path().join(format!("micro-{concurrency}.redb"));
+        let store = Arc::new(RedbStore::open(&path, Options { row_after: LEASE, ..Options::default() })?);
+        let payload = Bytes::from(payload()?);
+        let to = store.clone();
+        let appends = crowd(concurrency, time, move || {
+            let (store, payload) = (to.clone(), payload.clone());
+            async move { append(&store, payload).await }
+        });
+        let (leases, line) = appends.await?;
+        rows.push(line.row("append and commit", concurrency));
+        let leases = Arc::new(std::sync::Mutex::new(leases));
+        let settles = crowd(concurrency, time, move || {
+            let (store, leases) = (store.clone(), leases.clone());
+            async move {
+                let next = leases.lock().map(|mut leases| leases.pop()).unwrap_or_default();
+                match next {
+                    Some((lease, event)) => settle(&store, lease, &event).await.map(Some),
+                    None => Ok(None),
+                }
+            }
+        });
+        rows.push(settles.await?.1.row("settle and commit", concurrency));
+    }
+    table::print("The store (redb): events of 1 KiB, durable before the answer", &rows);
+    Ok(())
+}
+
+/// What so many tasks did together.
+struct Line {
+    time: Duration,
+    cpu: Duration,
+    took: Spread,
+    count: usize,
+}
+
+impl Line {
+    fn row(&self, what: &str, concurrency: usize) -> Vec<String> {
+        let each = self.cpu.as_secs_f64() * 1e6 / self.count.max(1) as f64;
+        vec![
+            what.to_owned(),
+            concurrency.to_string(),
+            count(self.count as f64 / self.time.as_secs_f64().max(1e-9)),
+            format!("{each:.1}"),
+            self.took.words(),
+        ]
+    }
+}
+
+/// Repeats `work` in so many tasks, for a time or until there is no more of it.
+async fn crowd<T, F>(
+    concurrency: usize,
+    time: Duration,
+    work: impl Fn() -> F + Clone + Send + 'static,
+) -> anyhow::Result<(Vec<T>, Line)>
+where
+    T: Send + 'static,
+    F: Future<Output = anyhow::Result<Option<T>>> + Send,
+{
+    let (cpu, start) = (machine::cpu_time(std::process::id())?, Instant::now());
+    let mut tasks = JoinSet::new();
+    for _ in 0..concurrency {
+        let work = work.clone();
+        tasks.spawn(async move {
+            let mut done = Vec::new();
+            while start.elapsed() < time {
+                let begun = Instant::now();
+                let Some(result) = work().await? else { break };
+                done.push((result, begun.elapsed()));
+            }
+            anyhow::Ok(done)
+        });
+    }
+    let mut done = Vec::new();
+    while let Some(ended) = tasks.join_next().await {
+        done.extend(ended??);
+    }
+    let time = start.elapsed();
+    let cpu = machine::cpu_time(std::process::id())?.saturating_sub(cpu);
+    let (results, took): (Vec<T>, Vec<Duration>) = done.into_iter().unzip();
+    let count = results.len();
+    Ok((results, Line { time, cpu, took: Spread::of(took), count }))
+}
+
+type Leased = (Lease, Arc<Event>);
+
+async fn append(store: &RedbStore, payload: Bytes) -> anyhow::Result<Option<Leased>> {
+    let now = SystemClock.now();
+    let event_type = EventType::parse("document.exported")?;
+    let content = content_digest(event_type.as_str(), &[], None, &payload);
+    let event = Arc::new(Event {
+        id: EventId::mint(now, random()),
+        producer_id: None,
+        event_type,
+        tenant: Tenant::default(),
+        timestamp: now,
+        accepted_at: now,
+        channels: Vec::new(),
+        payload,
+    });
+    let deliveries = vec![NewDelivery { endpoint: ENDPOINT, take: true }];
+    let arrival = Arrival { event: event.clone(), content, deliveries };
+    match store.append(vec![arrival], BookVersion(0), now.plus(LEASE)).await? {
+        Append::Done(done) => match done.into_iter().next() {
+            Some(Appended::Accepted { taken }) => Ok(taken.first().map(|lease| (*lease, event))),
+            other => anyhow::bail!("the store answered {other:?}"),
+        },
+        Append::Stale(_) => anyhow::bail!("the store's endpoints have changed"),
+    }
+}
+
+const ENDPOINT: EndpointId = EndpointId::from_u128(1);
+
+/// Tells events of one microsecond apart.
+fn random() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one(0)
+}
+
+async fn settle(store: &RedbStore, lease: Lease, event: &Event) -> anyhow::Result<()> {
+    let now = SystemClock.now();
+    let (tenant, event_type) = (event.tenant.clone(), event.event_type.clone());
+    let delivery = Delivery::new(lease.delivery, ENDPOINT, tenant, event_type, event.accepted_at);
+    let mut delivery = delivery.finish(State::Delivered, None, now);
+    delivery.attempts = 1;
+    let settled = Settled { lease, delivery, attempt: Some(attempt(now)) };
+    store.settle(vec![settled]).await?;
+    Ok(())
+}
+
+/// As large as the host's.
+fn attempt(now: Timestamp) -> Attempt {
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let signature = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+    Attempt {
+        number: 1,
+        started_at: now,
+        duration: Duration::from_micros(300),
+        outcome: Outcome::Delivered { status: 200 },
+        request: Some(RequestRecord {
+            method: "POST".to_owned(),
+            url: "http://127.0.0.1:3000/***".to_owned(),
+            headers: vec![
+                pair("content-type", "application/json"),
+                pair("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek"),
+                pair("webhook-timestamp", "1614265330"),
+                pair("webhook-signature", signature),
+            ],
+            body: BodyRecord::Payload,
+        }),
+        response: Some(ResponseRecord {
+            status: 200,
+            headers: vec![pair("content-length", "0"), pair("date", "Sun, 22 Mar 2026 08:30:00 GMT")],
+            body: Bytes::new(),
+            truncated: false,
+        }),
+        timing: Timing { first_byte: Some(Duration::from_micros(250)), ..Timing::default() },
+        plugins: Vec::new(),
+    }
+}
