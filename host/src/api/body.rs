@@ -85,6 +85,7 @@ pub(super) async fn read(
     let mut rest = BytesMut::new();
     let mut most = 0;
     while let Some(data) = next(api, &mut body, deadline).await? {
+        // `rest` begins with what came first.
         let before = first.len().max(rest.len());
         let length = before + data.len();
         if before == 0 {

@@ -86,7 +86,8 @@ fn held_because(delivery: &Delivery, book: &Snapshot, plugins: &Catalog) -> Opti
     }
     let plugin = missing_plugin(plugins, &endpoint.transforms)?;
     Some(format!(
-        "Its endpoint's chain names the plugin `{plugin}`, which is missing: put its file back into the plugins folder, or change the chain."
+        "Its endpoint's chain names the plugin `{plugin}`, which is missing: put its file back \
+         into the plugins folder, or change the chain."
     ))
 }
 
