@@ -43,6 +43,9 @@ pub const RENEWAL: Duration = Duration::from_secs(15);
 /// How often the schedule forgets lanes that have nothing to do.
 const TIDY: Duration = Duration::from_secs(30);
 
+/// Most messages that the driver takes note of before it starts attempts again.
+const MESSAGES_AT_ONCE: usize = 64;
+
 /// What the driver is told.
 #[derive(Debug)]
 pub enum Message {
@@ -122,12 +125,16 @@ impl Dispatcher {
         let mut feed = tokio::spawn(self.feed().run());
         let mut changes = self.workshop.book.watch();
         let mut tidy = tokio::time::interval(TIDY);
+        let mut messages = Vec::with_capacity(MESSAGES_AT_ONCE);
         tokio::pin!(shutdown);
         loop {
             self.start_attempts();
             let wake_up = wake_up(self.schedule.poll_timeout(), self.workshop.clock.now());
             tokio::select! {
-                Some(message) = self.messages.recv() => self.note(message),
+                // Never none: the driver itself holds a sender.
+                _ = self.messages.recv_many(&mut messages, MESSAGES_AT_ONCE) => {
+                    messages.drain(..).for_each(|message| self.note(message));
+                }
                 () = wake_up => {}
                 Ok(()) = changes.changed() => self.follow_book(),
                 _ = tidy.tick() => self.schedule.tidy(self.workshop.clock.now()),

@@ -156,6 +156,10 @@ impl Redactor {
 }
 
 fn replace(bytes: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
+    // Most header values are shorter than any secret, and a finder costs more than the search.
+    if bytes.len() < secret.len() {
+        return None;
+    }
     let finder = memmem::Finder::new(secret);
     finder.find(bytes)?;
     let mut replaced = Vec::with_capacity(bytes.len());

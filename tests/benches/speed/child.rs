@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::machine;
 
 /// The key of every host's API.
-pub const KEY: &str = "hwk_speed";
+pub const KEY: &str = "hwk_for_benchmarks_alone";
 
 /// Where all hosts keep their data, and the compiled plugins that each begins with.
 pub struct Ground {
@@ -49,12 +49,15 @@ impl Ground {
         if !cache.exists() {
             copy(&self.dir.path().join("prepare/cache"), &cache)?;
         }
-        let log =
-            File::options().create(true).append(true).open(self.dir.path().join(format!("{name}.log")))?;
+        let log_path = self.dir.path().join(format!("{name}.log"));
+        let log = File::options().create(true).append(true).open(&log_path)?;
         let mut command = again();
         command.args(["serve", "--listen", "127.0.0.1:0", "--allow-target", "127.0.0.0/8", "--data-dir"]);
         command.arg(data).env("HOOKWRIGHT_ADMIN_KEY", KEY).stderr(log);
-        Server::start(command)
+        Server::start(command).with_context(|| {
+            let said = fs::read_to_string(&log_path).unwrap_or_default();
+            format!("host {name}: {}", said.lines().last().unwrap_or("nothing in its log"))
+        })
     }
 }
 

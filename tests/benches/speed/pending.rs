@@ -30,6 +30,11 @@ pub fn measure(ground: &Ground, effort: Effort) -> anyhow::Result<()> {
     let start = Instant::now();
     let host = ground.host(NAME)?;
     let back = start.elapsed();
+    // Killed.
+    drop(host);
+    let start = Instant::now();
+    let host = ground.host(NAME)?;
+    let back_from_kill = start.elapsed();
     let resident_again = host.resident()?;
     let (cpu, start, before) = (host.cpu_time()?, Instant::now(), receiver.arrived());
     producer.call(host.address, Method::PATCH, &path, &json!({"enabled": true}))?;
@@ -44,6 +49,7 @@ pub fn measure(ground: &Ground, effort: Effort) -> anyhow::Result<()> {
             row("accepted in batches of 1,000, events/s", count(accepted)),
             row("resident with them, MiB (peak)", format!("{resident:.0} ({peak:.0})")),
             row("start with them until it listens, ms", format!("{:.0}", back.as_secs_f64() * 1e3)),
+            row("the same after a kill, ms", format!("{:.0}", back_from_kill.as_secs_f64() * 1e3)),
             row("resident after that start, MiB", format!("{resident_again:.0}")),
             row("sent once the endpoint is enabled, deliveries/s", count(drained)),
             row(

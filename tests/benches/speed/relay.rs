@@ -16,8 +16,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
 
-/// As many idle connections as the host keeps.
-const IDLE_CONNECTIONS: usize = 32;
+/// No fewer than there are producers: the host, with its 16 requests to an endpoint at once, never has to close one.
+const IDLE_CONNECTIONS: usize = 64;
 
 type Pool = Client<HttpConnector, Full<Bytes>>;
 

@@ -25,6 +25,11 @@ use super::{Shared, io, queue};
 const QUEUE_LENGTH: usize = 16_384;
 /// Most requests in one commit.
 const BATCH_LENGTH: usize = 1_024;
+/// A commit of so many requests shows that many come.
+const BUSY_LENGTH: usize = 16;
+/// How long the writer then waits for more before it begins the next commit, and how often it does so while more come.
+const PAUSE: Duration = Duration::from_micros(300);
+const MOST_PAUSES: usize = 4;
 /// How often the writer looks for deliveries that have waited without a row for too long.
 const TICK: Duration = Duration::from_millis(250);
 /// Pause between attempts to open the file again after a failure.
@@ -88,17 +93,37 @@ impl Writer {
 }
 
 fn run(shared: &Shared, receiver: &Receiver<Work>) {
+    let mut busy = false;
     loop {
         let batch = match receiver.recv_timeout(TICK) {
-            Ok(first) => std::iter::once(first).chain(receiver.try_iter()).take(BATCH_LENGTH).collect(),
+            Ok(first) => gather(first, receiver, busy),
             Err(RecvTimeoutError::Timeout) => Vec::new(),
             Err(RecvTimeoutError::Disconnected) => return,
         };
+        busy = batch.len() >= BUSY_LENGTH;
         match commit(shared, batch) {
             Ok(replies) => replies.into_iter().for_each(|reply| reply()),
             Err(closed) => reopen(shared, closed, receiver),
         }
     }
+}
+
+/// The requests of the next commit. A commit costs as much as dozens of requests, so where many come, the writer
+/// waits for more, for as long as more come.
+fn gather(first: Work, receiver: &Receiver<Work>, busy: bool) -> Vec<Work> {
+    let mut batch: Vec<Work> = std::iter::once(first).chain(receiver.try_iter()).take(BATCH_LENGTH).collect();
+    if !busy {
+        return batch;
+    }
+    for _ in 0..MOST_PAUSES {
+        std::thread::sleep(PAUSE);
+        let before = batch.len();
+        batch.extend(receiver.try_iter().take(BATCH_LENGTH - before));
+        if batch.len() == before || batch.len() == BATCH_LENGTH {
+            break;
+        }
+    }
+    batch
 }
 
 /// Commits under the desk's lock. After a failure the store is closed before the lock is given up.
