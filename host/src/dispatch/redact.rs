@@ -2,13 +2,14 @@
 //! plugin may say what it was configured with.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use data_encoding::BASE64;
 use http::header::{AUTHORIZATION, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use memchr::memmem;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use url::Url;
 
 use crate::attempt::{BodyRecord, Outcome, PluginRun, RequestRecord, ResponseRecord};
@@ -47,8 +48,7 @@ impl Redactor {
         secrets.extend(endpoint.auth.iter().flat_map(of_auth));
         of_url(url, &mut secrets);
         for transform in &endpoint.transforms {
-            let config = serde_json::from_str(transform.config.expose()).unwrap_or_default();
-            of_config(&config, &mut secrets);
+            of_config(transform.config.expose(), &mut secrets);
         }
         secrets.retain(|secret| secret.expose().len() >= SHORTEST_SECRET);
         secrets.sort_by_key(|secret| Reverse(secret.expose().len()));
@@ -176,9 +176,10 @@ fn replace(bytes: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
 fn of_auth(auth: &Auth) -> Vec<Secret> {
     match auth {
         Auth::Bearer { token } => vec![token.clone()],
-        Auth::Basic { password, .. } => {
+        Auth::Basic { username, password } => {
             let header = authorization(auth);
-            vec![Secret::new(header.expose().trim_start_matches("Basic ")), password.clone()]
+            let encoded = Secret::new(header.expose().trim_start_matches("Basic "));
+            vec![encoded, username.clone(), password.clone()]
         }
     }
 }
@@ -202,12 +203,22 @@ fn is_no_word(text: &str) -> bool {
     text.len() >= SHORTEST_IN_URL && !text.bytes().all(|b| b.is_ascii_lowercase())
 }
 
-/// The texts of a configuration that could be credentials.
-fn of_config(config: &Value, found: &mut Vec<Secret>) {
-    match config {
-        Value::String(text) if looks_like_a_credential(text) => found.push(Secret::new(text.as_str())),
-        Value::Array(items) => items.iter().for_each(|item| of_config(item, found)),
-        Value::Object(members) => members.values().for_each(|member| of_config(member, found)),
+/// The texts of a configuration that could be credentials. Numbers are passed over unread: some have no place in a
+/// machine's number.
+fn of_config(config: &str, found: &mut Vec<Secret>) {
+    match config.trim_start().as_bytes().first() {
+        Some(b'"') => {
+            let text = serde_json::from_str::<String>(config).unwrap_or_default();
+            found.extend(looks_like_a_credential(&text).then(|| Secret::new(text)));
+        }
+        Some(b'[') => {
+            let items = serde_json::from_str::<Vec<&RawValue>>(config).unwrap_or_default();
+            items.iter().for_each(|item| of_config(item.get(), found));
+        }
+        Some(b'{') => {
+            let members = serde_json::from_str::<HashMap<String, &RawValue>>(config).unwrap_or_default();
+            members.values().for_each(|member| of_config(member.get(), found));
+        }
         _ => {}
     }
 }
@@ -261,6 +272,13 @@ mod tests {
             assert!(found.contains(&part), "{part}");
         }
         assert!(!found.contains(&"services") && !found.contains(&"1"));
+    }
+
+    #[test]
+    fn credentials_are_found_beside_any_number() {
+        let mut found = Vec::new();
+        of_config(r#"{"limit":1e400,"a":[{"key":"R0ut1ngKeyR0ut1ngKey"}]}"#, &mut found);
+        assert_eq!(found, [Secret::new("R0ut1ngKeyR0ut1ngKey")]);
     }
 
     #[test]
