@@ -110,6 +110,10 @@ fn run(shared: &Shared, receiver: &Receiver<Work>) {
 
 /// The requests of the next commit. A commit costs as much as dozens of requests, so where many come, the writer
 /// waits for more, for as long as more come.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the thread is the writer's own, and to be woken by each request would cost more"
+)]
 fn gather(first: Work, receiver: &Receiver<Work>, busy: bool) -> Vec<Work> {
     let mut batch: Vec<Work> = std::iter::once(first).chain(receiver.try_iter()).take(BATCH_LENGTH).collect();
     if !busy {
