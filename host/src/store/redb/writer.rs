@@ -26,7 +26,7 @@ const QUEUE_LENGTH: usize = 16_384;
 /// Most requests in one commit.
 const BATCH_LENGTH: usize = 1_024;
 /// A commit of so many requests shows that many come.
-const BUSY_LENGTH: usize = 16;
+const BUSY_LENGTH: usize = 48;
 /// How long the writer then waits for more before it begins the next commit, and how often it does so while more come.
 const PAUSE: Duration = Duration::from_micros(300);
 const MOST_PAUSES: usize = 4;
