@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hookwright::plugin::{
@@ -442,53 +442,4 @@ fn put(path: &Path, bytes: &[u8]) {
     let temporary = path.with_extension("part");
     std::fs::write(&temporary, bytes).expect("to write");
     std::fs::rename(temporary, path).expect("to rename");
-}
-
-/// `cargo test --release -p hookwright-tests --test it how_long_a_call_takes -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement"]
-fn how_long_a_call_takes() {
-    run(async |hostile| {
-        let engine = Engine::new(limits()).expect("an engine");
-        let catalog = Catalog::open(engine, bundled(), None).await;
-        let flatten = catalog.get("flatten").expect("flatten");
-        let filter = catalog.get("filter").expect("filter");
-        let payload = kilobyte();
-        measure("pass", hostile, "pass", &payload).await;
-        measure("echo", hostile, "echo", &payload).await;
-        measure("flatten", &flatten, "{}", &payload).await;
-        let condition = r#"{"keep":{"path":"items.0.id","equals":0}}"#;
-        if filter.check_config(condition).await.is_ok() {
-            measure("filter", &filter, condition, &payload).await;
-        }
-    });
-}
-
-fn kilobyte() -> Message {
-    let items: Vec<String> = (0..12)
-        .map(|n| {
-            format!(
-                r#"{{"id":{n},"name":"item number {n}","price":{{"amount":"12.{n}0","currency":"EUR"}}}}"#
-            )
-        })
-        .collect();
-    let body = format!(
-        r#"{{"items":[{}],"customer":{{"name":"Acme","n":12345678901234567890.10}}}}"#,
-        items.join(",")
-    );
-    Message { body: body.into(), ..message() }
-}
-
-async fn measure(title: &str, plugin: &Plugin, config: &str, message: &Message) {
-    const CALLS: usize = 5_000;
-    let mut times = Vec::with_capacity(CALLS);
-    for _ in 0..CALLS {
-        let call = Call { event: event(), message, config, seed: [1; 32] };
-        let start = Instant::now();
-        plugin.transform(call).await.result.expect(title);
-        times.push(start.elapsed());
-    }
-    times.sort();
-    let (p50, p99) = (times[CALLS / 2], times[CALLS * 99 / 100]);
-    println!("{title}, {} bytes: p50 {p50:?}, p99 {p99:?}", message.body.len());
 }
