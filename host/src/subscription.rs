@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::event::{Channel, Event, EventType, InvalidWord};
+use crate::event::{Channel, EventType, InvalidWord};
 
 /// `*`, `invoice.*` or `invoice.paid`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,10 +65,6 @@ impl Subscription {
     pub fn matches(&self, event_type: &EventType, channels: &[Channel]) -> bool {
         self.events.iter().any(|pattern| pattern.matches(event_type))
             && (self.channels.is_empty() || channels.iter().any(|channel| self.channels.contains(channel)))
-    }
-
-    pub fn wants(&self, event: &Event) -> bool {
-        self.matches(&event.event_type, &event.channels)
     }
 }
 
