@@ -43,6 +43,9 @@ pub const RENEWAL: Duration = Duration::from_secs(15);
 /// How often the schedule forgets lanes that have nothing to do.
 const TIDY: Duration = Duration::from_secs(30);
 
+/// How often a drain looks whether the last attempts have ended: nobody tells when a task lets go of the workshop.
+const DRAIN_LOOK: Duration = Duration::from_millis(10);
+
 /// Most messages that the driver takes note of before it starts attempts again.
 const MESSAGES_AT_ONCE: usize = 64;
 
@@ -221,7 +224,7 @@ impl Dispatcher {
                         Message::Finished(endpoint) => self.schedule.finished(endpoint),
                         Message::Jobs(jobs) => give_back(&self.workshop.queue, jobs, self.workshop.clock.now()).await,
                     },
-                    () = tokio::time::sleep(Duration::from_millis(10)) => {}
+                    () = tokio::time::sleep(DRAIN_LOOK) => {}
                 }
             }
         };
