@@ -24,8 +24,6 @@ pub enum Outcome {
     Rejected { plugin: String, reason: String },
     /// A plugin failed. `retry` is the endpoint's choice for this link.
     PluginFailed { plugin: String, kind: String, message: String, retry: bool },
-    /// A person asked for an end.
-    Cancelled,
 }
 
 impl Outcome {
@@ -47,7 +45,6 @@ impl Outcome {
             Outcome::Filtered { .. } => "filtered",
             Outcome::Rejected { .. } => "rejected",
             Outcome::PluginFailed { .. } => "plugin_failed",
-            Outcome::Cancelled => "cancelled",
         }
     }
 
@@ -69,7 +66,6 @@ impl Outcome {
             Outcome::Filtered { plugin, reason } => format!("Plugin `{plugin}` dropped it: {reason}"),
             Outcome::Rejected { plugin, reason } => format!("Plugin `{plugin}` rejected it: {reason}"),
             Outcome::PluginFailed { plugin, message, .. } => format!("Plugin `{plugin}` failed: {message}"),
-            Outcome::Cancelled => "It was cancelled.".to_owned(),
         })
     }
 }

@@ -159,7 +159,6 @@ impl Delivery {
         let delivery = match outcome {
             Outcome::Delivered { .. } => self.finish(State::Delivered, None, now),
             Outcome::Filtered { .. } => self.finish(State::Filtered, reason, now),
-            Outcome::Cancelled => self.finish(State::Cancelled, reason, now),
             Outcome::Gone | Outcome::Rejected { .. } | Outcome::PluginFailed { retry: false, .. } => {
                 self.finish(State::Failed, reason, now)
             }
@@ -237,7 +236,7 @@ mod tests {
         Policy { retry, held: Duration::ZERO, max_age: 30 * DAY, retry_after_limit: DAY }
     }
 
-    fn outcomes() -> [(Outcome, State); 9] {
+    fn outcomes() -> [(Outcome, State); 8] {
         let text = || "x".to_owned();
         let failed = |retry| Outcome::PluginFailed { plugin: text(), kind: text(), message: text(), retry };
         [
@@ -249,7 +248,6 @@ mod tests {
             (failed(true), State::Pending),
             (Outcome::Refused { status: 500, retry_after: None }, State::Pending),
             (Outcome::Unreachable { kind: text(), message: text() }, State::Pending),
-            (Outcome::Cancelled, State::Cancelled),
         ]
     }
 
@@ -308,7 +306,7 @@ mod tests {
         #[test]
         fn attempts_end_with_the_schedule_and_final_is_final(
             pauses in prop::collection::vec(1_u64..100_000, 0..8),
-            picks in prop::collection::vec((0_usize..9, 0_u64..10_000, 0.0_f64..1.0), 1..24),
+            picks in prop::collection::vec((0_usize..8, 0_u64..10_000, 0.0_f64..1.0), 1..24),
         ) {
             let retry = RetryPolicy::Schedule(pauses.iter().map(|s| Duration::from_secs(*s)).collect());
             let outcomes = outcomes();

@@ -309,7 +309,6 @@ pub async fn attempts_are_kept_as_they_were<S: Subject>() {
         Outcome::Gone,
         Outcome::Filtered { plugin: text("filter"), reason: text("") },
         Outcome::Rejected { plugin: text("slack"), reason: text("r\u{e9}ason\0") },
-        Outcome::Cancelled,
         Outcome::Delivered { status: 204 },
     ];
     let bodies = [

@@ -189,7 +189,6 @@ enum OutcomeRow {
     Filtered { plugin: String, reason: String },
     Rejected { plugin: String, reason: String },
     PluginFailed { plugin: String, kind: String, message: String, retry: bool },
-    Cancelled,
 }
 
 impl From<Outcome> for OutcomeRow {
@@ -204,7 +203,6 @@ impl From<Outcome> for OutcomeRow {
             Outcome::PluginFailed { plugin, kind, message, retry } => {
                 OutcomeRow::PluginFailed { plugin, kind, message, retry }
             }
-            Outcome::Cancelled => OutcomeRow::Cancelled,
         }
     }
 }
@@ -221,7 +219,6 @@ impl From<OutcomeRow> for Outcome {
             OutcomeRow::PluginFailed { plugin, kind, message, retry } => {
                 Outcome::PluginFailed { plugin, kind, message, retry }
             }
-            OutcomeRow::Cancelled => Outcome::Cancelled,
         }
     }
 }
