@@ -35,6 +35,7 @@ mod page;
 mod plugins;
 mod probes;
 pub mod problem;
+mod terms;
 
 pub use body::Budget;
 use problem::{Kind, Problem};

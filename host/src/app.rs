@@ -78,7 +78,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
     let data_dir = &config.host.data_dir;
     let key =
         seal::establish(store.as_ref(), config.sealing_key.as_ref(), &data_dir.join(seal::KEY_FILE)).await?;
-    let book = Arc::new(Book::open(store.clone(), key).await?);
+    let book = Arc::new(Book::open(store.clone(), key, config.delivery.timeout).await?);
     let catalog = Arc::new(open_catalog(&config).await?);
     let listener = bind(config.host.listen).await?;
     let address = listener.local_addr().context("the listener has no address")?;

@@ -1,4 +1,4 @@
-//! The endpoint book: every endpoint, opened, in memory, as of one version of the store's set.
+//! The book: every endpoint and every document, opened, in memory, as of one version of the store's set.
 //!
 //! Readers take a [`Snapshot`], which never changes. Every change goes through the store first, under the
 //! revision it was made from, and is then put in place; so what a reader sees is on disk.
@@ -10,15 +10,21 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, watch};
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Hold};
 use crate::event::{Channel, EventType, Tenant};
 use crate::id::EndpointId;
 use crate::seal::SealingKey;
-use crate::store::{BookVersion, EndpointRow, Endpoints, StoreError};
+use crate::store::{BookVersion, DocumentRow, EndpointRow, Shelf, StoreError};
+use crate::tenant::{HostProfile, Profile};
+use crate::terms::InForce;
 use crate::time::Timestamp;
 
+mod described;
+mod profiles;
 mod record;
+mod terms;
 
+pub use described::{Described, Kept};
 pub use record::RecordError;
 
 /// How long [`Book::caught_up`] waits for a change made elsewhere before it reads the store itself.
@@ -33,25 +39,33 @@ pub enum BookError {
     Store(#[from] StoreError),
     #[error("endpoint {id}: {source}")]
     Record { id: EndpointId, source: RecordError },
-    #[error("endpoint {0} is changed by others all the time; try again")]
-    Contended(EndpointId),
+    #[error("{kind} `{name}`: {source}")]
+    Document { kind: &'static str, name: String, source: RecordError },
+    #[error("{0} is changed by others all the time; try again")]
+    Contended(String),
 }
 
 pub struct Book {
-    store: Arc<dyn Endpoints>,
+    store: Arc<dyn Shelf>,
     key: SealingKey,
+    /// An attempt's, where nobody says one.
+    timeout: Duration,
     snapshot: ArcSwap<Snapshot>,
     /// Held from the write to the store until its result is in place, so that versions come in order.
     writing: Mutex<()>,
     changed: watch::Sender<BookVersion>,
 }
 
-/// The endpoints at one moment.
+/// Everything that is described, at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     version: BookVersion,
+    timeout: Duration,
     by_id: BTreeMap<EndpointId, Entry>,
     by_tenant: HashMap<Tenant, Vec<Arc<Endpoint>>>,
+    tenants: BTreeMap<String, Kept<Profile>>,
+    /// One at the most.
+    host: BTreeMap<String, Kept<HostProfile>>,
 }
 
 /// An endpoint and how often it was written.
@@ -62,16 +76,16 @@ pub struct Entry {
 }
 
 impl Book {
-    /// Reads all endpoints.
+    /// Reads everything. `timeout` is an attempt's where nobody says one.
     ///
     /// # Errors
     ///
-    /// Where the store or one of its records cannot be read: an endpoint is never passed over.
-    pub async fn open(store: Arc<dyn Endpoints>, key: SealingKey) -> Result<Self, BookError> {
-        let snapshot = read(store.as_ref(), &key).await?;
+    /// Where the store or one of its records cannot be read: none is ever passed over.
+    pub async fn open(store: Arc<dyn Shelf>, key: SealingKey, timeout: Duration) -> Result<Self, BookError> {
+        let snapshot = read(store.as_ref(), &key, timeout).await?;
         let (changed, _) = watch::channel(snapshot.version);
         let snapshot = ArcSwap::from_pointee(snapshot);
-        Ok(Self { store, key, snapshot, writing: Mutex::new(()), changed })
+        Ok(Self { store, key, timeout, snapshot, writing: Mutex::new(()), changed })
     }
 
     pub fn snapshot(&self) -> Arc<Snapshot> {
@@ -115,7 +129,7 @@ impl Book {
     /// Writes a new endpoint.
     pub async fn create(self: &Arc<Self>, endpoint: Endpoint) -> Result<Arc<Endpoint>, BookError> {
         let id = endpoint.id;
-        self.put(endpoint, 1).await?.ok_or(BookError::Contended(id))
+        self.put(endpoint, 1).await?.ok_or_else(|| BookError::Contended(format!("endpoint {id}")))
     }
 
     /// Writes `endpoint` in the place of the one with `revision`. `None` where that is no longer the stored one.
@@ -144,7 +158,7 @@ impl Book {
                 return Ok(Some(written));
             }
         }
-        Err(BookError::Contended(id))
+        Err(BookError::Contended(format!("endpoint {id}")))
     }
 
     /// Holds its deliveries. One that is disabled already keeps its reason.
@@ -185,10 +199,64 @@ impl Book {
                 book.reload_locked().await?;
                 return Ok(None);
             };
-            let endpoint = Arc::new(endpoint);
-            let entry = Entry { revision, endpoint: Arc::clone(&endpoint) };
-            book.place(version, |snapshot| snapshot.insert(entry)).await?;
-            Ok(Some(endpoint))
+            book.place(version, |snapshot| snapshot.insert(endpoint, revision)).await?;
+            Ok(book.get(id))
+        })
+        .await
+    }
+
+    /// Writes a document in the place of the one with `revision` (0 where there is none). `None` where that is no
+    /// longer the stored one.
+    pub async fn put_document<T: Described>(
+        self: &Arc<Self>,
+        value: T,
+        revision: u64,
+    ) -> Result<Option<Kept<T>>, BookError> {
+        let (name, revision) = (value.name(), revision + 1);
+        let document = value.write(&self.key).map_err(|source| described::misread::<T>(&name, source))?;
+        let row = DocumentRow { kind: T::KIND, name: name.clone(), revision, document };
+        let book = Arc::clone(self);
+        to_the_end(async move {
+            let _writing = book.writing.lock().await;
+            let Some(version) = book.store.put_document(row).await? else {
+                book.reload_locked().await?;
+                return Ok(None);
+            };
+            let kept = Kept { revision, value: Arc::new(value) };
+            let placed = kept.clone();
+            book.place(version, |snapshot| snapshot.keep(name, Some(placed))).await?;
+            Ok(Some(kept))
+        })
+        .await
+    }
+
+    /// Changes a document by a function that may be called more than once; where there is none, from `new`.
+    pub async fn change_document<T: Described>(
+        self: &Arc<Self>,
+        name: &str,
+        new: impl Fn() -> T,
+        change: impl Fn(&mut T),
+    ) -> Result<Kept<T>, BookError> {
+        for _ in 0..TRIES {
+            let stored = T::all(&self.snapshot()).get(name).cloned();
+            let revision = stored.as_ref().map_or(0, |kept| kept.revision);
+            let mut value = stored.map_or_else(&new, |kept| T::clone(&kept.value));
+            change(&mut value);
+            if let Some(written) = self.put_document(value, revision).await? {
+                return Ok(written);
+            }
+        }
+        Err(BookError::Contended(format!("{} `{name}`", T::KIND.word())))
+    }
+
+    /// Deletes a document. False where there is none.
+    pub async fn delete_document<T: Described>(self: &Arc<Self>, name: &str) -> Result<bool, BookError> {
+        let (book, name) = (Arc::clone(self), name.to_owned());
+        to_the_end(async move {
+            let _writing = book.writing.lock().await;
+            let Some(version) = book.store.delete_document(T::KIND, &name).await? else { return Ok(false) };
+            book.place(version, |snapshot| snapshot.keep::<T>(name, None)).await?;
+            Ok(true)
         })
         .await
     }
@@ -206,7 +274,7 @@ impl Book {
     }
 
     async fn reload_locked(&self) -> Result<(), BookError> {
-        let snapshot = read(self.store.as_ref(), &self.key).await?;
+        let snapshot = read(self.store.as_ref(), &self.key, self.timeout).await?;
         self.swap(snapshot);
         Ok(())
     }
@@ -255,18 +323,78 @@ impl Snapshot {
         self.of_tenant(tenant).iter().filter(wants).cloned().collect()
     }
 
-    /// Those whose deliveries wait.
-    pub fn held(&self) -> HashSet<EndpointId> {
-        self.by_id.iter().filter(|(_, entry)| !entry.endpoint.enabled()).map(|(id, _)| *id).collect()
+    /// A tenant that somebody has described.
+    pub fn tenant(&self, tenant: &Tenant) -> Option<&Kept<Profile>> {
+        self.tenants.get(tenant.as_str())
     }
 
-    fn insert(&mut self, entry: Entry) {
-        let (id, tenant) = (entry.endpoint.id, entry.endpoint.tenant.clone());
+    pub fn host(&self) -> Option<&Kept<HostProfile>> {
+        self.host.values().next()
+    }
+
+    /// Those whose deliveries wait.
+    pub fn held(&self) -> HashSet<EndpointId> {
+        let held = |entry: &&Entry| self.held_because(&entry.endpoint).is_some();
+        self.by_id.values().filter(held).map(|entry| entry.endpoint.id).collect()
+    }
+
+    /// The endpoint, if its deliveries may go out.
+    pub fn open(&self, id: EndpointId) -> Option<&Arc<Endpoint>> {
+        self.by_id.get(&id).map(|entry| &entry.endpoint).filter(|found| self.held_because(found).is_none())
+    }
+
+    /// Why an endpoint's deliveries wait, as a sentence; `None` where they go out.
+    pub fn held_because(&self, endpoint: &Endpoint) -> Option<String> {
+        let [own, tenant, host] = self.holds(endpoint).map(|hold| hold?.current.as_ref());
+        own.map(|disabled| format!("Its endpoint is disabled: {}", disabled.reason))
+            .or_else(|| tenant.map(|offline| format!("Its tenant is offline: {}", offline.reason)))
+            .or_else(|| host.map(|offline| format!("The host is offline: {}", offline.reason)))
+    }
+
+    /// All the time for which the endpoint's deliveries have waited. Times in which several held them count more than
+    /// once, so a delivery is tried for longer then, never for less.
+    pub fn held_for(&self, endpoint: &Endpoint, now: Timestamp) -> Duration {
+        self.holds(endpoint).iter().flatten().map(|hold| hold.total(now)).sum()
+    }
+
+    fn holds<'s>(&'s self, endpoint: &'s Endpoint) -> [Option<&'s Hold>; 3] {
+        let tenant = self.tenant(&endpoint.tenant).map(|kept| &kept.value.hold);
+        [Some(&endpoint.hold), tenant, self.host().map(|kept| &kept.value.hold)]
+    }
+
+    fn keep<T: Described>(&mut self, name: String, kept: Option<Kept<T>>) {
+        match kept {
+            Some(kept) => T::all_mut(self).insert(name.clone(), kept),
+            None => T::all_mut(self).remove(&name),
+        };
+        T::follow(self, &name);
+    }
+
+    fn insert(&mut self, mut endpoint: Endpoint, revision: u64) {
+        endpoint.terms = self.in_force(&endpoint);
+        let (id, tenant) = (endpoint.id, endpoint.tenant.clone());
         self.remove(id);
+        let endpoint = Arc::new(endpoint);
         let row = self.by_tenant.entry(tenant).or_default();
         let place = row.partition_point(|other| other.id < id);
-        row.insert(place, Arc::clone(&entry.endpoint));
-        self.by_id.insert(id, entry);
+        row.insert(place, Arc::clone(&endpoint));
+        self.by_id.insert(id, Entry { revision, endpoint });
+    }
+
+    fn in_force(&self, endpoint: &Endpoint) -> InForce {
+        let tenant = self.tenant(&endpoint.tenant).map(|kept| &kept.value.terms);
+        let host = self.host().map(|kept| &kept.value.terms);
+        let said: Vec<_> = [Some(&endpoint.own), tenant, host].into_iter().flatten().collect();
+        InForce::of(&said, self.timeout)
+    }
+
+    /// Brings endpoints to what their tenants and the host say now. Those that it changes nothing for stay the same.
+    fn put_in_force(&mut self, concerned: impl Fn(&Tenant) -> bool) {
+        let entries = self.by_id.values().filter(|entry| concerned(&entry.endpoint.tenant));
+        let outdated = entries.filter(|entry| self.in_force(&entry.endpoint) != entry.endpoint.terms);
+        for Entry { revision, endpoint } in outdated.cloned().collect::<Vec<_>>() {
+            self.insert(Endpoint::clone(&endpoint), revision);
+        }
     }
 
     fn remove(&mut self, id: EndpointId) {
@@ -280,14 +408,31 @@ impl Snapshot {
     }
 }
 
-async fn read(store: &dyn Endpoints, key: &SealingKey) -> Result<Snapshot, BookError> {
-    let (version, rows) = store.endpoints().await?;
-    let mut snapshot = Snapshot { version, ..Snapshot::default() };
-    for EndpointRow { id, revision, document, .. } in rows {
+async fn read(store: &dyn Shelf, key: &SealingKey, timeout: Duration) -> Result<Snapshot, BookError> {
+    let (version, endpoints, documents) = read_rows(store).await?;
+    let mut snapshot = Snapshot { version, timeout, ..Snapshot::default() };
+    for row in &documents {
+        described::place(&mut snapshot, row, key)?;
+    }
+    for EndpointRow { id, revision, document, .. } in endpoints {
         let endpoint = record::read(id, &document, key).map_err(|source| BookError::Record { id, source })?;
-        snapshot.insert(Entry { revision, endpoint: Arc::new(endpoint) });
+        snapshot.insert(endpoint, revision);
     }
     Ok(snapshot)
+}
+
+/// Endpoints and documents as of one version.
+async fn read_rows(
+    store: &dyn Shelf,
+) -> Result<(BookVersion, Vec<EndpointRow>, Vec<DocumentRow>), BookError> {
+    for _ in 0..TRIES {
+        let (version, documents) = store.documents().await?;
+        let (same, endpoints) = store.endpoints().await?;
+        if version == same {
+            return Ok((version, endpoints, documents));
+        }
+    }
+    Err(BookError::Contended("the set of endpoints".to_owned()))
 }
 
 #[cfg(test)]
@@ -295,6 +440,8 @@ mod tests {
     use super::record::tests::endpoint;
     use super::*;
     use crate::store::memory::MemoryStore;
+
+    const TIMEOUT: Duration = Duration::from_secs(15);
 
     fn enabled(id: u128) -> Endpoint {
         Endpoint { id: EndpointId::from_u128(id), hold: Default::default(), ..endpoint() }
@@ -306,10 +453,10 @@ mod tests {
 
     #[tokio::test]
     async fn two_books_on_one_store_agree() {
-        let store: Arc<dyn Endpoints> = Arc::new(MemoryStore::new());
+        let store: Arc<dyn Shelf> = Arc::new(MemoryStore::new());
         let key = SealingKey::generate();
-        let one = Arc::new(Book::open(store.clone(), key.clone()).await.unwrap());
-        let other = Arc::new(Book::open(store.clone(), key).await.unwrap());
+        let one = Arc::new(Book::open(store.clone(), key.clone(), TIMEOUT).await.unwrap());
+        let other = Arc::new(Book::open(store.clone(), key, TIMEOUT).await.unwrap());
         let (first, second) = (enabled(1), enabled(2));
         let (event_type, eu) = (EventType::parse("invoice.paid").unwrap(), Channel::parse("eu").unwrap());
         let wanted = |book: &Book| book.matching(&first.tenant, &event_type, std::slice::from_ref(&eu));

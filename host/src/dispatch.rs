@@ -195,14 +195,14 @@ impl Dispatcher {
 
     /// Takes back what waits in memory for endpoints that are held or gone, and keeps to changed limits.
     fn follow_book(&mut self) {
+        let book = self.workshop.book.snapshot();
         let mut back = Vec::new();
         for id in self.schedule.endpoints() {
-            match self.workshop.book.get(id) {
-                Some(endpoint) if endpoint.enabled() => self.schedule.set_limits(id, limits(&endpoint)),
-                _ => back.extend(self.schedule.drain(id)),
+            match book.open(id) {
+                Some(endpoint) => self.schedule.set_limits(id, limits(endpoint)),
+                None => back.extend(self.schedule.drain(id)),
             }
         }
-        let book = self.workshop.book.snapshot();
         self.workshop.wardrobe.keep(|id| book.entry(id).is_some());
         let (workshop, now) = (self.workshop.clone(), self.workshop.clock.now());
         // Beside the driver, since it waits for a commit; the jobs keep their room until then.

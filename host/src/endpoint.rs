@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use crate::event::Tenant;
 use crate::id::EndpointId;
-use crate::retry::RetryPolicy;
 use crate::secret::{Secret, SigningSecret};
-use crate::signature::SignatureScheme;
 use crate::subscription::Subscription;
+use crate::terms::{InForce, Terms};
 use crate::time::Timestamp;
+
+pub use crate::terms::{Auth, OnFailure, SuccessCodes, Transform};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Endpoint {
@@ -19,64 +20,18 @@ pub struct Endpoint {
     /// Absolute, checked. Secret, because for many targets it is the credential.
     pub url: Secret,
     pub subscription: Subscription,
-    pub transforms: Vec<Transform>,
-    pub signature: SignatureScheme,
+    /// What it says itself.
+    pub own: Terms,
+    /// What holds for it, with what its tenant and the host say.
+    pub terms: InForce,
     /// The live signing secrets, newest first; never empty.
     pub secrets: Vec<SigningSecret>,
-    pub auth: Option<Auth>,
-    pub headers: Vec<(String, Secret)>,
-    pub retry: RetryPolicy,
-    /// For the whole of an attempt's request, from resolving the name to the end of the answer.
-    pub timeout: Duration,
-    pub success: SuccessCodes,
     pub rate_limit: Option<RateLimit>,
     /// Most requests under way at once, per host.
     pub concurrency: u32,
     pub hold: Hold,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-}
-
-/// A plugin and its configuration: one link of a chain.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transform {
-    /// A name, or a name and digest: `flatten`, `flatten@sha256:...`.
-    pub plugin: String,
-    /// JSON.
-    pub config: Secret,
-    pub on_failure: OnFailure,
-}
-
-/// What follows when a plugin fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnFailure {
-    #[default]
-    Retry,
-    Fail,
-    /// Go on with the message as it was before the link.
-    Pass,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Auth {
-    Bearer { token: Secret },
-    Basic { username: Secret, password: Secret },
-}
-
-/// Which statuses mean that the receiver took the message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SuccessCodes {
-    Any2xx,
-    Only(Vec<u16>),
-}
-
-impl SuccessCodes {
-    pub fn contains(&self, status: u16) -> bool {
-        match self {
-            SuccessCodes::Any2xx => (200..300).contains(&status),
-            SuccessCodes::Only(codes) => codes.contains(&status),
-        }
-    }
 }
 
 /// At most `requests` in any `per`.
@@ -128,22 +83,6 @@ impl Endpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn success_codes() {
-        let strict = SuccessCodes::Only(vec![200, 201, 204]);
-        for (status, lax_holds, strict_holds) in [
-            (200, true, true),
-            (202, true, false),
-            (204, true, true),
-            (299, true, false),
-            (302, false, false),
-            (199, false, false),
-        ] {
-            assert_eq!(SuccessCodes::Any2xx.contains(status), lax_holds, "{status}");
-            assert_eq!(strict.contains(status), strict_holds, "{status}");
-        }
-    }
 
     #[test]
     fn held_time_adds_up() {

@@ -103,7 +103,7 @@ impl Ingest {
             let slots: Vec<_> = endpoints
                 .iter()
                 .map(|endpoint| {
-                    if endpoint.enabled() {
+                    if book.held_because(endpoint).is_none() {
                         self.intake.reserve(endpoint.id, event.payload.len())
                     } else {
                         None

@@ -12,8 +12,9 @@ pub mod secret;
 pub mod message;
 pub mod signature;
 pub mod retry;
+pub mod terms;
 pub mod endpoint;
-
+pub mod tenant;
 pub mod attempt;
 pub mod delivery;
 

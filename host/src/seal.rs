@@ -38,9 +38,10 @@ pub struct SealingKey {
 
 /// What a sealed text belongs to. It opens nowhere else.
 #[derive(Debug, Clone, Copy)]
-pub struct Owner<'a> {
-    pub tenant: &'a Tenant,
-    pub endpoint: EndpointId,
+pub enum Owner<'a> {
+    Endpoint { tenant: &'a Tenant, endpoint: EndpointId },
+    Tenant(&'a Tenant),
+    Host,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -135,9 +136,17 @@ impl SealingKey {
 
     /// Each part behind its length, so that no two owners read the same.
     fn associated(&self, owner: Owner<'_>) -> Vec<u8> {
-        let id = owner.endpoint.as_u128().to_be_bytes();
+        let id: [u8; 16];
+        let (tenant, part): (&str, &[u8]) = match owner {
+            Owner::Endpoint { tenant, endpoint } => {
+                id = endpoint.as_u128().to_be_bytes();
+                (tenant.as_str(), &id)
+            }
+            Owner::Tenant(tenant) => (tenant.as_str(), b"tenant"),
+            Owner::Host => ("", b"host"),
+        };
         let mut bytes = Vec::with_capacity(96);
-        for part in [owner.tenant.as_str().as_bytes(), &id, &self.fingerprint] {
+        for part in [tenant.as_bytes(), part, &self.fingerprint] {
             bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
             bytes.extend_from_slice(part);
         }
@@ -255,12 +264,18 @@ mod tests {
         let key = SealingKey::generate();
         let (a, b) = (Tenant::parse("a").unwrap(), Tenant::parse("b").unwrap());
         let (one, two) = (EndpointId::from_u128(1), EndpointId::from_u128(2));
-        let owner = Owner { tenant: &a, endpoint: one };
+        let owner = Owner::Endpoint { tenant: &a, endpoint: one };
         let sealed = key.seal(owner, b"hunter2").unwrap();
         assert_eq!(key.open(owner, &sealed).unwrap().as_slice(), b"hunter2");
         assert!(!sealed.windows(7).any(|window| window == b"hunter2"));
         assert_ne!(sealed, key.seal(owner, b"hunter2").unwrap());
-        for stranger in [Owner { tenant: &b, ..owner }, Owner { endpoint: two, ..owner }] {
+        let strangers = [
+            Owner::Endpoint { tenant: &b, endpoint: one },
+            Owner::Endpoint { tenant: &a, endpoint: two },
+            Owner::Tenant(&a),
+            Owner::Host,
+        ];
+        for stranger in strangers {
             assert_eq!(key.open(stranger, &sealed), Err(SealError::Broken));
         }
         assert_eq!(SealingKey::generate().open(owner, &sealed), Err(SealError::Broken));

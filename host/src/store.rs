@@ -35,10 +35,14 @@ pub enum StoreError {
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Everything that a host needs of its store.
-pub trait Store: Inbox + Queue + Endpoints + Settings + History {}
-impl<T: Inbox + Queue + Endpoints + Settings + History> Store for T {}
+pub trait Store: Inbox + Queue + Shelf + Settings + History {}
+impl<T: Inbox + Queue + Shelf + Settings + History> Store for T {}
 
-/// Counts the changes to the set of endpoints, from 0.
+/// What operators describe.
+pub trait Shelf: Endpoints + Documents {}
+impl<T: Endpoints + Documents> Shelf for T {}
+
+/// Counts the changes to the endpoints and documents, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct BookVersion(pub u64);
 
@@ -217,6 +221,66 @@ pub struct EndpointRow {
     pub held: bool,
     /// Its description, secrets sealed.
     pub document: Vec<u8>,
+}
+
+/// Keeps what else operators describe: tenants, event types, keys and the like, each kind by its names.
+#[async_trait]
+pub trait Documents: Send + Sync + 'static {
+    /// All of them, in the order of kinds and names, with the version of the set, which is that of the endpoints too.
+    async fn documents(&self) -> Result<(BookVersion, Vec<DocumentRow>)>;
+
+    /// Creates (revision 1) or replaces (the revision after the stored one) a document. `None` where the revision is
+    /// any other: somebody else was faster.
+    async fn put_document(&self, row: DocumentRow) -> Result<Option<BookVersion>>;
+
+    /// Deletes it. `None` where there is none.
+    async fn delete_document(&self, kind: DocumentKind, name: &str) -> Result<Option<BookVersion>>;
+}
+
+/// A document as a store sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentRow {
+    pub kind: DocumentKind,
+    pub name: String,
+    pub revision: u64,
+    /// Secrets in it are sealed.
+    pub document: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DocumentKind {
+    EventType,
+    /// What holds for the whole host. There is one, without a name.
+    Host,
+    Key,
+    Tenant,
+    /// The versions of payload shapes. There is one, without a name.
+    Versions,
+}
+
+impl DocumentKind {
+    pub const ALL: [DocumentKind; 5] = [
+        DocumentKind::EventType,
+        DocumentKind::Host,
+        DocumentKind::Key,
+        DocumentKind::Tenant,
+        DocumentKind::Versions,
+    ];
+
+    /// A stable word; their order is that of the kinds.
+    pub fn word(self) -> &'static str {
+        match self {
+            DocumentKind::EventType => "event_type",
+            DocumentKind::Host => "host",
+            DocumentKind::Key => "key",
+            DocumentKind::Tenant => "tenant",
+            DocumentKind::Versions => "versions",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
 }
 
 /// Keeps small facts about the host by their names.

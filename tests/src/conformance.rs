@@ -3,6 +3,7 @@
 //! To hold a new store to them: implement [`Subject`] for it, [`Lasting`] if it leaves something behind, and write
 //! `exercise!(TheSubject);` in a module of its own. To add a promise: write it in the module of its role and name it in the list below.
 
+pub mod documents;
 pub mod endpoints;
 pub mod history;
 pub mod inbox;
@@ -132,6 +133,11 @@ macro_rules! exercise {
                 a_pruned_producer_id_is_free
                 held_past_retention_arrives
                 a_call_looks_at_so_many_events
+            }
+            documents {
+                documents_are_kept_in_the_order_of_kinds_and_names
+                documents_and_endpoints_share_one_version
+                one_of_many_racing_documents_is_written
             }
             endpoints {
                 rows_are_kept_as_they_are

@@ -81,10 +81,10 @@ fn held_because(delivery: &Delivery, book: &Snapshot, plugins: &Catalog) -> Opti
         return None;
     }
     let endpoint = &book.entry(delivery.endpoint)?.endpoint;
-    if let Some(disabled) = &endpoint.hold.current {
-        return Some(format!("Its endpoint is disabled: {}", disabled.reason));
+    if let Some(reason) = book.held_because(endpoint) {
+        return Some(reason);
     }
-    let plugin = missing_plugin(plugins, &endpoint.transforms)?;
+    let plugin = missing_plugin(plugins, &endpoint.terms.transforms)?;
     Some(format!(
         "Its endpoint's chain names the plugin `{plugin}`, which is missing: put its file back \
          into the plugins folder, or change the chain."

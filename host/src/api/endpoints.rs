@@ -1,6 +1,7 @@
 //! `/v1/endpoints`: where a tenant wants its events.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
@@ -17,6 +18,7 @@ use crate::endpoint::{Endpoint, Hold};
 use crate::event::Tenant;
 use crate::id::EndpointId;
 use crate::secret::{NEW_KEY_LENGTH, SigningSecret};
+use crate::terms::InForce;
 use crate::time::Timestamp;
 
 mod chain;
@@ -40,7 +42,8 @@ pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Res
     let (parts, body) = request.into_parts();
     require_json(&parts.headers, &[])?;
     let spec = Spec::read(&api, document::read(&api, &parts.headers, body).await?)?;
-    chain::check(&api.plugins.snapshot(), &api.plugins, &spec.transforms).await?;
+    chain::check(&api.plugins.snapshot(), &api.plugins, spec.terms.transforms.as_deref().unwrap_or_default())
+        .await?;
     check_room(&api, &spec.tenant)?;
     let now = api.clock.now();
     let mut hold = Hold::default();
@@ -131,8 +134,13 @@ async fn patched(
         let message = "an endpoint stays with its tenant; create another one";
         return Err(Problem::field("/tenant", message));
     }
-    if spec.transforms != stored.transforms {
-        chain::check(&api.plugins.snapshot(), &api.plugins, &spec.transforms).await?;
+    if spec.terms.transforms != stored.own.transforms {
+        chain::check(
+            &api.plugins.snapshot(),
+            &api.plugins,
+            spec.terms.transforms.as_deref().unwrap_or_default(),
+        )
+        .await?;
     }
     let now = api.clock.now();
     let mut hold = stored.hold.clone();
@@ -158,14 +166,10 @@ fn endpoint(
         description: spec.description,
         url: spec.url,
         subscription: spec.subscription,
-        transforms: spec.transforms,
-        signature: spec.signature,
+        // The book puts in what others say.
+        terms: InForce::of(&[&spec.terms], Duration::ZERO),
+        own: spec.terms,
         secrets,
-        auth: spec.auth,
-        headers: spec.headers,
-        retry: spec.retry,
-        timeout: spec.timeout,
-        success: spec.success,
         rate_limit: spec.rate_limit,
         concurrency: spec.concurrency,
         hold,

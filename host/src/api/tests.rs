@@ -56,7 +56,11 @@ impl Answer {
 impl Host {
     async fn start(config: Config) -> Self {
         let store = Arc::new(MemoryStore::new());
-        let book = Arc::new(Book::open(store.clone(), SealingKey::generate()).await.unwrap());
+        let book = Arc::new(
+            Book::open(store.clone(), SealingKey::generate(), Config::default().delivery.timeout)
+                .await
+                .unwrap(),
+        );
         let catalog = CATALOG.get_or_init(open_catalog).await.clone();
         let (metrics, clock) = (Arc::new(Metrics::new()), Arc::new(SystemClock));
         let workshop = Workshop {
@@ -431,7 +435,9 @@ async fn a_delivery_that_waits_for_a_plugin_says_so() {
     host.post("/v1/events", json!({"type": "a", "payload": {}})).await;
     assert_eq!(host.get("/v1/deliveries").await.json()["items"][0]["held"], false);
     // As if its file had been taken away.
-    let gone = |endpoint: &mut crate::endpoint::Endpoint| endpoint.transforms[0].plugin = "gone".to_owned();
+    let gone = |endpoint: &mut crate::endpoint::Endpoint| {
+        endpoint.own.transforms.as_mut().unwrap()[0].plugin = "gone".to_owned();
+    };
     host.api.book.change(endpoint, gone).await.unwrap();
     let delivery = host.get("/v1/deliveries").await.json()["items"][0].clone();
     assert_eq!(delivery["held"], true, "{delivery}");

@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 use url::{Position, Url};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::endpoint::{Auth, Disabled, Endpoint, Hold, OnFailure, RateLimit, SuccessCodes, Transform};
+use super::terms::{HiddenTerms, OpenTerms};
+use crate::endpoint::{Disabled, Endpoint, Hold, RateLimit};
 use crate::event::{Channel, Tenant};
 use crate::id::EndpointId;
-use crate::retry::RetryPolicy;
 use crate::seal::{Owner, SealError, SealingKey};
 use crate::secret::{Secret, SigningSecret};
-use crate::signature::SignatureScheme;
 use crate::subscription::{Pattern, Subscription};
+use crate::terms::InForce;
 use crate::time::Timestamp;
 
 const VERSION: u32 = 1;
@@ -35,7 +35,7 @@ pub enum RecordError {
 pub(super) fn write(endpoint: &Endpoint, key: &SealingKey) -> Result<Vec<u8>, RecordError> {
     let (target, _) = split(endpoint.url.expose())?;
     let plain = Zeroizing::new(serde_json::to_vec(&Hidden::of(endpoint)?).map_err(malformed)?);
-    let owner = Owner { tenant: &endpoint.tenant, endpoint: endpoint.id };
+    let owner = Owner::Endpoint { tenant: &endpoint.tenant, endpoint: endpoint.id };
     let document = Document {
         version: VERSION,
         tenant: endpoint.tenant.to_string(),
@@ -44,23 +44,10 @@ pub(super) fn write(endpoint: &Endpoint, key: &SealingKey) -> Result<Vec<u8>, Re
         target,
         events: endpoint.subscription.events.iter().map(Pattern::to_string).collect(),
         channels: endpoint.subscription.channels.iter().map(Channel::to_string).collect(),
-        transforms: endpoint.transforms.iter().map(Link::of).collect(),
-        signature: Signature::of(&endpoint.signature),
-        retry: Retry::of(&endpoint.retry),
-        timeout_ms: millis(endpoint.timeout),
-        success: match &endpoint.success {
-            SuccessCodes::Any2xx => None,
-            SuccessCodes::Only(codes) => Some(codes.clone()),
-        },
-        rate_limit: endpoint
-            .rate_limit
-            .map(|limit| Rate { requests: limit.requests, per_ms: millis(limit.per) }),
+        terms: OpenTerms::of(&endpoint.own),
+        rate_limit: endpoint.rate_limit.map(Rate::of),
         concurrency: endpoint.concurrency,
-        disabled: endpoint
-            .hold
-            .current
-            .as_ref()
-            .map(|held| Held { since: held.since.as_micros(), reason: held.reason.clone() }),
+        disabled: endpoint.hold.current.as_ref().map(Held::of),
         held_past_us: endpoint.hold.past.as_micros() as u64,
         created_at: endpoint.created_at.as_micros(),
         updated_at: endpoint.updated_at.as_micros(),
@@ -77,13 +64,9 @@ pub(super) fn read(id: EndpointId, document: &[u8], key: &SealingKey) -> Result<
     let open: Document = serde_json::from_slice(document).map_err(malformed)?;
     let tenant = Tenant::parse(&open.tenant).map_err(malformed)?;
     let sealed = BASE64.decode(open.sealed.as_bytes()).map_err(malformed)?;
-    let plain = key.open(Owner { tenant: &tenant, endpoint: id }, &sealed)?;
+    let plain = key.open(Owner::Endpoint { tenant: &tenant, endpoint: id }, &sealed)?;
     let mut hidden: Hidden = serde_json::from_slice(&plain).map_err(malformed)?;
-    if hidden.configs.len() != open.transforms.len() {
-        return Err(malformed("it has more transforms than configurations"));
-    }
-    let configs = std::mem::take(&mut hidden.configs);
-    let transforms = open.transforms.into_iter().zip(configs);
+    let own = open.terms.with(std::mem::take(&mut hidden.terms))?;
     Ok(Endpoint {
         id,
         tenant,
@@ -94,26 +77,14 @@ pub(super) fn read(id: EndpointId, document: &[u8], key: &SealingKey) -> Result<
             events: parse_all(&open.events, Pattern::parse)?,
             channels: parse_all(&open.channels, Channel::parse)?,
         },
-        transforms: transforms.map(|(link, config)| link.with(config)).collect(),
-        signature: open.signature.into_word(),
+        // Until the book says what else holds.
+        terms: InForce::of(&[&own], Duration::ZERO),
+        own,
         secrets: parse_all(&hidden.secrets, SigningSecret::parse)?,
-        auth: hidden.auth.as_ref().map(Credential::to_word),
-        headers: hidden
-            .headers
-            .iter()
-            .map(|(name, value)| (name.clone(), Secret::new(value.as_str())))
-            .collect(),
-        retry: open.retry.into_word(),
-        timeout: Duration::from_millis(open.timeout_ms),
-        success: open.success.map_or(SuccessCodes::Any2xx, SuccessCodes::Only),
-        rate_limit: open
-            .rate_limit
-            .map(|rate| RateLimit { requests: rate.requests, per: Duration::from_millis(rate.per_ms) }),
+        rate_limit: open.rate_limit.map(Rate::into_word),
         concurrency: open.concurrency,
         hold: Hold {
-            current: open
-                .disabled
-                .map(|held| Disabled { since: Timestamp::from_micros(held.since), reason: held.reason }),
+            current: open.disabled.map(Held::into_word),
             past: Duration::from_micros(open.held_past_us),
         },
         created_at: Timestamp::from_micros(open.created_at),
@@ -136,11 +107,8 @@ struct Document {
     target: String,
     events: Vec<String>,
     channels: Vec<String>,
-    transforms: Vec<Link>,
-    signature: Signature,
-    retry: Retry,
-    timeout_ms: u64,
-    success: Option<Vec<u16>>,
+    #[serde(flatten)]
+    terms: OpenTerms,
     rate_limit: Option<Rate>,
     concurrency: u32,
     disabled: Option<Held>,
@@ -157,10 +125,8 @@ struct Hidden {
     /// Path and query of the URL.
     tail: String,
     secrets: Vec<String>,
-    auth: Option<Credential>,
-    headers: Vec<(String, String)>,
-    /// One for each transform.
-    configs: Vec<String>,
+    #[serde(flatten)]
+    terms: HiddenTerms,
 }
 
 impl Hidden {
@@ -168,17 +134,7 @@ impl Hidden {
         Ok(Self {
             tail: split(endpoint.url.expose())?.1,
             secrets: endpoint.secrets.iter().map(|secret| secret.text().expose().to_owned()).collect(),
-            auth: endpoint.auth.as_ref().map(Credential::of),
-            headers: endpoint
-                .headers
-                .iter()
-                .map(|(name, value)| (name.clone(), value.expose().to_owned()))
-                .collect(),
-            configs: endpoint
-                .transforms
-                .iter()
-                .map(|transform| transform.config.expose().to_owned())
-                .collect(),
+            terms: HiddenTerms::of(&endpoint.own),
         })
     }
 }
@@ -187,148 +143,39 @@ impl Drop for Hidden {
     fn drop(&mut self) {
         self.tail.zeroize();
         self.secrets.zeroize();
-        self.configs.zeroize();
-        self.headers.iter_mut().for_each(|(_, value)| value.zeroize());
-        match &mut self.auth {
-            Some(Credential::Bearer { token }) => token.zeroize(),
-            Some(Credential::Basic { username, password }) => {
-                username.zeroize();
-                password.zeroize();
-            }
-            None => {}
-        }
     }
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Credential {
-    Bearer { token: String },
-    Basic { username: String, password: String },
-}
-
-impl Credential {
-    fn of(auth: &Auth) -> Self {
-        match auth {
-            Auth::Bearer { token } => Self::Bearer { token: token.expose().to_owned() },
-            Auth::Basic { username, password } => {
-                Self::Basic { username: username.expose().to_owned(), password: password.expose().to_owned() }
-            }
-        }
-    }
-
-    fn to_word(&self) -> Auth {
-        match self {
-            Self::Bearer { token } => Auth::Bearer { token: Secret::new(token.as_str()) },
-            Self::Basic { username, password } => Auth::Basic {
-                username: Secret::new(username.as_str()),
-                password: Secret::new(password.as_str()),
-            },
-        }
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct Link {
-    plugin: String,
-    on_failure: Follow,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Follow {
-    Retry,
-    Fail,
-    Pass,
-}
-
-impl Link {
-    fn of(transform: &Transform) -> Self {
-        let on_failure = match transform.on_failure {
-            OnFailure::Retry => Follow::Retry,
-            OnFailure::Fail => Follow::Fail,
-            OnFailure::Pass => Follow::Pass,
-        };
-        Self { plugin: transform.plugin.clone(), on_failure }
-    }
-
-    fn with(self, config: String) -> Transform {
-        let on_failure = match self.on_failure {
-            Follow::Retry => OnFailure::Retry,
-            Follow::Fail => OnFailure::Fail,
-            Follow::Pass => OnFailure::Pass,
-        };
-        Transform { plugin: self.plugin, config: Secret::new(config), on_failure }
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "scheme")]
-enum Signature {
-    #[serde(rename = "standard")]
-    Standard,
-    #[serde(rename = "hmac-sha256")]
-    HmacSha256 { header: String, prefix: String },
-}
-
-impl Signature {
-    fn of(scheme: &SignatureScheme) -> Self {
-        match scheme {
-            SignatureScheme::Standard => Self::Standard,
-            SignatureScheme::HmacSha256 { header, prefix } => {
-                Self::HmacSha256 { header: header.clone(), prefix: prefix.clone() }
-            }
-        }
-    }
-
-    fn into_word(self) -> SignatureScheme {
-        match self {
-            Self::Standard => SignatureScheme::Standard,
-            Self::HmacSha256 { header, prefix } => SignatureScheme::HmacSha256 { header, prefix },
-        }
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Retry {
-    ScheduleMs(Vec<u64>),
-    Every { every_ms: u64, lasting_ms: Option<u64> },
-}
-
-impl Retry {
-    fn of(policy: &RetryPolicy) -> Self {
-        match policy {
-            RetryPolicy::Schedule(pauses) => Self::ScheduleMs(pauses.iter().copied().map(millis).collect()),
-            RetryPolicy::Every { every, lasting } => {
-                Self::Every { every_ms: millis(*every), lasting_ms: lasting.map(millis) }
-            }
-        }
-    }
-
-    fn into_word(self) -> RetryPolicy {
-        match self {
-            Self::ScheduleMs(pauses) => {
-                RetryPolicy::Schedule(pauses.into_iter().map(Duration::from_millis).collect())
-            }
-            Self::Every { every_ms, lasting_ms } => RetryPolicy::Every {
-                every: Duration::from_millis(every_ms),
-                lasting: lasting_ms.map(Duration::from_millis),
-            },
-        }
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct Rate {
+pub(super) struct Rate {
     requests: u32,
     per_ms: u64,
 }
 
+impl Rate {
+    pub fn of(limit: RateLimit) -> Self {
+        Self { requests: limit.requests, per_ms: millis(limit.per) }
+    }
+
+    pub fn into_word(self) -> RateLimit {
+        RateLimit { requests: self.requests, per: Duration::from_millis(self.per_ms) }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
-struct Held {
+pub(super) struct Held {
     since: i64,
     reason: String,
+}
+
+impl Held {
+    pub fn of(disabled: &Disabled) -> Self {
+        Self { since: disabled.since.as_micros(), reason: disabled.reason.clone() }
+    }
+
+    pub fn into_word(self) -> Disabled {
+        Disabled { since: Timestamp::from_micros(self.since), reason: self.reason }
+    }
 }
 
 /// Scheme, host and port; path and query. The URL was parsed once and is written as the parser writes it.
@@ -344,18 +191,40 @@ fn parse_all<T, E: ToString>(
     texts.iter().map(|text| parse(text).map_err(|error| malformed(error.to_string()))).collect()
 }
 
-fn millis(span: Duration) -> u64 {
+pub(super) fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Says nothing of the value that was read.
-fn malformed(error: impl ToString) -> RecordError {
+pub(super) fn malformed(error: impl ToString) -> RecordError {
     RecordError::Malformed(error.to_string())
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::retry::RetryPolicy;
+    use crate::signature::SignatureScheme;
+    use crate::terms::{Auth, OnFailure, SuccessCodes, Terms, Transform};
+
+    fn terms() -> Terms {
+        Terms {
+            transforms: Some(vec![Transform {
+                plugin: "flatten".into(),
+                config: Secret::new(r#"{"separator":"planted-config"}"#),
+                on_failure: OnFailure::Fail,
+            }]),
+            signature: Some(SignatureScheme::HmacSha256 { header: "X-Sig".into(), prefix: "sha256=".into() }),
+            auth: Some(Some(Auth::Basic {
+                username: Secret::new("planted-username"),
+                password: Secret::new("planted-password"),
+            })),
+            headers: vec![("X-Key".into(), Secret::new("planted-header"))],
+            retry: Some(RetryPolicy::Every { every: Duration::from_secs(10), lasting: None }),
+            timeout: Some(Duration::from_secs(10)),
+            success: Some(SuccessCodes::Only(vec![200, 204])),
+        }
+    }
 
     /// Everything set, and each secret with a text to look for.
     pub(in crate::book) fn endpoint() -> Endpoint {
@@ -369,21 +238,9 @@ pub(super) mod tests {
                 events: vec![Pattern::Any, Pattern::parse("invoice.*").unwrap()],
                 channels: vec![Channel::parse("eu").unwrap()],
             },
-            transforms: vec![Transform {
-                plugin: "flatten".into(),
-                config: Secret::new(r#"{"separator":"planted-config"}"#),
-                on_failure: OnFailure::Fail,
-            }],
-            signature: SignatureScheme::HmacSha256 { header: "X-Sig".into(), prefix: "sha256=".into() },
+            terms: InForce::of(&[&terms()], Duration::ZERO),
+            own: terms(),
             secrets: vec![SigningSecret::from_key([7; 32])],
-            auth: Some(Auth::Basic {
-                username: Secret::new("planted-username"),
-                password: Secret::new("planted-password"),
-            }),
-            headers: vec![("X-Key".into(), Secret::new("planted-header"))],
-            retry: RetryPolicy::Every { every: Duration::from_secs(10), lasting: None },
-            timeout: Duration::from_secs(10),
-            success: SuccessCodes::Only(vec![200, 204]),
             rate_limit: Some(RateLimit { requests: 1, per: Duration::from_secs(1) }),
             concurrency: 4,
             hold: Hold {
@@ -409,18 +266,24 @@ pub(super) mod tests {
     #[test]
     fn every_variant_comes_back() {
         let key = SealingKey::generate();
-        let other = Endpoint {
-            signature: SignatureScheme::Standard,
-            auth: Some(Auth::Bearer { token: Secret::new("t") }),
-            retry: RetryPolicy::default(),
-            success: SuccessCodes::Any2xx,
-            rate_limit: None,
-            hold: Hold::default(),
-            transforms: vec![],
-            ..endpoint()
-        };
-        let document = write(&other, &key).unwrap();
-        assert_eq!(read(other.id, &document, &key).unwrap(), other);
+        let said = [
+            Terms::default(),
+            Terms {
+                transforms: Some(vec![]),
+                signature: Some(SignatureScheme::Standard),
+                auth: Some(Some(Auth::Bearer { token: Secret::new("t") })),
+                retry: Some(RetryPolicy::default()),
+                success: Some(SuccessCodes::Any2xx),
+                ..Terms::default()
+            },
+            Terms { auth: Some(None), ..terms() },
+        ];
+        for own in said {
+            let terms = InForce::of(&[&own], Duration::ZERO);
+            let other = Endpoint { own, terms, rate_limit: None, hold: Hold::default(), ..endpoint() };
+            let document = write(&other, &key).unwrap();
+            assert_eq!(read(other.id, &document, &key).unwrap(), other);
+        }
     }
 
     #[test]

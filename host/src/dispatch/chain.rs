@@ -40,7 +40,7 @@ pub struct Missing {
 
 /// The plugins of an endpoint's chain, as they stand now, in its order.
 pub fn resolve(catalog: &Catalog, endpoint: &Endpoint) -> Result<Vec<Plugin>, Missing> {
-    let links = endpoint.transforms.iter().map(|transform| {
+    let links = endpoint.terms.transforms.iter().map(|transform| {
         find(catalog, &transform.plugin).ok_or_else(|| Missing { plugin: transform.plugin.clone() })
     });
     links.collect()
@@ -56,7 +56,7 @@ pub async fn shape(
 ) -> (Shaped, Runs) {
     let mut runs = Runs::default();
     let mut message = Message::of_payload(event.payload.clone());
-    if endpoint.transforms.is_empty() {
+    if endpoint.terms.transforms.is_empty() {
         return (Shaped::Message(message), runs);
     }
     let id = event.id.to_string();
@@ -71,7 +71,7 @@ pub async fn shape(
         channels: &channels,
         attributes: &[],
     };
-    for (link, (transform, plugin)) in (0_u16..).zip(endpoint.transforms.iter().zip(links)) {
+    for (link, (transform, plugin)) in (0_u16..).zip(endpoint.terms.transforms.iter().zip(links)) {
         let call = Call {
             event: about,
             message: &message,

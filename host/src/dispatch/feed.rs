@@ -76,14 +76,15 @@ pub struct Feed {
     pub jobs: mpsc::UnboundedSender<Message>,
 }
 
-/// The endpoints whose chains name a plugin that is not there, as of a version of the book and of the catalogue.
+/// The endpoints whose deliveries wait, as of a version of the book and of the catalogue: held ones, and those whose
+/// chains name a plugin that is not there.
 #[derive(Default)]
-struct Missing {
+struct Waiting {
     as_of: Option<(Arc<book::Snapshot>, Arc<plugin::Snapshot>)>,
     endpoints: HashSet<EndpointId>,
 }
 
-impl Missing {
+impl Waiting {
     fn look(&mut self, book: &Book, catalog: &Catalog) -> &HashSet<EndpointId> {
         let (endpoints, plugins) = (book.snapshot(), catalog.snapshot());
         let known = self.as_of.as_ref();
@@ -92,8 +93,10 @@ impl Missing {
         }
         let before = std::mem::take(&mut self.endpoints);
         for entry in endpoints.entries() {
-            if let Err(missing) = chain::resolve(catalog, &entry.endpoint) {
-                let id = entry.endpoint.id;
+            let id = entry.endpoint.id;
+            if endpoints.held_because(&entry.endpoint).is_some() {
+                self.endpoints.insert(id);
+            } else if let Err(missing) = chain::resolve(catalog, &entry.endpoint) {
                 if !before.contains(&id) {
                     warn!(endpoint = %id, plugin = missing.plugin, "its deliveries are held: a plugin is missing");
                 }
@@ -109,10 +112,10 @@ impl Feed {
     /// Runs until it is dropped.
     pub async fn run(self) {
         let mut changes = self.book.watch();
-        let mut missing = Missing::default();
+        let mut waiting = Waiting::default();
         loop {
             let plugins_changed = self.catalog.changed();
-            let held = missing.look(&self.book, &self.catalog);
+            let held = waiting.look(&self.book, &self.catalog);
             if let Err(error) = self.bring(held).await {
                 warn!(%error, "the store could not say what is due");
                 tokio::time::sleep(FAILURE_PAUSE).await;

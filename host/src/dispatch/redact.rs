@@ -44,16 +44,16 @@ impl Redactor {
             secrets.push(signing.text().clone());
             secrets.push(Secret::new(BASE64.encode(signing.key())));
         }
-        secrets.extend(endpoint.headers.iter().map(|(_, value)| value.clone()));
-        secrets.extend(endpoint.auth.iter().flat_map(of_auth));
+        secrets.extend(endpoint.terms.headers.iter().map(|(_, value)| value.clone()));
+        secrets.extend(endpoint.terms.auth.iter().flat_map(of_auth));
         of_url(url, &mut secrets);
-        for transform in &endpoint.transforms {
+        for transform in &endpoint.terms.transforms {
             of_config(transform.config.expose(), &mut secrets);
         }
         secrets.retain(|secret| secret.expose().len() >= SHORTEST_SECRET);
         secrets.sort_by_key(|secret| Reverse(secret.expose().len()));
         secrets.dedup();
-        let headers = endpoint.headers.iter().filter_map(|(name, _)| name.parse().ok());
+        let headers = endpoint.terms.headers.iter().filter_map(|(name, _)| name.parse().ok());
         Self { secrets, headers: headers.chain([AUTHORIZATION, SET_COOKIE]).collect() }
     }
 

@@ -38,12 +38,12 @@ pub struct Outfit {
 impl Outfit {
     pub fn new(endpoint: &Endpoint) -> Result<Self, BuildError> {
         let mut headers = HeaderMap::new();
-        for (name, value) in &endpoint.headers {
+        for (name, value) in &endpoint.terms.headers {
             let (name, mut value) = header(name, value.expose())?;
             value.set_sensitive(true);
             headers.insert(name, value);
         }
-        if let Some(auth) = &endpoint.auth {
+        if let Some(auth) = &endpoint.terms.auth {
             let (name, mut value) = header(AUTHORIZATION.as_str(), authorization(auth).expose())?;
             value.set_sensitive(true);
             headers.insert(name, value);
@@ -72,7 +72,8 @@ impl Outfit {
             headers.insert(name.clone(), value.clone());
         }
         let webhook_id = webhook_id.to_string();
-        let signed = signature::sign(&endpoint.signature, &endpoint.secrets, &webhook_id, now, &message.body);
+        let signed =
+            signature::sign(&endpoint.terms.signature, &endpoint.secrets, &webhook_id, now, &message.body);
         for (name, value) in std::iter::once((WEBHOOK_ID.to_owned(), webhook_id)).chain(signed) {
             let (name, value) = header(&name, &value)?;
             headers.insert(name, value);
@@ -82,7 +83,7 @@ impl Outfit {
             url: self.target(message.path_and_query.as_deref()),
             headers,
             body: message.body,
-            timeout: endpoint.timeout,
+            timeout: endpoint.terms.timeout,
         })
     }
 

@@ -75,8 +75,7 @@ impl Workshop {
             return;
         }
         let started = self.clock.now();
-        let Some(endpoint) = self.book.get(job.delivery.endpoint).filter(|endpoint| endpoint.enabled())
-        else {
+        let Some(endpoint) = self.book.snapshot().open(job.delivery.endpoint).cloned() else {
             return self.give_back(job, started).await;
         };
         if job.delivery.is_too_old(self.settings.max_age, started) {
@@ -129,7 +128,7 @@ impl Workshop {
         let outcome = match exchange.result {
             Ok(answer) => {
                 let asked = send::retry_after(&answer.headers, self.clock.now().as_secs());
-                Outcome::of_answer(answer.status, &endpoint.success, asked)
+                Outcome::of_answer(answer.status, &endpoint.terms.success, asked)
             }
             Err(fault) => {
                 if let Some(hint) = &fault.hint {
@@ -223,8 +222,8 @@ impl Workshop {
 
     fn policy<'e>(&self, endpoint: &'e Endpoint, now: Timestamp) -> Policy<'e> {
         Policy {
-            retry: &endpoint.retry,
-            held: endpoint.hold.total(now),
+            retry: &endpoint.terms.retry,
+            held: self.book.snapshot().held_for(endpoint, now),
             max_age: self.settings.max_age,
             retry_after_limit: self.settings.retry_after_limit,
         }

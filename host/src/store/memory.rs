@@ -167,6 +167,31 @@ impl Endpoints for MemoryStore {
 }
 
 #[async_trait]
+impl Documents for MemoryStore {
+    async fn documents(&self) -> Result<(BookVersion, Vec<DocumentRow>)> {
+        let contents = self.contents();
+        Ok((contents.version, contents.documents.values().cloned().collect()))
+    }
+
+    async fn put_document(&self, row: DocumentRow) -> Result<Option<BookVersion>> {
+        let mut contents = self.contents();
+        let key = (row.kind, row.name.clone());
+        let stored = contents.documents.get(&key).map_or(0, |stored| stored.revision);
+        if row.revision != stored + 1 {
+            return Ok(None);
+        }
+        contents.documents.insert(key, row);
+        Ok(Some(contents.next_version()))
+    }
+
+    async fn delete_document(&self, kind: DocumentKind, name: &str) -> Result<Option<BookVersion>> {
+        let mut contents = self.contents();
+        let deleted = contents.documents.remove(&(kind, name.to_owned()));
+        Ok(deleted.map(|_| contents.next_version()))
+    }
+}
+
+#[async_trait]
 impl Settings for MemoryStore {
     async fn setting(&self, name: &str) -> Result<Option<Vec<u8>>> {
         Ok(self.contents().settings.get(name).cloned())
@@ -220,6 +245,7 @@ impl History for MemoryStore {
 struct Contents {
     version: BookVersion,
     endpoints: BTreeMap<EndpointId, EndpointRow>,
+    documents: BTreeMap<(DocumentKind, String), DocumentRow>,
     settings: BTreeMap<String, Vec<u8>>,
     last_sequence: u64,
     /// By their sequence.

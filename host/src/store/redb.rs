@@ -5,6 +5,7 @@
 //! `due`. The watermark says from which event on promises may be open, so that a restart looks at little.
 
 mod desk;
+mod documents;
 mod history;
 mod queue;
 mod record;

@@ -28,7 +28,7 @@ pub(super) fn apply(stored: &Endpoint, change: Map<String, Value>) -> Map<String
             ("retry" | "signature", _) => Some(value),
             ("auth", Some(kept)) if changes_type(&kept, &value) => Some(value),
             ("transforms", Some(kept)) => Some(chain(kept, value)),
-            ("headers", Some(kept)) => headers(kept, value),
+            ("headers", Some(kept)) => headers(kept, without_inherited(stored, value)),
             (_, Some(kept)) => merge(kept, value),
         };
         let merged = merged.filter(|merged| !merged.is_null());
@@ -58,6 +58,16 @@ fn merge(stored: Value, patch: Value) -> Option<Value> {
 
 fn changes_type(stored: &Value, patch: &Value) -> bool {
     patch.get("type").is_some_and(|named| stored.get("type") != Some(named))
+}
+
+/// Without the headers that come back as they were shown and are others'.
+fn without_inherited(stored: &Endpoint, mut patch: Value) -> Value {
+    let own = |name: &str| stored.own.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+    let others = |name: &str| stored.terms.headers.iter().any(|(known, _)| known == name) && !own(name);
+    if let Value::Object(patch) = &mut patch {
+        patch.retain(|name, value| *value != MASK || !others(name));
+    }
+    patch
 }
 
 /// Header names are the same in any case.
@@ -283,8 +293,7 @@ mod tests {
         let shown = serde_json::to_value(EndpointView::of(&here)).unwrap();
         for change in [json!({"enabled": false}), json!({"name": "new"}), shown] {
             let spec = patch(change).unwrap();
-            assert_eq!((&spec.url, &spec.headers, &spec.auth), (&here.url, &here.headers, &here.auth));
-            assert_eq!((&spec.transforms, spec.timeout), (&here.transforms, here.timeout));
+            assert_eq!((&spec.url, &spec.terms), (&here.url, &here.own));
         }
         let refused = patch(json!({"url": "http://127.0.0.1:3000/y"})).unwrap_err();
         assert_eq!(refused[0].pointer, "/url");

@@ -4,12 +4,9 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use url::{Position, Url};
 
-use super::spec::ON_FAILURE;
-use crate::api::exact::Json;
-use crate::endpoint::{Auth, Endpoint, SuccessCodes, Transform};
-use crate::retry::RetryPolicy;
+use crate::api::terms::{self, TermsView};
+use crate::endpoint::Endpoint;
 use crate::secret::{MASK, SigningSecret};
-use crate::signature::SignatureScheme;
 use crate::time::format_span;
 
 #[derive(Debug, Serialize)]
@@ -21,13 +18,10 @@ pub(super) struct EndpointView<'a> {
     url: String,
     events: Vec<String>,
     channels: Vec<&'a str>,
-    transforms: Vec<LinkView<'a>>,
-    signature: Value,
-    auth: Option<Value>,
-    headers: Map<String, Value>,
-    retry: Value,
-    timeout: String,
-    success: Value,
+    #[serde(flatten)]
+    terms: TermsView<'a>,
+    /// The members that its tenant or the host decides.
+    inherited: Vec<&'static str>,
     rate_limit: Option<Value>,
     concurrency: u32,
     enabled: bool,
@@ -38,23 +32,6 @@ pub(super) struct EndpointView<'a> {
     /// Shown once, when the endpoint is created.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<&'a str>,
-}
-
-#[derive(Debug, Serialize)]
-struct LinkView<'a> {
-    plugin: &'a str,
-    config: Option<Json>,
-    on_failure: &'static str,
-}
-
-impl<'a> LinkView<'a> {
-    fn of(transform: &'a Transform) -> Self {
-        Self {
-            plugin: &transform.plugin,
-            config: Json::parse(transform.config.expose()).ok().map(mask),
-            on_failure: on_failure(transform),
-        }
-    }
 }
 
 impl<'a> EndpointView<'a> {
@@ -68,13 +45,8 @@ impl<'a> EndpointView<'a> {
             url: masked_url(endpoint.url.expose()),
             events: endpoint.subscription.events.iter().map(ToString::to_string).collect(),
             channels: endpoint.subscription.channels.iter().map(|channel| channel.as_str()).collect(),
-            transforms: endpoint.transforms.iter().map(LinkView::of).collect(),
-            signature: signature(&endpoint.signature),
-            auth: endpoint.auth.as_ref().map(|auth| self::auth(auth, |_| MASK.to_owned())),
-            headers: headers(endpoint, |_| MASK.to_owned()),
-            retry: retry(&endpoint.retry),
-            timeout: format_span(endpoint.timeout),
-            success: success(&endpoint.success),
+            terms: TermsView::in_force(&endpoint.terms),
+            inherited: terms::inherited(endpoint),
             rate_limit: rate_limit(endpoint),
             concurrency: endpoint.concurrency,
             enabled: endpoint.enabled(),
@@ -97,7 +69,6 @@ pub(super) fn in_full(endpoint: &Endpoint) -> Map<String, Value> {
     let subscription = &endpoint.subscription;
     let events: Vec<String> = subscription.events.iter().map(ToString::to_string).collect();
     let channels: Vec<&str> = subscription.channels.iter().map(|channel| channel.as_str()).collect();
-    let transforms: Vec<Value> = endpoint.transforms.iter().map(link).collect();
     let whole = json!({
         "tenant": endpoint.tenant.as_str(),
         "name": endpoint.name,
@@ -105,19 +76,15 @@ pub(super) fn in_full(endpoint: &Endpoint) -> Map<String, Value> {
         "url": endpoint.url.expose(),
         "events": events,
         "channels": channels,
-        "transforms": transforms,
-        "signature": signature(&endpoint.signature),
-        "auth": endpoint.auth.as_ref().map(|auth| self::auth(auth, str::to_owned)),
-        "headers": headers(endpoint, str::to_owned),
-        "retry": retry(&endpoint.retry),
-        "timeout": format_span(endpoint.timeout),
-        "success": success(&endpoint.success),
         "rate_limit": rate_limit(endpoint),
         "concurrency": endpoint.concurrency,
         "enabled": endpoint.enabled(),
     });
     match whole {
-        Value::Object(map) => map.into_iter().filter(|(_, value)| !value.is_null()).collect(),
+        Value::Object(map) => {
+            let stated = map.into_iter().filter(|(_, value)| !value.is_null());
+            stated.chain(terms::in_full(&endpoint.own)).collect()
+        }
         _ => Map::new(),
     }
 }
@@ -131,83 +98,21 @@ pub(super) fn masked_url(url: &str) -> String {
     }
 }
 
-/// What is told about an endpoint and no client sets.
-pub(super) fn told(endpoint: &Endpoint) -> Value {
+/// What is told about an endpoint and no client sets, what others say for it included.
+pub(super) fn told(endpoint: &Endpoint) -> Map<String, Value> {
     let disabled = endpoint.hold.current.as_ref();
-    json!({
+    let inherited = terms::inherited(endpoint);
+    let in_force = serde_json::to_value(TermsView::in_force(&endpoint.terms)).unwrap_or_default();
+    let others = inherited.iter().map(|name| ((*name).to_owned(), in_force[*name].clone()));
+    let facts = json!({
+        "inherited": inherited,
         "id": endpoint.id.to_string(),
         "disabled_since": disabled.map(|disabled| disabled.since.to_string()),
         "disabled_because": disabled.map(|disabled| disabled.reason.as_str()),
         "created_at": endpoint.created_at.to_string(),
         "updated_at": endpoint.updated_at.to_string(),
-    })
-}
-
-/// Names and shape stay, so that a person sees what is configured; every text is masked.
-fn mask(value: Json) -> Json {
-    match value {
-        Json::Text(_) => Json::Text(MASK.to_owned()),
-        Json::Array(items) => Json::Array(items.into_iter().map(mask).collect()),
-        Json::Object(members) => {
-            Json::Object(members.into_iter().map(|(name, value)| (name, mask(value))).collect())
-        }
-        other => other,
-    }
-}
-
-fn link(transform: &Transform) -> Value {
-    json!({
-        "plugin": transform.plugin,
-        "config": transform.config.expose(),
-        "on_failure": on_failure(transform),
-    })
-}
-
-fn on_failure(transform: &Transform) -> &'static str {
-    let known = ON_FAILURE.iter().find(|(_, value)| *value == transform.on_failure);
-    known.map_or("retry", |(word, _)| *word)
-}
-
-fn signature(scheme: &SignatureScheme) -> Value {
-    match scheme {
-        SignatureScheme::Standard => json!({"scheme": "standard"}),
-        SignatureScheme::HmacSha256 { header, prefix } => {
-            json!({"scheme": "hmac-sha256", "header": header, "prefix": prefix})
-        }
-    }
-}
-
-fn auth(auth: &Auth, show: impl Fn(&str) -> String) -> Value {
-    match auth {
-        Auth::Bearer { token } => json!({"type": "bearer", "token": show(token.expose())}),
-        Auth::Basic { username, password } => {
-            json!({"type": "basic", "username": show(username.expose()), "password": show(password.expose())})
-        }
-    }
-}
-
-fn headers(endpoint: &Endpoint, show: impl Fn(&str) -> String) -> Map<String, Value> {
-    endpoint.headers.iter().map(|(name, value)| (name.clone(), show(value.expose()).into())).collect()
-}
-
-fn retry(policy: &RetryPolicy) -> Value {
-    match policy {
-        RetryPolicy::Schedule(pauses) if pauses.is_empty() => json!({"attempts": 1}),
-        RetryPolicy::Schedule(pauses) => {
-            json!({"schedule": pauses.iter().copied().map(format_span).collect::<Vec<_>>()})
-        }
-        RetryPolicy::Every { every, lasting: None } => json!({"every": format_span(*every)}),
-        RetryPolicy::Every { every, lasting: Some(lasting) } => {
-            json!({"every": format_span(*every), "for": format_span(*lasting)})
-        }
-    }
-}
-
-fn success(success: &SuccessCodes) -> Value {
-    match success {
-        SuccessCodes::Any2xx => "2xx".into(),
-        SuccessCodes::Only(codes) => codes.as_slice().into(),
-    }
+    });
+    facts.as_object().cloned().unwrap_or_default().into_iter().chain(others).collect()
 }
 
 fn rate_limit(endpoint: &Endpoint) -> Option<Value> {
@@ -230,12 +135,5 @@ mod tests {
         ] {
             assert_eq!(masked_url(url), shown);
         }
-    }
-
-    #[test]
-    fn configurations_keep_their_shape() {
-        let config = r#"{"z":"secret","b":["secret",12500.00,true,null],"a":{"d":"secret"}}"#;
-        let shown = r#"{"z":"***","b":["***",12500.00,true,null],"a":{"d":"***"}}"#;
-        assert_eq!(mask(Json::parse(config).unwrap()).to_string(), shown);
     }
 }

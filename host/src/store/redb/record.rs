@@ -13,7 +13,7 @@ use crate::attempt::{Attempt, BodyRecord, Outcome, PluginRun, RequestRecord, Res
 use crate::delivery::{Delivery, State};
 use crate::event::{Channel, Event, EventType, ProducerId, Tenant};
 use crate::id::{DeliveryId, EndpointId, EventId, WebhookId};
-use crate::store::{EndpointRow, Result, StoreError};
+use crate::store::{DocumentKind, DocumentRow, EndpointRow, Result, StoreError};
 use crate::time::Timestamp;
 
 const FORMAT: u8 = 1;
@@ -379,6 +379,22 @@ pub fn encode_endpoint(row: &EndpointRow) -> Result<Vec<u8>> {
 pub fn decode_endpoint(id: EndpointId, bytes: &[u8]) -> Result<EndpointRow> {
     let row: EndpointDocument<'_> = decode(bytes)?;
     Ok(EndpointRow { id, revision: row.revision, held: row.held, document: row.document.to_vec() })
+}
+
+#[derive(Serialize, Deserialize)]
+struct Described<'a> {
+    revision: u64,
+    #[serde(with = "payload")]
+    document: &'a [u8],
+}
+
+pub fn encode_document(row: &DocumentRow) -> Result<Vec<u8>> {
+    encode(&Described { revision: row.revision, document: &row.document })
+}
+
+pub fn decode_document(kind: DocumentKind, name: &str, bytes: &[u8]) -> Result<DocumentRow> {
+    let row: Described<'_> = decode(bytes)?;
+    Ok(DocumentRow { kind, name: name.to_owned(), revision: row.revision, document: row.document.to_vec() })
 }
 
 pub fn shared(stored: StoredEvent) -> Arc<Event> {

@@ -28,6 +28,8 @@ pub const BY_ENDPOINT: TableDefinition<'_, (u128, u64), u8> = TableDefinition::n
 /// Sequence -> how many ordinals of the event have been given, where replays were added to those it began with.
 pub const ORDINALS: TableDefinition<'_, u64, u32> = TableDefinition::new("ordinals");
 pub const ENDPOINTS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("endpoints");
+/// (kind, name) -> what an operator described.
+pub const DOCUMENTS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("documents");
 pub const SETTINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("settings");
 /// Names -> numbers that the store keeps for itself.
 pub const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
@@ -48,6 +50,7 @@ pub struct Tables<'txn> {
     pub by_endpoint: Table<'txn, (u128, u64), u8>,
     pub ordinals: Table<'txn, u64, u32>,
     pub endpoints: Table<'txn, u128, &'static [u8]>,
+    pub documents: Table<'txn, (&'static str, &'static str), &'static [u8]>,
     pub settings: Table<'txn, &'static str, &'static [u8]>,
     pub meta: Table<'txn, &'static str, u64>,
 }
@@ -63,6 +66,7 @@ impl<'txn> Tables<'txn> {
             by_endpoint: txn.open_table(BY_ENDPOINT).map_err(io)?,
             ordinals: txn.open_table(ORDINALS).map_err(io)?,
             endpoints: txn.open_table(ENDPOINTS).map_err(io)?,
+            documents: txn.open_table(DOCUMENTS).map_err(io)?,
             settings: txn.open_table(SETTINGS).map_err(io)?,
             meta: txn.open_table(META).map_err(io)?,
         })

@@ -1,0 +1,11 @@
+//! Terms in requests and answers: of an endpoint, of a tenant, of the host.
+
+mod read;
+mod show;
+
+pub(super) use read::{ON_FAILURE, read, span};
+pub(super) use show::{TermsView, in_full, inherited};
+
+/// The members that are terms.
+pub(super) const MEMBERS: [&str; 7] =
+    ["transforms", "signature", "auth", "headers", "retry", "timeout", "success"];

@@ -1,0 +1,188 @@
+//! Terms as they are shown, what is sealed at rest masked, and as a client would send them.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::ON_FAILURE;
+use crate::api::exact::Json;
+use crate::endpoint::Endpoint;
+use crate::retry::RetryPolicy;
+use crate::secret::{MASK, Secret};
+use crate::signature::SignatureScheme;
+use crate::terms::{Auth, InForce, SuccessCodes, Terms, Transform};
+use crate::time::format_span;
+
+/// `null` where nothing is said.
+#[derive(Debug, Serialize)]
+pub struct TermsView<'a> {
+    transforms: Option<Vec<LinkView<'a>>>,
+    signature: Option<Value>,
+    auth: Option<Value>,
+    headers: Map<String, Value>,
+    retry: Option<Value>,
+    timeout: Option<String>,
+    success: Option<Value>,
+}
+
+#[derive(Debug, Serialize)]
+struct LinkView<'a> {
+    plugin: &'a str,
+    config: Option<Json>,
+    on_failure: &'static str,
+}
+
+impl<'a> LinkView<'a> {
+    fn of(transform: &'a Transform) -> Self {
+        Self {
+            plugin: &transform.plugin,
+            config: Json::parse(transform.config.expose()).ok().map(mask),
+            on_failure: on_failure(transform),
+        }
+    }
+}
+
+impl<'a> TermsView<'a> {
+    /// What somebody says.
+    pub fn said(terms: &'a Terms) -> Self {
+        Self {
+            transforms: terms.transforms.as_deref().map(links),
+            signature: terms.signature.as_ref().map(signature),
+            auth: terms.auth.as_ref().map(|said| auth(said.as_ref(), masked)),
+            headers: headers(&terms.headers, masked),
+            retry: terms.retry.as_ref().map(retry),
+            timeout: terms.timeout.map(format_span),
+            success: terms.success.as_ref().map(success),
+        }
+    }
+
+    /// What holds.
+    pub fn in_force(terms: &'a InForce) -> Self {
+        Self {
+            transforms: Some(links(&terms.transforms)),
+            signature: Some(signature(&terms.signature)),
+            auth: terms.auth.as_ref().map(|used| auth(Some(used), masked)),
+            headers: headers(&terms.headers, masked),
+            retry: Some(retry(&terms.retry)),
+            timeout: Some(format_span(terms.timeout)),
+            success: Some(success(&terms.success)),
+        }
+    }
+}
+
+/// The members that an endpoint says nothing about, so that its tenant or the host does.
+pub fn inherited(endpoint: &Endpoint) -> Vec<&'static str> {
+    let own = &endpoint.own;
+    let said = [
+        ("transforms", own.transforms.is_some()),
+        ("signature", own.signature.is_some()),
+        ("auth", own.auth.is_some()),
+        ("retry", own.retry.is_some()),
+        ("timeout", own.timeout.is_some()),
+        ("success", own.success.is_some()),
+    ];
+    said.into_iter().filter(|(_, said)| !said).map(|(name, _)| name).collect()
+}
+
+/// What a client would send to say the same, secrets included and configurations as text: for merging a patch into.
+pub fn in_full(terms: &Terms) -> Map<String, Value> {
+    let links = |links: &Vec<Transform>| Value::Array(links.iter().map(link).collect());
+    let members = [
+        ("transforms", terms.transforms.as_ref().map(links)),
+        ("signature", terms.signature.as_ref().map(signature)),
+        ("auth", terms.auth.as_ref().map(|said| auth(said.as_ref(), str::to_owned))),
+        ("headers", Some(headers(&terms.headers, str::to_owned).into())),
+        ("retry", terms.retry.as_ref().map(retry)),
+        ("timeout", terms.timeout.map(|timeout| format_span(timeout).into())),
+        ("success", terms.success.as_ref().map(success)),
+    ];
+    let said = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    said.collect()
+}
+
+fn links(transforms: &[Transform]) -> Vec<LinkView<'_>> {
+    transforms.iter().map(LinkView::of).collect()
+}
+
+fn masked(_: &str) -> String {
+    MASK.to_owned()
+}
+
+/// Names and shape stay, so that a person sees what is configured; every text is masked.
+fn mask(value: Json) -> Json {
+    match value {
+        Json::Text(_) => Json::Text(MASK.to_owned()),
+        Json::Array(items) => Json::Array(items.into_iter().map(mask).collect()),
+        Json::Object(members) => {
+            Json::Object(members.into_iter().map(|(name, value)| (name, mask(value))).collect())
+        }
+        other => other,
+    }
+}
+
+fn link(transform: &Transform) -> Value {
+    json!({
+        "plugin": transform.plugin,
+        "config": transform.config.expose(),
+        "on_failure": on_failure(transform),
+    })
+}
+
+fn on_failure(transform: &Transform) -> &'static str {
+    let known = ON_FAILURE.iter().find(|(_, value)| *value == transform.on_failure);
+    known.map_or("retry", |(word, _)| *word)
+}
+
+fn signature(scheme: &SignatureScheme) -> Value {
+    match scheme {
+        SignatureScheme::Standard => json!({"scheme": "standard"}),
+        SignatureScheme::HmacSha256 { header, prefix } => {
+            json!({"scheme": "hmac-sha256", "header": header, "prefix": prefix})
+        }
+    }
+}
+
+fn auth(auth: Option<&Auth>, show: impl Fn(&str) -> String) -> Value {
+    match auth {
+        None => json!({"type": "none"}),
+        Some(Auth::Bearer { token }) => json!({"type": "bearer", "token": show(token.expose())}),
+        Some(Auth::Basic { username, password }) => {
+            json!({"type": "basic", "username": show(username.expose()), "password": show(password.expose())})
+        }
+    }
+}
+
+fn headers(headers: &[(String, Secret)], show: impl Fn(&str) -> String) -> Map<String, Value> {
+    headers.iter().map(|(name, value)| (name.clone(), show(value.expose()).into())).collect()
+}
+
+fn retry(policy: &RetryPolicy) -> Value {
+    match policy {
+        RetryPolicy::Schedule(pauses) if pauses.is_empty() => json!({"attempts": 1}),
+        RetryPolicy::Schedule(pauses) => {
+            json!({"schedule": pauses.iter().copied().map(format_span).collect::<Vec<_>>()})
+        }
+        RetryPolicy::Every { every, lasting: None } => json!({"every": format_span(*every)}),
+        RetryPolicy::Every { every, lasting: Some(lasting) } => {
+            json!({"every": format_span(*every), "for": format_span(*lasting)})
+        }
+    }
+}
+
+fn success(success: &SuccessCodes) -> Value {
+    match success {
+        SuccessCodes::Any2xx => "2xx".into(),
+        SuccessCodes::Only(codes) => codes.as_slice().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configurations_keep_their_shape() {
+        let config = r#"{"z":"secret","b":["secret",12500.00,true,null],"a":{"d":"secret"}}"#;
+        let shown = r#"{"z":"***","b":["***",12500.00,true,null],"a":{"d":"***"}}"#;
+        assert_eq!(mask(Json::parse(config).unwrap()).to_string(), shown);
+    }
+}
