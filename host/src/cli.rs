@@ -8,15 +8,18 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod apply;
 mod argument;
 mod client;
 mod delivery;
 mod demo;
 mod endpoint;
 mod event;
+mod init;
 mod json;
 mod listen;
 mod plugin;
+mod preset;
 mod screen;
 mod serve;
 mod signals;
@@ -34,6 +37,8 @@ struct Cli {
 enum Command {
     Serve(serve::Serve),
     Demo(demo::Demo),
+    Init(init::Init),
+    Apply(apply::Apply),
     Event(event::Event),
     Endpoint(endpoint::Endpoint),
     Delivery(delivery::Delivery),
@@ -61,6 +66,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         match command {
             Command::Serve(serve) => serve.run().await.map(|()| ExitCode::SUCCESS),
             Command::Demo(demo) => demo.run().await,
+            Command::Init(init) => init.run().map(|()| ExitCode::SUCCESS),
+            Command::Apply(apply) => apply.run().await.map(|()| ExitCode::SUCCESS),
             Command::Event(event) => event.run().await.map(|()| ExitCode::SUCCESS),
             Command::Endpoint(endpoint) => endpoint.run().await.map(|()| ExitCode::SUCCESS),
             Command::Delivery(delivery) => delivery.run().await.map(|()| ExitCode::SUCCESS),
@@ -120,6 +127,9 @@ mod tests {
             "plugin list",
             "plugin inspect flatten",
             "listen --port 0 --fail 2",
+            "init --preset rkt",
+            "apply -f catalogue.toml --prune --yes",
+            "apply --file catalogue.toml --dry-run --json",
             "listen --listen 127.0.0.1:0 --status 503",
         ] {
             let words = std::iter::once("hookwright").chain(line.split(' '));
@@ -146,6 +156,9 @@ mod tests {
             "listen --scheme md5",
             "listen --secret swordfish",
             "delivery list --state gone",
+            "init --preset unknown",
+            "apply",
+            "apply -f a.toml --dry-run --yes",
         ] {
             let words = std::iter::once("hookwright").chain(line.split(' '));
             let error = Cli::try_parse_from(words).expect_err(line);
