@@ -10,6 +10,7 @@ pub mod event;
 pub mod subscription;
 pub mod secret;
 pub mod message;
+pub mod ecmascript;
 pub mod signature;
 pub mod retry;
 pub mod terms;

@@ -10,6 +10,7 @@ use crate::signature::SignatureScheme;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Terms {
     pub transforms: Option<Vec<Transform>>,
+    pub body: Option<BodyForm>,
     pub signature: Option<SignatureScheme>,
     /// `Some(None)`: none, whatever the next one says.
     pub auth: Option<Option<Auth>>,
@@ -25,6 +26,7 @@ pub struct Terms {
 #[derive(Debug, Clone, PartialEq)]
 pub struct InForce {
     pub transforms: Vec<Transform>,
+    pub body: BodyForm,
     pub signature: SignatureScheme,
     pub auth: Option<Auth>,
     pub headers: Vec<(String, Secret)>,
@@ -42,6 +44,20 @@ pub struct Transform {
     pub config: Secret,
     pub on_failure: OnFailure,
 }
+
+/// In which bytes JSON goes out, once the chain has run: what is signed, sent and recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BodyForm {
+    /// As they came out of the chain.
+    #[default]
+    AsIs,
+    /// As ECMAScript writes them: see [`crate::ecmascript`].
+    Ecmascript,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it must be `as-is` or `ecmascript`")]
+pub struct InvalidBodyForm;
 
 /// What follows when a plugin fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,6 +82,21 @@ pub enum SuccessCodes {
     Only(Vec<u16>),
 }
 
+impl BodyForm {
+    pub const ALL: [BodyForm; 2] = [BodyForm::AsIs, BodyForm::Ecmascript];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            BodyForm::AsIs => "as-is",
+            BodyForm::Ecmascript => "ecmascript",
+        }
+    }
+
+    pub fn parse(word: &str) -> Result<Self, InvalidBodyForm> {
+        Self::ALL.into_iter().find(|form| form.word() == word).ok_or(InvalidBodyForm)
+    }
+}
+
 impl SuccessCodes {
     pub fn contains(&self, status: u16) -> bool {
         match self {
@@ -80,6 +111,7 @@ impl InForce {
     pub fn of(said: &[&Terms], timeout: Duration) -> Self {
         Self {
             transforms: first(said, |terms| terms.transforms.as_ref()).unwrap_or_default(),
+            body: first(said, |terms| terms.body.as_ref()).unwrap_or_default(),
             signature: first(said, |terms| terms.signature.as_ref()).unwrap_or(SignatureScheme::Standard),
             auth: first(said, |terms| terms.auth.as_ref()).flatten(),
             headers: headers(said),
@@ -137,12 +169,14 @@ mod tests {
             timeout: Some(Duration::from_secs(2)),
             auth: Some(Some(bearer("tenant"))),
             success: Some(SuccessCodes::Only(vec![200])),
+            body: Some(BodyForm::Ecmascript),
             ..Terms::default()
         };
         let in_force = InForce::of(&[&endpoint, &tenant], DEFAULT);
         assert_eq!(in_force.timeout, Duration::from_secs(1));
         assert_eq!(in_force.auth, Some(bearer("tenant")));
         assert_eq!(in_force.success, SuccessCodes::Only(vec![200]));
+        assert_eq!(in_force.body, BodyForm::Ecmascript);
         assert_eq!(in_force.retry, RetryPolicy::default());
         assert_eq!(InForce::of(&[], DEFAULT).timeout, DEFAULT);
     }

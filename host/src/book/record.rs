@@ -205,7 +205,7 @@ pub(super) mod tests {
     use super::*;
     use crate::retry::RetryPolicy;
     use crate::signature::SignatureScheme;
-    use crate::terms::{Auth, OnFailure, SuccessCodes, Terms, Transform};
+    use crate::terms::{Auth, BodyForm, OnFailure, SuccessCodes, Terms, Transform};
 
     fn terms() -> Terms {
         Terms {
@@ -214,6 +214,7 @@ pub(super) mod tests {
                 config: Secret::new(r#"{"separator":"planted-config"}"#),
                 on_failure: OnFailure::Fail,
             }]),
+            body: Some(BodyForm::Ecmascript),
             signature: Some(SignatureScheme::HmacSha256 { header: "X-Sig".into(), prefix: "sha256=".into() }),
             auth: Some(Some(Auth::Basic {
                 username: Secret::new("planted-username"),
@@ -270,6 +271,7 @@ pub(super) mod tests {
             Terms::default(),
             Terms {
                 transforms: Some(vec![]),
+                body: Some(BodyForm::AsIs),
                 signature: Some(SignatureScheme::Standard),
                 auth: Some(Some(Auth::Bearer { token: Secret::new("t") })),
                 retry: Some(RetryPolicy::default()),

@@ -9,11 +9,13 @@ use super::record::{RecordError, malformed, millis};
 use crate::retry::RetryPolicy;
 use crate::secret::Secret;
 use crate::signature::SignatureScheme;
-use crate::terms::{Auth, OnFailure, SuccessCodes, Terms, Transform};
+use crate::terms::{Auth, BodyForm, OnFailure, SuccessCodes, Terms, Transform};
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct OpenTerms {
     transforms: Option<Vec<Link>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    body: Option<Body>,
     signature: Option<Signature>,
     /// No authentication, whoever else says one.
     #[serde(default)]
@@ -36,6 +38,7 @@ impl OpenTerms {
     pub fn of(terms: &Terms) -> Self {
         Self {
             transforms: terms.transforms.as_ref().map(|links| links.iter().map(Link::of).collect()),
+            body: terms.body.map(Body::of),
             signature: terms.signature.as_ref().map(Signature::of),
             no_auth: terms.auth == Some(None),
             retry: terms.retry.as_ref().map(Retry::of),
@@ -58,6 +61,7 @@ impl OpenTerms {
             transforms: self.transforms.map(|links| {
                 links.into_iter().zip(configs).map(|(link, config)| link.with(config)).collect()
             }),
+            body: self.body.map(Body::into_word),
             signature: self.signature.map(Signature::into_word),
             auth: if self.no_auth { Some(None) } else { auth.map(Some) },
             headers: headers.map(|(name, value)| (name.clone(), Secret::new(value.as_str()))).collect(),
@@ -157,6 +161,29 @@ impl Link {
             Follow::Pass => OnFailure::Pass,
         };
         Transform { plugin: self.plugin, config: Secret::new(config), on_failure }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Body {
+    AsIs,
+    Ecmascript,
+}
+
+impl Body {
+    fn of(form: BodyForm) -> Self {
+        match form {
+            BodyForm::AsIs => Self::AsIs,
+            BodyForm::Ecmascript => Self::Ecmascript,
+        }
+    }
+
+    fn into_word(self) -> BodyForm {
+        match self {
+            Self::AsIs => BodyForm::AsIs,
+            Self::Ecmascript => BodyForm::Ecmascript,
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use super::json;
 use super::screen::{Paint, one_line, say};
 use super::table::Table;
 use crate::signature::SignatureScheme;
+use crate::terms::BodyForm;
 use crate::time::format_span;
 
 const PATH: &str = "/v1/endpoints";
@@ -73,6 +74,9 @@ struct Add {
     /// A plugin of the chain, with its configuration; may be repeated, in order
     #[arg(long, value_name = "PLUGIN[=JSON|=@FILE]", value_parser = Transform::parse)]
     transform: Vec<Transform>,
+    /// as-is, or ecmascript: JSON as JSON.stringify(JSON.parse(body)) gives it [default: as-is]
+    #[arg(long, value_name = "FORM", value_parser = BodyForm::parse)]
+    body: Option<BodyForm>,
     /// standard, hmac:HEADER or hmac:HEADER:PREFIX [default: standard]
     #[arg(long, value_parser = argument::signature)]
     signature: Option<SignatureScheme>,
@@ -130,6 +134,8 @@ struct NewEndpoint<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<&'a str>,
     transforms: Vec<Link>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     signature: Option<Scheme<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -267,6 +273,7 @@ impl Add {
             description: self.description.as_deref(),
             tenant: self.tenant.as_deref(),
             transforms: self.transform.iter().map(link).collect::<anyhow::Result<_>>()?,
+            body: self.body.map(BodyForm::word),
             signature: self.signature.as_ref().map(scheme),
             auth: self.auth()?,
             headers: self.header.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
@@ -442,6 +449,7 @@ mod tests {
             "--channel=eu",
             "--transform=flatten",
             r#"--transform=filter={"keep":{"path":"n","gte":12345678901234567890.10}}"#,
+            "--body=ecmascript",
             "--signature=hmac:X-RevKeen-Signature:sha256=",
             "--basic=user:pass:word",
             "--header=X-A=1",
@@ -456,7 +464,7 @@ mod tests {
         let expected = concat!(
             r#"{"name":"crm","url":"https://example.com","events":["invoice.*","a.b"],"channels":["eu"],"#,
             r#""transforms":[{"plugin":"flatten"},{"plugin":"filter","config":{"keep":{"path":"n","gte":12345678901234567890.10}}}],"#,
-            r#""signature":{"scheme":"hmac-sha256","header":"X-RevKeen-Signature","prefix":"sha256="},"#,
+            r#""body":"ecmascript","signature":{"scheme":"hmac-sha256","header":"X-RevKeen-Signature","prefix":"sha256="},"#,
             r#""auth":{"type":"basic","username":"user","password":"pass:word"},"headers":{"X-A":"1"},"#,
             r#""retry":{"every":"10s","for":"3d"},"timeout":"10s","success":[200,201],"#,
             r#""rate_limit":{"requests":1,"per":"1s"},"concurrency":4,"enabled":false}"#

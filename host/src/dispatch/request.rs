@@ -1,16 +1,19 @@
 //! From a message to a signed request.
 
+use bytes::Bytes;
 use data_encoding::BASE64;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
 
+use crate::ecmascript;
 use crate::endpoint::{Auth, Endpoint};
 use crate::id::WebhookId;
 use crate::message::{Message, WEBHOOK_ID};
 use crate::secret::{MASK, Secret};
 use crate::send::Request;
 use crate::signature;
+use crate::terms::BodyForm;
 use crate::time::Timestamp;
 
 use super::redact::Redactor;
@@ -62,6 +65,7 @@ impl Outfit {
         now: Timestamp,
     ) -> Result<Request, BuildError> {
         let mut headers = HeaderMap::with_capacity(message.headers.len() + self.headers.len() + 4);
+        let body = in_form(endpoint.terms.body, &message);
         for (name, value) in &message.headers {
             let (name, value) = header(name, value)?;
             headers.append(name, value);
@@ -72,8 +76,7 @@ impl Outfit {
             headers.insert(name.clone(), value.clone());
         }
         let webhook_id = webhook_id.to_string();
-        let signed =
-            signature::sign(&endpoint.terms.signature, &endpoint.secrets, &webhook_id, now, &message.body);
+        let signed = signature::sign(&endpoint.terms.signature, &endpoint.secrets, &webhook_id, now, &body);
         for (name, value) in std::iter::once((WEBHOOK_ID.to_owned(), webhook_id)).chain(signed) {
             let (name, value) = header(&name, &value)?;
             headers.insert(name, value);
@@ -82,7 +85,7 @@ impl Outfit {
             method: method(message.method.as_deref())?,
             url: self.target(message.path_and_query.as_deref()),
             headers,
-            body: message.body,
+            body,
             timeout: endpoint.terms.timeout,
         })
     }
@@ -99,6 +102,16 @@ impl Outfit {
             url.set_query(query);
         }
         url
+    }
+}
+
+/// The body as the endpoint wants it. What is no JSON, or nested too deep, goes out as it is.
+fn in_form(form: BodyForm, message: &Message) -> Bytes {
+    match form {
+        BodyForm::Ecmascript if message.is_json() => {
+            ecmascript::stringify(&message.body).map_or_else(|_| message.body.clone(), Bytes::from)
+        }
+        BodyForm::AsIs | BodyForm::Ecmascript => message.body.clone(),
     }
 }
 
@@ -140,6 +153,24 @@ pub fn origin(url: &Url) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bodies_are_written_anew_where_they_are_json() {
+        let formed = |content_type: &str, body: &'static str| {
+            let message = Message {
+                content_type: content_type.to_owned(),
+                ..Message::of_payload(Bytes::from_static(body.as_bytes()))
+            };
+            assert_eq!(in_form(BodyForm::AsIs, &message), body);
+            in_form(BodyForm::Ecmascript, &message)
+        };
+        assert_eq!(formed("application/json", "{ \"a\": 1.0 }"), "{\"a\":1}");
+        for (content_type, body) in
+            [("text/plain", "{ \"a\": 1.0 }"), ("application/json", "{ \"a\": 1.0"), ("application/json", "")]
+        {
+            assert_eq!(formed(content_type, body), body);
+        }
+    }
 
     #[test]
     fn an_origin_shows_no_more_than_where() {

@@ -2,10 +2,12 @@
 
 mod conformance;
 mod deliver;
+mod ecmascript;
 mod endpoints;
 mod hostile;
 mod ingest;
 mod look;
+mod parity;
 mod plugin_host;
 mod restart;
 mod secrets;

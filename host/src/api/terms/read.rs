@@ -12,7 +12,7 @@ use crate::message::belongs_to_host;
 use crate::retry::{MAX_PAUSE, MAX_RETRIES, MIN_PAUSE, RetryPolicy};
 use crate::secret::{MASK, Secret};
 use crate::signature::SignatureScheme;
-use crate::terms::{Auth, OnFailure, SuccessCodes, Terms, Transform};
+use crate::terms::{Auth, BodyForm, OnFailure, SuccessCodes, Terms, Transform};
 use crate::time::{format_span, parse_span};
 
 const MAX_PLUGIN_NAME: usize = 200;
@@ -42,6 +42,7 @@ pub fn read(fields: &mut Fields<'_>, config: &Config, stored: Option<&Terms>) ->
             |stored| stored.transforms.clone(),
             |fields| transforms(fields, limits.max_transforms, limits.max_config.0),
         ),
+        body: from.member("body", |stored| stored.body, |fields| fields.parsed("body", BodyForm::parse)),
         signature: from.member("signature", |stored| stored.signature.clone(), signature),
         auth: from.member("auth", |stored| stored.auth.clone(), auth),
         headers: from.member(

@@ -9,13 +9,14 @@ use crate::endpoint::Endpoint;
 use crate::retry::RetryPolicy;
 use crate::secret::{MASK, Secret};
 use crate::signature::SignatureScheme;
-use crate::terms::{Auth, InForce, SuccessCodes, Terms, Transform};
+use crate::terms::{Auth, BodyForm, InForce, SuccessCodes, Terms, Transform};
 use crate::time::format_span;
 
 /// `null` where nothing is said.
 #[derive(Debug, Serialize)]
 pub struct TermsView<'a> {
     transforms: Option<Vec<LinkView<'a>>>,
+    body: Option<&'static str>,
     signature: Option<Value>,
     auth: Option<Value>,
     headers: Map<String, Value>,
@@ -46,6 +47,7 @@ impl<'a> TermsView<'a> {
     pub fn said(terms: &'a Terms) -> Self {
         Self {
             transforms: terms.transforms.as_deref().map(links),
+            body: terms.body.map(BodyForm::word),
             signature: terms.signature.as_ref().map(signature),
             auth: terms.auth.as_ref().map(|said| auth(said.as_ref(), masked)),
             headers: headers(&terms.headers, masked),
@@ -59,6 +61,7 @@ impl<'a> TermsView<'a> {
     pub fn in_force(terms: &'a InForce) -> Self {
         Self {
             transforms: Some(links(&terms.transforms)),
+            body: Some(terms.body.word()),
             signature: Some(signature(&terms.signature)),
             auth: terms.auth.as_ref().map(|used| auth(Some(used), masked)),
             headers: headers(&terms.headers, masked),
@@ -74,6 +77,7 @@ pub fn inherited(endpoint: &Endpoint) -> Vec<&'static str> {
     let own = &endpoint.own;
     let said = [
         ("transforms", own.transforms.is_some()),
+        ("body", own.body.is_some()),
         ("signature", own.signature.is_some()),
         ("auth", own.auth.is_some()),
         ("retry", own.retry.is_some()),
@@ -88,6 +92,7 @@ pub fn in_full(terms: &Terms) -> Map<String, Value> {
     let links = |links: &Vec<Transform>| Value::Array(links.iter().map(link).collect());
     let members = [
         ("transforms", terms.transforms.as_ref().map(links)),
+        ("body", terms.body.map(|form| form.word().into())),
         ("signature", terms.signature.as_ref().map(signature)),
         ("auth", terms.auth.as_ref().map(|said| auth(said.as_ref(), str::to_owned))),
         ("headers", Some(headers(&terms.headers, str::to_owned).into())),
