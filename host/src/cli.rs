@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 mod argument;
 mod client;
+mod completions;
 mod delivery;
 mod demo;
 mod endpoint;
@@ -21,6 +22,7 @@ mod screen;
 mod serve;
 mod signals;
 mod table;
+mod verify;
 
 /// A self-hosted webhook delivery server whose deliveries are shaped by WebAssembly components.
 #[derive(Debug, Parser)]
@@ -39,6 +41,8 @@ enum Command {
     Delivery(delivery::Delivery),
     Plugin(plugin::Plugin),
     Listen(listen::Listen),
+    Verify(verify::Verify),
+    Completions(completions::Completions),
 }
 
 /// Does what the arguments of the process say.
@@ -66,6 +70,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Delivery(delivery) => delivery.run().await.map(|()| ExitCode::SUCCESS),
             Command::Plugin(plugin) => plugin.run().await.map(|()| ExitCode::SUCCESS),
             Command::Listen(listen) => listen.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Verify(verify) => verify.run(),
+            Command::Completions(completions) => completions.run().map(|()| ExitCode::SUCCESS),
         }
     });
     // What still runs has had its chance: `serve` drains before it returns.
@@ -120,6 +126,9 @@ mod tests {
             "plugin list",
             "plugin inspect flatten",
             "listen --port 0 --fail 2",
+            "verify --secret whsec_x --request @request.txt --json",
+            "verify --secret @secret --scheme hmac:X-A:sha256= -H X-A:1 -H b:2 --body - --at 2026-03-22T08:30:00Z",
+            "completions bash",
             "listen --listen 127.0.0.1:0 --status 503",
         ] {
             let words = std::iter::once("hookwright").chain(line.split(' '));
@@ -146,6 +155,12 @@ mod tests {
             "listen --scheme md5",
             "listen --secret swordfish",
             "delivery list --state gone",
+            "verify --body {}",
+            "verify --secret s",
+            "verify --secret s --body {} --request @r",
+            "verify --secret s --request @r -H a:b",
+            "verify --secret s --body {} -H nothing",
+            "completions csh",
         ] {
             let words = std::iter::once("hookwright").chain(line.split(' '));
             let error = Cli::try_parse_from(words).expect_err(line);

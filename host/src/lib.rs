@@ -12,6 +12,7 @@ pub mod secret;
 pub mod message;
 pub mod ecmascript;
 pub mod signature;
+pub mod diagnosis;
 pub mod retry;
 pub mod terms;
 pub mod endpoint;

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use self::batch::Verdict;
+use self::cloudevents::Attributes;
 use super::body::{self, media_type, require_json};
 use super::deliveries::DeliveryView;
 use super::page::{self, Page, Query};
@@ -25,6 +26,7 @@ use crate::store::EventFilter;
 use crate::time::Timestamp;
 
 mod batch;
+mod cloudevents;
 mod posted;
 
 pub(super) const NDJSON: &str = "application/x-ndjson";
@@ -35,6 +37,17 @@ const DELIVERIES_SHOWN: usize = 100;
 
 /// Bodies above this size are parsed away from the threads that serve connections.
 const LARGE: usize = 256 << 10;
+
+/// How a request says its events.
+enum Form {
+    /// One event, or an array of them.
+    Own,
+    Lines,
+    CloudEvent,
+    CloudEvents,
+    /// The body is a CloudEvent's data.
+    Data(Attributes),
+}
 
 /// What was posted, parsed.
 enum Posted {
@@ -47,12 +60,11 @@ enum Posted {
 /// and with 207 where some of it was not: each item has its own `status`.
 pub(super) async fn post(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    require_json(&parts.headers, &[NDJSON])?;
-    let lines = media_type(&parts.headers).as_deref() == Some(NDJSON);
+    let form = Form::of(&parts.headers)?;
     let key = idempotency_key(&parts.headers)?;
     let limits = &api.config.ingest;
-    let whole = body::read(&api, &parts.headers, body, |start| size_limit(limits, lines, start)).await?;
-    match parse(&api, whole.bytes.clone(), lines, key).await? {
+    let whole = body::read(&api, &parts.headers, body, |start| form.size_limit(limits, start)).await?;
+    match parse(&api, whole.bytes.clone(), form, parts.headers, key).await? {
         Posted::One(event) => post_one(&api, *event).await,
         Posted::Many(items) => post_many(&api, items).await,
     }
@@ -108,27 +120,55 @@ fn conflict(event: EventId) -> Problem {
     Problem::new(Kind::Conflict, detail)
 }
 
-/// A batch shows itself by its content type or its first character.
-fn size_limit(limits: &Limits, lines: bool, start: &[u8]) -> usize {
-    let first = start.iter().find(|byte| !byte.is_ascii_whitespace());
-    match first {
-        Some(b'[') | None => limits.batch_limit.0,
-        Some(_) if lines => limits.batch_limit.0,
-        Some(_) => limits.event_limit.0,
+impl Form {
+    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        match media_type(headers).as_deref() {
+            Some(cloudevents::ONE) => Ok(Form::CloudEvent),
+            Some(cloudevents::BATCH) => Ok(Form::CloudEvents),
+            Some(other) if other.starts_with("application/cloudevents") => {
+                let detail = format!(
+                    "CloudEvents in the format `{other}` are not understood; send `{}`, `{}`, or the binary mode.",
+                    cloudevents::ONE,
+                    cloudevents::BATCH
+                );
+                Err(Problem::new(Kind::UnsupportedMediaType, detail))
+            }
+            _ if cloudevents::is_binary(headers) => Attributes::of_headers(headers).map(Form::Data),
+            Some(NDJSON) => Ok(Form::Lines),
+            _ => require_json(headers, &[]).map(|()| Form::Own),
+        }
+    }
+
+    /// A batch in the host's own form shows itself by its content type or its first character.
+    fn size_limit(&self, limits: &Limits, start: &[u8]) -> usize {
+        let first = start.iter().find(|byte| !byte.is_ascii_whitespace());
+        match (self, first) {
+            (Form::Lines | Form::CloudEvents, _) | (Form::Own, Some(b'[') | None) => limits.batch_limit.0,
+            (Form::Own | Form::CloudEvent | Form::Data(_), _) => limits.event_limit.0,
+        }
+    }
+
+    fn is_batch(&self, bytes: &[u8]) -> bool {
+        match self {
+            Form::Own => bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'['),
+            Form::Lines | Form::CloudEvents => true,
+            Form::CloudEvent | Form::Data(_) => false,
+        }
     }
 }
 
 async fn parse(
     api: &Arc<Api>,
     bytes: Bytes,
-    lines: bool,
+    form: Form,
+    headers: HeaderMap,
     key: Option<ProducerId>,
 ) -> Result<Posted, Problem> {
     if bytes.len() <= LARGE {
-        return parse_now(&api.config.ingest, &bytes, lines, key);
+        return parse_now(&api.config.ingest, &bytes, &form, &headers, key);
     }
     let api = Arc::clone(api);
-    tokio::task::spawn_blocking(move || parse_now(&api.config.ingest, &bytes, lines, key))
+    tokio::task::spawn_blocking(move || parse_now(&api.config.ingest, &bytes, &form, &headers, key))
         .await
         .map_err(|error| Problem::internal(&error))?
 }
@@ -136,22 +176,49 @@ async fn parse(
 fn parse_now(
     limits: &Limits,
     bytes: &Bytes,
-    lines: bool,
+    form: &Form,
+    headers: &HeaderMap,
     key: Option<ProducerId>,
 ) -> Result<Posted, Problem> {
-    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-    if !lines && first != Some(&b'[') {
-        return posted::parse(limits, bytes, bytes, key).map(|event| Posted::One(Box::new(event)));
+    if form.is_batch(bytes) {
+        return parse_batch(limits, bytes, form, key.as_ref()).map(Posted::Many);
     }
+    let event = match form {
+        Form::Own | Form::Lines => posted::parse(limits, bytes, bytes, key)?,
+        Form::CloudEvent | Form::CloudEvents | Form::Data(_) if key.is_some() => {
+            let detail =
+                "A CloudEvent is known by its `source` and `id`; leave the header Idempotency-Key out.";
+            return Err(Problem::malformed(detail));
+        }
+        Form::CloudEvent | Form::CloudEvents => cloudevents::of_json(limits, bytes, bytes)?,
+        Form::Data(attributes) => cloudevents::of_binary(limits, attributes, headers, bytes)?,
+    };
+    Ok(Posted::One(Box::new(event)))
+}
+
+fn parse_batch(
+    limits: &Limits,
+    bytes: &Bytes,
+    form: &Form,
+    key: Option<&ProducerId>,
+) -> Result<Vec<Result<NewEvent, Problem>>, Problem> {
     if key.is_some() {
         let detail = "Idempotency-Key stands for one event; in a batch give each item an `id`.";
         return Err(Problem::malformed(detail));
     }
-    let items = match lines {
-        true => batch::lines(bytes, limits.batch_items)?,
-        false => batch::items(bytes, limits.batch_items)?,
+    let items = match form {
+        Form::Lines => batch::lines(bytes, limits.batch_items)?,
+        // CloudEvents allows for a batch without events.
+        Form::CloudEvents => batch::items(bytes, limits.batch_items)?,
+        Form::Own | Form::CloudEvent | Form::Data(_) => {
+            batch::not_empty(batch::items(bytes, limits.batch_items)?)?
+        }
     };
-    Ok(Posted::Many(items.into_iter().map(|item| posted::parse(limits, bytes, item, None)).collect()))
+    let parse = |item| match form {
+        Form::CloudEvents => cloudevents::of_json(limits, bytes, item),
+        _ => posted::parse(limits, bytes, item, None),
+    };
+    Ok(items.into_iter().map(parse).collect())
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<ProducerId>, Problem> {

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 
 use crate::signature::SignatureScheme;
 use crate::time::{Timestamp, format_span, parse_span};
@@ -37,13 +37,28 @@ impl Text {
     ///
     /// Where the file cannot be read, is too large or is not UTF-8.
     pub fn read(&self) -> anyhow::Result<String> {
+        let text = String::from_utf8(self.read_bytes()?);
+        text.map_err(|_| anyhow!("it is not UTF-8"))
+            .with_context(|| format!("{} cannot be read", self.place()))
+    }
+
+    /// # Errors
+    ///
+    /// Where the file cannot be read or is too large.
+    pub fn read_bytes(&self) -> anyhow::Result<Vec<u8>> {
+        let bytes = match self {
+            Text::Given(text) => return Ok(text.clone().into_bytes()),
+            Text::Stdin => read_bounded(io::stdin().lock()),
+            Text::File(path) => File::open(path).map_err(anyhow::Error::from).and_then(read_bounded),
+        };
+        bytes.with_context(|| format!("{} cannot be read", self.place()))
+    }
+
+    fn place(&self) -> String {
         match self {
-            Text::Given(text) => Ok(text.clone()),
-            Text::Stdin => read_bounded(io::stdin().lock()).context("stdin cannot be read"),
-            Text::File(path) => File::open(path)
-                .map_err(anyhow::Error::from)
-                .and_then(read_bounded)
-                .with_context(|| format!("{} cannot be read", path.display())),
+            Text::Given(_) => "the argument".to_owned(),
+            Text::Stdin => "stdin".to_owned(),
+            Text::File(path) => path.display().to_string(),
         }
     }
 
@@ -52,13 +67,13 @@ impl Text {
     }
 }
 
-fn read_bounded(source: impl Read) -> anyhow::Result<String> {
-    let mut text = String::new();
-    source.take(MAX_INPUT + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_INPUT {
+fn read_bounded(source: impl Read) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    source.take(MAX_INPUT + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_INPUT {
         bail!("it has more than {MAX_INPUT} bytes");
     }
-    Ok(text)
+    Ok(bytes)
 }
 
 /// A link of an endpoint's chain: `flatten`, `flatten={"separator":"_"}`, `slack=@slack.json`.

@@ -41,6 +41,18 @@ pub fn parse(
     item: &[u8],
     key: Option<ProducerId>,
 ) -> Result<NewEvent, Problem> {
+    check_bounds(limits, item)?;
+    let envelope = envelope(item)?;
+    let mut errors = Vec::new();
+    let event = read(&envelope, limits, whole, key.as_ref(), &mut errors);
+    match event {
+        Some(event) if errors.is_empty() => with_key(event, key),
+        _ => Err(Problem::invalid(errors)),
+    }
+}
+
+/// Whether an event is neither too large nor nested too deep.
+pub fn check_bounds(limits: &Limits, item: &[u8]) -> Result<(), Problem> {
     if item.len() > limits.event_limit.0 {
         let detail = format!("The event is larger than {} bytes.", limits.event_limit.0);
         return Err(Problem::new(Kind::TooLarge, detail));
@@ -49,13 +61,7 @@ pub fn parse(
         let detail = format!("The event's JSON is nested deeper than {} levels.", limits.json_depth);
         return Err(Problem::malformed(detail));
     }
-    let envelope = envelope(item)?;
-    let mut errors = Vec::new();
-    let event = read(&envelope, limits, whole, key.as_ref(), &mut errors);
-    match event {
-        Some(event) if errors.is_empty() => with_key(event, key),
-        _ => Err(Problem::invalid(errors)),
-    }
+    Ok(())
 }
 
 fn envelope(item: &[u8]) -> Result<Envelope<'_>, Problem> {
@@ -106,7 +112,7 @@ fn read(
 
 /// A slice of the body where it is most of it. A small part of a batch is copied, so that it does not keep the
 /// whole batch in memory while it waits.
-fn kept(whole: &Bytes, payload: &[u8]) -> Bytes {
+pub fn kept(whole: &Bytes, payload: &[u8]) -> Bytes {
     match payload.len() >= whole.len() / 2 {
         true => whole.slice_ref(payload),
         false => Bytes::copy_from_slice(payload),
