@@ -150,11 +150,15 @@ impl Form {
 
     fn is_batch(&self, bytes: &[u8]) -> bool {
         match self {
-            Form::Own => bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'['),
+            Form::Own => is_array(bytes),
             Form::Lines | Form::CloudEvents => true,
             Form::CloudEvent | Form::Data(_) => false,
         }
     }
+}
+
+fn is_array(bytes: &[u8]) -> bool {
+    bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
 }
 
 async fn parse(
@@ -208,6 +212,9 @@ fn parse_batch(
     }
     let items = match form {
         Form::Lines => batch::lines(bytes, limits.batch_items)?,
+        Form::CloudEvents if !is_array(bytes) => {
+            return Err(Problem::field("", "the batch must be a JSON array"));
+        }
         // CloudEvents allows for a batch without events.
         Form::CloudEvents => batch::items(bytes, limits.batch_items)?,
         Form::Own | Form::CloudEvent | Form::Data(_) => {

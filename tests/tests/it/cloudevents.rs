@@ -80,7 +80,7 @@ fn a_structured_event_is_delivered_with_its_data() {
         let elsewhere = WITH_DATA.replace("/mycontext", "/another");
         let elsewhere: Posted = structured(world, &elsewhere).await.expect(202).into();
         assert!(!elsewhere.duplicate, "another source's id is another event");
-        structured(world, &WITH_DATA.replace("123", "124")).await.problem(409);
+        structured(world, &WITH_DATA.replace("123,", "124,")).await.problem(409);
 
         structured(world, WITH_TEXT).await.expect(202);
         let bodies: Vec<_> = world.receiver.take(2).await.into_iter().map(|arrival| arrival.body).collect();
@@ -158,7 +158,7 @@ fn what_is_no_cloudevent_is_refused() {
         assert_eq!(places, ["/id", "/source", "/type"]);
         post(world, &[("content-type", "application/cloudevents+avro")], "x").await.problem(415);
         post(world, &[("content-type", "application/cloudevents-batch+xml")], "x").await.problem(415);
-        post(world, &[("content-type", BATCH)], WITH_DATA).await.problem(400);
+        post(world, &[("content-type", BATCH)], WITH_DATA).await.problem(422);
         post(world, &[("content-type", BATCH)], format!("[{WITH_DATA},{WITH_DATA},{WITH_DATA}]"))
             .await
             .problem(413);
