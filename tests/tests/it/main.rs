@@ -19,3 +19,4 @@ mod transform;
 mod crash;
 mod power_loss;
 mod verifiers;
+mod verify;
