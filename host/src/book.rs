@@ -195,7 +195,7 @@ impl Book {
         let book = Arc::clone(self);
         to_the_end(async move {
             let _writing = book.writing.lock().await;
-            let Some(version) = book.store.put_endpoint(row).await? else {
+            let Some(version) = book.store.put_endpoint(row, Vec::new()).await? else {
                 book.reload_locked().await?;
                 return Ok(None);
             };

@@ -19,6 +19,9 @@ pub mod endpoint;
 pub mod tenant;
 pub mod attempt;
 pub mod delivery;
+pub mod trouble;
+pub mod health;
+pub mod tally;
 
 // Machinery: each does one kind of I/O.
 pub mod disk;

@@ -8,6 +8,7 @@
 //! * A delivery is leased to one holder at a time. Whoever holds an outdated lease changes nothing.
 //! * A delivery that is pending is either leased or will be claimed once it is due; none is forgotten.
 
+mod ledger;
 pub mod memory;
 pub mod redb;
 
@@ -19,8 +20,11 @@ use async_trait::async_trait;
 use crate::attempt::Attempt;
 use crate::delivery::{Delivery, State};
 use crate::event::{ContentDigest, Event, EventType, Tenant};
+use crate::health::Health;
 use crate::id::{DeliveryId, EndpointId, EventId, MAX_DELIVERIES_PER_EVENT, WebhookId};
+use crate::tally::{Resolution, Tally, Window};
 use crate::time::Timestamp;
+use crate::trouble::Trouble;
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -35,8 +39,8 @@ pub enum StoreError {
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Everything that a host needs of its store.
-pub trait Store: Inbox + Queue + Shelf + Settings + History {}
-impl<T: Inbox + Queue + Shelf + Settings + History> Store for T {}
+pub trait Store: Inbox + Queue + Shelf + Settings + History + Statistics {}
+impl<T: Inbox + Queue + Shelf + Settings + History + Statistics> Store for T {}
 
 /// What operators describe.
 pub trait Shelf: Endpoints + Documents {}
@@ -114,7 +118,7 @@ pub trait Queue: Send + Sync + 'static {
     async fn renew(&self, leases: Vec<Lease>, until: Timestamp) -> Result<Vec<Lease>>;
 
     /// Writes what attempts came to and gives up their leases. In the order of the batch: whether the lease was
-    /// still good. Where it was not, nothing of that entry is written.
+    /// still good. Where it was not, nothing of that entry is written, and none of its announcements.
     async fn settle(&self, batch: Vec<Settled>) -> Result<Vec<Settle>>;
 
     /// Gives deliveries back without an attempt, due at `due`. Outdated leases are passed over.
@@ -169,12 +173,22 @@ pub struct Settled {
     /// As it stands after the attempt.
     pub delivery: Delivery,
     pub attempt: Option<Attempt>,
+    /// Events that tell of it, appended in the same commit. Their deliveries wait in the queue, due when the event was
+    /// accepted, whatever `take` says, and whatever the version of the set of endpoints is by then.
+    pub announce: Vec<Arrival>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settle {
-    Done,
+    /// How the endpoint fares after it; as new where the endpoint no longer exists.
+    Done(Health),
     LeaseLost,
+}
+
+impl Settle {
+    pub fn is_done(&self) -> bool {
+        matches!(self, Settle::Done(_))
+    }
 }
 
 /// What came of steering one delivery.
@@ -205,8 +219,9 @@ pub trait Endpoints: Send + Sync + 'static {
     async fn endpoints(&self) -> Result<(BookVersion, Vec<EndpointRow>)>;
 
     /// Creates (revision 1) or replaces (the revision after the stored one) an endpoint. `None` where the
-    /// revision is any other: somebody else was faster.
-    async fn put_endpoint(&self, row: EndpointRow) -> Result<Option<BookVersion>>;
+    /// revision is any other: somebody else was faster. `announce` are events that tell of the change, appended in
+    /// the same commit as those of [`Settled::announce`] are; none where the change is not made.
+    async fn put_endpoint(&self, row: EndpointRow, announce: Vec<Arrival>) -> Result<Option<BookVersion>>;
 
     /// Deletes it. `None` where there is none.
     async fn delete_endpoint(&self, id: EndpointId) -> Result<Option<BookVersion>>;
@@ -310,6 +325,153 @@ pub trait History: Send + Sync + 'static {
     /// Forgets what ended before `before`: finished deliveries, and an event once all of its deliveries are gone (one
     /// without any by when it was accepted). Looks at `limit` events, oldest first, from where the last call stopped.
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<Pruned>;
+}
+
+/// Answers what was counted. Every change counts in the commit that makes it, so that counts and rows agree.
+///
+/// An attempt counts for the time when it ended, an event for when it was accepted, an end without an attempt for
+/// when it came.
+#[async_trait]
+pub trait Statistics: Send + Sync + 'static {
+    /// For each scope, in the given order: the spans of the window with something in them, oldest first.
+    async fn tallies(&self, scopes: Vec<Scope>, window: Window) -> Result<Vec<Vec<Bucket>>>;
+
+    /// What each event type of the tenant, or of the whole host, adds up to over the window; in the order of the
+    /// types. Looks at a bounded number of rows ([`VOLUME_SCAN_LIMIT`]), newest first.
+    async fn volumes(&self, tenant: Option<Tenant>, window: Window) -> Result<Volumes>;
+
+    /// How these endpoints stand, in the given order. Of one that does not exist, only what is pending.
+    async fn standings(&self, endpoints: Vec<EndpointId>) -> Result<Vec<Standing>>;
+
+    /// The latest first. Looks at a bounded number of groups ([`SCAN_LIMIT`]), so that a page may be short while more
+    /// follow.
+    async fn errors(&self, filter: ErrorFilter, page: ErrorPageRequest) -> Result<ErrorPage>;
+
+    /// Forgets up to `limit` counts and groups of errors that are older than `kept` says. Answers how many.
+    async fn prune_statistics(&self, kept: Kept, limit: usize) -> Result<usize>;
+}
+
+/// What counts are kept of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    Host,
+    Tenant(Tenant),
+    Endpoint(EndpointId),
+    /// An event type, over all tenants.
+    HostType(EventType),
+    TenantType(Tenant, EventType),
+}
+
+/// What happened in one span of time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bucket {
+    pub start: Timestamp,
+    pub tally: Tally,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volumes {
+    pub types: Vec<(EventType, Tally)>,
+    /// Not all of the window was looked at.
+    pub partial: bool,
+}
+
+/// Most rows that are looked at for [`Statistics::volumes`].
+pub const VOLUME_SCAN_LIMIT: usize = 50_000;
+
+/// How an endpoint stands now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// Deliveries that are pending, leased ones included.
+    pub pending: u64,
+    /// When the oldest of them was made.
+    pub oldest_pending_at: Option<Timestamp>,
+    pub health: Health,
+    /// When the last attempt ended.
+    pub last_attempt_at: Option<Timestamp>,
+    /// When the last message arrived.
+    pub last_delivery_at: Option<Timestamp>,
+    /// When the last event for it was accepted.
+    pub last_event_at: Option<Timestamp>,
+}
+
+/// The errors of one kind that an endpoint's attempts ran into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorGroup {
+    pub endpoint: EndpointId,
+    pub tenant: Tenant,
+    pub trouble: Trouble,
+    pub count: u64,
+    pub first_at: Timestamp,
+    pub last_at: Timestamp,
+    pub last_delivery: DeliveryId,
+    /// A sentence, cut to 500 characters.
+    pub last_message: String,
+}
+
+impl ErrorGroup {
+    pub fn place(&self) -> ErrorPlace {
+        ErrorPlace { last_at: self.last_at, endpoint: self.endpoint, kind: self.trouble.word() }
+    }
+}
+
+/// Where a group of errors stands: by its last time, then by endpoint and kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ErrorPlace {
+    pub last_at: Timestamp,
+    pub endpoint: EndpointId,
+    /// [`Trouble::word`]
+    pub kind: &'static str,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct ErrorFilter {
+    pub tenant: Option<Tenant>,
+    pub endpoint: Option<EndpointId>,
+    /// The last time at or after.
+    pub since: Option<Timestamp>,
+}
+
+impl ErrorFilter {
+    pub fn fits(&self, group: &ErrorGroup) -> bool {
+        self.tenant.as_ref().is_none_or(|tenant| *tenant == group.tenant)
+            && self.endpoint.is_none_or(|endpoint| endpoint == group.endpoint)
+            && self.since.is_none_or(|since| group.last_at >= since)
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct ErrorPageRequest {
+    /// Begin behind this place.
+    pub after: Option<ErrorPlace>,
+    /// Most groups, at least 1.
+    pub limit: usize,
+}
+
+#[derive(Debug, Clone)]
+pub struct ErrorPage {
+    pub groups: Vec<ErrorGroup>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<ErrorPlace>,
+}
+
+/// Since when counts are kept: a span that began earlier is forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    pub minutes: Timestamp,
+    /// Groups of errors are kept as long as hours, from their last time on.
+    pub hours: Timestamp,
+    pub days: Timestamp,
+}
+
+impl Kept {
+    pub fn since(&self, resolution: Resolution) -> Timestamp {
+        match resolution {
+            Resolution::Minute => self.minutes,
+            Resolution::Hour => self.hours,
+            Resolution::Day => self.days,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
-use crate::attempt::{Attempt, Outcome, RequestRecord, ResponseRecord, Timing};
+use crate::attempt::{Attempt, Outcome, RequestRecord, ResponseRecord, Timing, Warnings};
 use crate::book::Book;
 use crate::delivery::{Delivery, Policy, Settlement, State};
 use crate::endpoint::Endpoint;
@@ -181,6 +181,7 @@ impl Workshop {
                 ..tried.timing
             },
             plugins: redactor.map_or_else(Vec::new, |redactor| redactor.runs(runs.runs)),
+            warnings: Warnings::NONE,
         };
         self.report(&event, &delivery, &attempt, now);
         // Not where the endpoint has been pointed elsewhere meanwhile.
@@ -190,7 +191,7 @@ impl Workshop {
             self.disable(endpoint, &reason, now).await;
         }
         let due = delivery.due;
-        self.write(Settled { lease, delivery, attempt: Some(attempt) }).await;
+        self.write(Settled { lease, delivery, attempt: Some(attempt), announce: Vec::new() }).await;
         drop(slot);
         if let Some(due) = due {
             self.agenda.expect(due);
@@ -214,9 +215,10 @@ impl Workshop {
             response: None,
             timing: Timing::default(),
             plugins: Vec::new(),
+            warnings: Warnings::NONE,
         };
         let due = delivery.due;
-        self.write(Settled { lease, delivery, attempt: Some(attempt) }).await;
+        self.write(Settled { lease, delivery, attempt: Some(attempt), announce: Vec::new() }).await;
         due.into_iter().for_each(|due| self.agenda.expect(due));
     }
 
@@ -261,7 +263,7 @@ impl Workshop {
         let reason = "It waited for longer than `delivery.max_age`.".to_owned();
         let delivery = job.delivery.finish(State::Failed, Some(reason), now);
         self.metrics.delivery_finished(delivery.state, now.since(delivery.created_at));
-        self.write(Settled { lease: job.lease, delivery, attempt: None }).await;
+        self.write(Settled { lease: job.lease, delivery, attempt: None, announce: Vec::new() }).await;
     }
 
     async fn disable(&self, endpoint: &Endpoint, reason: &str, now: Timestamp) {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
+use super::ledger::Ledger;
 use super::*;
 use crate::event::ProducerId;
 
@@ -59,6 +60,7 @@ impl Inbox for MemoryStore {
         }
         batch.iter().try_for_each(super::check_room)?;
         let answers = batch.into_iter().map(|arrival| contents.take_on(arrival, lease_until)).collect();
+        contents.count();
         Ok(Append::Done(answers))
     }
 }
@@ -84,8 +86,11 @@ impl Queue for MemoryStore {
     }
 
     async fn settle(&self, batch: Vec<Settled>) -> Result<Vec<Settle>> {
+        batch.iter().flat_map(|settled| &settled.announce).try_for_each(super::check_room)?;
         let mut contents = self.contents();
-        Ok(batch.into_iter().map(|settled| contents.settle(settled, self.attempts_kept)).collect())
+        let answers = batch.into_iter().map(|settled| contents.settle(settled, self.attempts_kept)).collect();
+        contents.count();
+        Ok(answers)
     }
 
     async fn release(&self, leases: Vec<Lease>, due: Timestamp) -> Result<()> {
@@ -112,11 +117,23 @@ impl Queue for MemoryStore {
     }
 
     async fn cancel(&self, delivery: DeliveryId, reason: String, now: Timestamp) -> Result<Steer> {
-        Ok(self.contents().steer(delivery, |row| row.cancel(reason, now)))
+        let mut contents = self.contents();
+        let steer = contents.steer(delivery, |row| drop(row.cancel(reason, now)));
+        if let Steer::Done(delivery) = &steer {
+            contents.note_end(delivery);
+        }
+        contents.count();
+        Ok(steer)
     }
 
     async fn replay(&self, delivery: DeliveryId, new_webhook_id: bool, now: Timestamp) -> Result<Replay> {
-        Ok(self.contents().replay(delivery, new_webhook_id, now))
+        let mut contents = self.contents();
+        let replay = contents.replay(delivery, new_webhook_id, now);
+        if let Replay::Done(delivery) = &replay {
+            contents.ledger.0.replayed(delivery);
+        }
+        contents.count();
+        Ok(replay)
     }
 
     async fn cancel_orphans(&self, limit: usize, now: Timestamp) -> Result<usize> {
@@ -126,7 +143,10 @@ impl Queue for MemoryStore {
             .values_mut()
             .filter(|row| row.is_pending() && !endpoints.contains_key(&row.delivery.endpoint))
             .take(limit);
-        Ok(orphans.map(|row| row.cancel(ORPHANED.to_owned(), now)).count())
+        let ended: Vec<_> = orphans.map(|row| row.cancel(ORPHANED.to_owned(), now)).collect();
+        ended.iter().for_each(|delivery| contents.note_end(delivery));
+        contents.count();
+        Ok(ended.len())
     }
 
     async fn expire(&self, before: Timestamp, limit: usize, reason: String, now: Timestamp) -> Result<usize> {
@@ -134,7 +154,10 @@ impl Queue for MemoryStore {
         let waits =
             |row: &Row| row.leased_until.is_none() && row.delivery.due.is_some_and(|due| due < before);
         let old = contents.deliveries.values_mut().filter(|row| row.is_pending() && waits(row)).take(limit);
-        Ok(old.map(|row| row.end(State::Failed, reason.clone(), now)).count())
+        let ended: Vec<_> = old.map(|row| row.end(State::Failed, reason.clone(), now)).collect();
+        ended.iter().for_each(|delivery| contents.note_end(delivery));
+        contents.count();
+        Ok(ended.len())
     }
 
     async fn pending(&self) -> Result<u64> {
@@ -149,19 +172,23 @@ impl Endpoints for MemoryStore {
         Ok((contents.version, contents.endpoints.values().cloned().collect()))
     }
 
-    async fn put_endpoint(&self, row: EndpointRow) -> Result<Option<BookVersion>> {
+    async fn put_endpoint(&self, row: EndpointRow, announce: Vec<Arrival>) -> Result<Option<BookVersion>> {
+        announce.iter().try_for_each(super::check_room)?;
         let mut contents = self.contents();
         let stored = contents.endpoints.get(&row.id).map_or(0, |stored| stored.revision);
         if row.revision != stored + 1 {
             return Ok(None);
         }
         contents.endpoints.insert(row.id, row);
+        contents.announce(announce);
+        contents.count();
         Ok(Some(contents.next_version()))
     }
 
     async fn delete_endpoint(&self, id: EndpointId) -> Result<Option<BookVersion>> {
         let mut contents = self.contents();
         let deleted = contents.endpoints.remove(&id);
+        contents.standings.remove(&id);
         Ok(deleted.map(|_| contents.next_version()))
     }
 }
@@ -241,6 +268,61 @@ impl History for MemoryStore {
     }
 }
 
+#[async_trait]
+impl Statistics for MemoryStore {
+    async fn tallies(&self, scopes: Vec<Scope>, window: Window) -> Result<Vec<Vec<Bucket>>> {
+        let contents = self.contents();
+        Ok(scopes.iter().map(|scope| contents.buckets(scope, window)).collect())
+    }
+
+    async fn volumes(&self, tenant: Option<Tenant>, window: Window) -> Result<Volumes> {
+        let contents = self.contents();
+        let mut types: BTreeMap<EventType, Tally> = BTreeMap::new();
+        for ((resolution, bucket, scope), tally) in &contents.tallies {
+            let in_window = *resolution == window.resolution() && window.buckets().contains(bucket);
+            let event_type = match scope {
+                Scope::HostType(event_type) if tenant.is_none() => event_type,
+                Scope::TenantType(of, event_type) if tenant.as_ref() == Some(of) => event_type,
+                _ => continue,
+            };
+            if in_window {
+                types.entry(event_type.clone()).or_default().add(tally);
+            }
+        }
+        Ok(Volumes { types: types.into_iter().collect(), partial: false })
+    }
+
+    async fn standings(&self, endpoints: Vec<EndpointId>) -> Result<Vec<Standing>> {
+        let contents = self.contents();
+        Ok(endpoints.into_iter().map(|endpoint| contents.standing(endpoint)).collect())
+    }
+
+    async fn errors(&self, filter: ErrorFilter, page: ErrorPageRequest) -> Result<ErrorPage> {
+        let contents = self.contents();
+        let behind = |group: &&ErrorGroup| page.after.is_none_or(|after| group.place() < after);
+        let mut groups: Vec<_> =
+            contents.errors.values().filter(|group| filter.fits(group)).filter(behind).cloned().collect();
+        groups.sort_by_key(|group| std::cmp::Reverse(group.place()));
+        let more = groups.len() > page.limit.max(1);
+        groups.truncate(page.limit.max(1));
+        let next = groups.last().filter(|_| more).map(ErrorGroup::place);
+        Ok(ErrorPage { groups, next })
+    }
+
+    async fn prune_statistics(&self, kept: Kept, limit: usize) -> Result<usize> {
+        let mut contents = self.contents();
+        let old = |(resolution, bucket, _): &&(Resolution, i64, Scope)| {
+            resolution.start(*bucket) < kept.since(*resolution)
+        };
+        let gone: Vec<_> = contents.tallies.keys().filter(old).take(limit).cloned().collect();
+        gone.iter().for_each(|key| drop(contents.tallies.remove(key)));
+        let errors = contents.errors.iter().filter(|(_, group)| group.last_at < kept.hours);
+        let errors: Vec<_> = errors.map(|(key, _)| *key).take(limit - gone.len()).collect();
+        errors.iter().for_each(|key| drop(contents.errors.remove(key)));
+        Ok(gone.len() + errors.len())
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 struct Contents {
     version: BookVersion,
@@ -255,6 +337,21 @@ struct Contents {
     known: BTreeMap<(Tenant, ProducerId), Known>,
     /// The sequence that the last call of `prune` stopped behind; 0 to begin anew.
     pruned_to: u64,
+    tallies: BTreeMap<(Resolution, i64, Scope), Tally>,
+    /// What is pending is counted anew each time.
+    standings: BTreeMap<EndpointId, Standing>,
+    errors: BTreeMap<(EndpointId, Trouble), ErrorGroup>,
+    ledger: OpenLedger,
+}
+
+/// Empty between two calls, so that a copy begins with an empty one.
+#[derive(Debug, Default)]
+struct OpenLedger(Ledger);
+
+impl Clone for OpenLedger {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -310,13 +407,14 @@ impl Row {
         Lease { delivery: self.delivery.id, generation: self.generation }
     }
 
-    fn cancel(&mut self, reason: String, now: Timestamp) {
-        self.end(State::Cancelled, reason, now);
+    fn cancel(&mut self, reason: String, now: Timestamp) -> Delivery {
+        self.end(State::Cancelled, reason, now)
     }
 
-    fn end(&mut self, state: State, reason: String, now: Timestamp) {
+    fn end(&mut self, state: State, reason: String, now: Timestamp) -> Delivery {
         self.leased_until = None;
         self.delivery = self.delivery.clone().finish(state, Some(reason), now);
+        self.delivery.clone()
     }
 
     fn write(&mut self, settled: Settled, attempts_kept: usize) {
@@ -356,7 +454,13 @@ impl Contents {
         self.sequences.insert(event.id, sequence);
         self.events.insert(sequence, Entry { event: event.clone(), next_ordinal: deliveries.len() as u16 });
         let mut taken = Vec::new();
+        let held = deliveries.iter().map(|new| (new.endpoint, self.endpoints.get(&new.endpoint)));
+        let held = held.map(|(endpoint, row)| (endpoint, row.is_some_and(|row| row.held)));
+        self.ledger.0.accepted(&event, held);
         for (ordinal, NewDelivery { endpoint, take }) in (0..).zip(deliveries) {
+            if self.endpoints.contains_key(&endpoint) {
+                self.standings.entry(endpoint).or_default().promised(event.accepted_at);
+            }
             let id = DeliveryId::of(event.id, ordinal);
             let (tenant, event_type) = (event.tenant.clone(), event.event_type.clone());
             let mut row = Row::new(Delivery::new(id, endpoint, tenant, event_type, event.accepted_at));
@@ -417,10 +521,73 @@ impl Contents {
         Some(Claimed { lease: row.lease(until), delivery: row.delivery.clone(), event })
     }
 
-    fn settle(&mut self, settled: Settled, attempts_kept: usize) -> Settle {
-        let Some(row) = self.leased(settled.lease) else { return Settle::LeaseLost };
-        row.write(settled, attempts_kept);
-        Settle::Done
+    fn settle(&mut self, mut settled: Settled, attempts_kept: usize) -> Settle {
+        if self.leased(settled.lease).is_none() {
+            return Settle::LeaseLost;
+        }
+        let health = self.note_settled(&settled.delivery, settled.attempt.as_ref());
+        let announce = std::mem::take(&mut settled.announce);
+        if let Some(row) = self.leased(settled.lease) {
+            row.write(settled, attempts_kept);
+        }
+        self.announce(announce);
+        Settle::Done(health)
+    }
+
+    fn note_settled(&mut self, delivery: &Delivery, attempt: Option<&Attempt>) -> Health {
+        self.ledger.0.settled(delivery, attempt);
+        if !self.endpoints.contains_key(&delivery.endpoint) {
+            return Health::default();
+        }
+        let standing = self.standings.entry(delivery.endpoint).or_default();
+        standing.settled(delivery, attempt);
+        standing.health
+    }
+
+    fn note_end(&mut self, delivery: &Delivery) {
+        self.note_settled(delivery, None);
+    }
+
+    fn announce(&mut self, announce: Vec<Arrival>) {
+        for mut arrival in announce {
+            arrival.deliveries.iter_mut().for_each(|delivery| delivery.take = false);
+            self.take_on(arrival, Timestamp::ZERO);
+        }
+    }
+
+    /// Writes what the ledger gathered.
+    fn count(&mut self) {
+        let (tallies, errors) = self.ledger.0.take();
+        for (key, tally) in tallies {
+            self.tallies.entry(key).or_default().add(&tally);
+        }
+        for group in errors {
+            match self.errors.get_mut(&(group.endpoint, group.trouble)) {
+                Some(stored) => stored.add(group),
+                None => drop(self.errors.insert((group.endpoint, group.trouble), group)),
+            }
+        }
+    }
+
+    fn buckets(&self, scope: &Scope, window: Window) -> Vec<Bucket> {
+        let resolution = window.resolution();
+        let tallies = window.buckets().filter_map(|bucket| {
+            let tally = self.tallies.get(&(resolution, bucket, scope.clone()))?.clone();
+            Some(Bucket { start: resolution.start(bucket), tally })
+        });
+        tallies.collect()
+    }
+
+    fn standing(&self, endpoint: EndpointId) -> Standing {
+        let pending = || {
+            let of_it = |row: &&Row| row.is_pending() && row.delivery.endpoint == endpoint;
+            self.deliveries.values().filter(of_it).map(|row| row.delivery.created_at)
+        };
+        Standing {
+            pending: pending().count() as u64,
+            oldest_pending_at: pending().min(),
+            ..self.standings.get(&endpoint).copied().unwrap_or_default()
+        }
     }
 
     fn steer(&mut self, id: DeliveryId, change: impl FnOnce(&mut Row)) -> Steer {

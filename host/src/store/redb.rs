@@ -4,6 +4,7 @@
 //! journal that is written when it is settled fulfils the promise. Only what waits longer gets a row of its own in
 //! `due`. The watermark says from which event on promises may be open, so that a restart looks at little.
 
+mod counters;
 mod desk;
 mod documents;
 mod history;
@@ -23,17 +24,20 @@ use async_trait::async_trait;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend};
 use tracing::info;
 
+use self::counters::{Counters, Gathered};
 use self::desk::{Desk, EndpointState};
 use self::tables::{META_BOOK_VERSION, META_FORMAT, META_NEXT_SEQUENCE, META_WATERMARK, Snapshot, Tables};
 use self::writer::{Txn, Writer};
 use super::{
-    Append, Arrival, BookVersion, Claim, Claimed, DeliveryFilter, DeliveryRecord, EndpointRow, Endpoints,
-    EventFilter, EventRecord, History, Inbox, Lease, Page, PageRequest, Pruned, Queue, Replay, Result,
-    Settings, Settle, Settled, Steer, StoreError,
+    Append, Arrival, BookVersion, Bucket, Claim, Claimed, DeliveryFilter, DeliveryRecord, EndpointRow,
+    Endpoints, ErrorFilter, ErrorPage, ErrorPageRequest, EventFilter, EventRecord, History, Inbox, Kept,
+    Lease, Page, PageRequest, Pruned, Queue, Replay, Result, Scope, Settings, Settle, Settled, Standing,
+    Statistics, Steer, StoreError, Volumes,
 };
 use crate::delivery::Delivery;
-use crate::event::Event;
+use crate::event::{Event, Tenant};
 use crate::id::{DeliveryId, EndpointId, EventId};
+use crate::tally::Window;
 use crate::time::{Clock, SystemClock, Timestamp};
 
 /// The format of the file that this program writes. An older one is brought up to it; a newer one is refused.
@@ -208,6 +212,16 @@ impl RedbStore {
         })
         .await
     }
+
+    /// Reads the counters.
+    async fn counted<T, F>(&self, read: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Counters) -> Result<T> + Send + 'static,
+    {
+        let shared = self.shared.clone();
+        blocking(move || read(&Counters::open(&shared.database()?.begin_read().map_err(io)?)?)).await
+    }
 }
 
 /// Closes the file, though somebody may still be at a read: whoever opens it next finds it free.
@@ -332,7 +346,9 @@ impl Shared {
             }
             let tables = Tables::open(&write).map_err(other)?;
             let now = self.options.clock.now();
-            let mut txn = Txn { tables, desk: &mut desk, now, attempts_kept: self.options.attempts_kept };
+            let attempts_kept = self.options.attempts_kept;
+            let gathered = Gathered::default();
+            let mut txn = Txn { tables, desk: &mut desk, now, attempts_kept, gathered };
             load_desk(&mut txn).map_err(other)?;
         }
         write.commit().map_err(io).map_err(other)?;
@@ -362,6 +378,7 @@ fn load_desk(txn: &mut Txn<'_>) -> Result<()> {
     txn.desk.waiting = txn.tables.due.len().map_err(io)?;
     load_lanes(txn)?;
     let recovered = history::recover(txn, watermark)?;
+    counters::begin(txn)?;
     let next = txn.desk.next_sequence;
     txn.tables.meta.insert(META_WATERMARK, next).map_err(io)?;
     if txn.desk.waiting > 0 {
@@ -422,6 +439,7 @@ impl Queue for RedbStore {
     }
 
     async fn settle(&self, batch: Vec<Settled>) -> Result<Vec<Settle>> {
+        batch.iter().flat_map(|settled| &settled.announce).try_for_each(super::check_room)?;
         self.write(move |txn| queue::settle(txn, batch)).await
     }
 
@@ -479,7 +497,8 @@ impl Endpoints for RedbStore {
         .await
     }
 
-    async fn put_endpoint(&self, row: EndpointRow) -> Result<Option<BookVersion>> {
+    async fn put_endpoint(&self, row: EndpointRow, announce: Vec<Arrival>) -> Result<Option<BookVersion>> {
+        announce.iter().try_for_each(super::check_room)?;
         self.write(move |txn| {
             let stored = txn.desk.endpoints.get(&row.id).map_or(0, |state| state.revision);
             if row.revision != stored + 1 {
@@ -488,6 +507,7 @@ impl Endpoints for RedbStore {
             let bytes = record::encode_endpoint(&row)?;
             txn.tables.endpoints.insert(row.id.as_u128(), bytes.as_slice()).map_err(io)?;
             txn.desk.endpoints.insert(row.id, EndpointState { revision: row.revision, held: row.held });
+            queue::announce(txn, announce)?;
             raise_version(txn).map(Some)
         })
         .await
@@ -499,6 +519,7 @@ impl Endpoints for RedbStore {
                 return Ok(None);
             }
             txn.tables.endpoints.remove(id.as_u128()).map_err(io)?;
+            counters::endpoint_deleted(txn, id)?;
             raise_version(txn).map(Some)
         })
         .await
@@ -582,5 +603,39 @@ impl History for RedbStore {
 
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<Pruned> {
         self.write(move |txn| history::prune(txn, before, limit)).await
+    }
+}
+
+#[async_trait]
+impl Statistics for RedbStore {
+    async fn tallies(&self, scopes: Vec<Scope>, window: Window) -> Result<Vec<Vec<Bucket>>> {
+        self.counted(move |counters| scopes.iter().map(|scope| counters.tallies(scope, window)).collect())
+            .await
+    }
+
+    async fn volumes(&self, tenant: Option<Tenant>, window: Window) -> Result<Volumes> {
+        self.counted(move |counters| counters.volumes(tenant.as_ref(), window)).await
+    }
+
+    async fn standings(&self, endpoints: Vec<EndpointId>) -> Result<Vec<Standing>> {
+        let shared = self.shared.clone();
+        blocking(move || {
+            let (rowless, read) = {
+                let desk = shared.desk();
+                (counters::rowless(&desk), shared.database()?.begin_read().map_err(io)?)
+            };
+            let counters = Counters::open(&read)?;
+            endpoints.into_iter().map(|endpoint| counters.standing(endpoint, &rowless)).collect()
+        })
+        .await
+    }
+
+    async fn errors(&self, filter: ErrorFilter, page: ErrorPageRequest) -> Result<ErrorPage> {
+        let page = ErrorPageRequest { limit: page.limit.max(1), ..page };
+        self.counted(move |counters| counters.errors(&filter, page)).await
+    }
+
+    async fn prune_statistics(&self, kept: Kept, limit: usize) -> Result<usize> {
+        self.write(move |txn| counters::prune(txn, kept, limit)).await
     }
 }

@@ -362,7 +362,7 @@ impl<S: Subject> Pair<S> {
                 (Delivery { state: State::Pending, due, finished_at: None, ..delivery }, None)
             }
         };
-        Settled { lease, delivery, attempt }
+        Settled { lease, delivery, attempt, announce: vec![] }
     }
 
     async fn renew(&mut self, pick: Index, lease: u64) {
@@ -409,7 +409,7 @@ impl<S: Subject> Pair<S> {
         let (_, rows) = self.model.endpoints().await.unwrap();
         let stored = rows.iter().find(|row| row.id == id).map_or(0, |row| row.revision);
         let row: EndpointRow = row(id, stored + u64::from(!late), held);
-        same!(self.put_endpoint(row));
+        same!(self.put_endpoint(row, vec![]));
     }
 
     async fn put_setting(&mut self, name: &str, value: Vec<u8>, only_if_absent: bool) {

@@ -17,6 +17,7 @@ use crate::store::{
 };
 use crate::time::Timestamp;
 
+use super::counters;
 use super::desk::{Desk, Held, Implied};
 use super::io;
 use super::record::{self, StoredEvent};
@@ -53,6 +54,7 @@ fn append_one(txn: &mut Txn<'_>, arrival: Arrival, until: Timestamp) -> Result<A
         let key = (event.tenant.as_str(), producer_id.as_str());
         txn.tables.producer_ids.insert(key, (event.id.as_u128(), content.0)).map_err(io)?;
     }
+    counters::accepted(txn, &event, &deliveries)?;
     let mut taken = Vec::new();
     for (ordinal, new) in (0..).zip(&deliveries) {
         let place = Place { sequence, ordinal };
@@ -64,6 +66,15 @@ fn append_one(txn: &mut Txn<'_>, arrival: Arrival, until: Timestamp) -> Result<A
         }
     }
     Ok(Appended::Accepted { taken })
+}
+
+/// Appends events that tell of a change, whatever the version of the set of endpoints.
+pub fn announce(txn: &mut Txn<'_>, events: Vec<Arrival>) -> Result<()> {
+    for mut arrival in events {
+        arrival.deliveries.iter_mut().for_each(|delivery| delivery.take = false);
+        append_one(txn, arrival, txn.now)?;
+    }
+    Ok(())
 }
 
 /// Writes a delivery that its event promises, due at once.
@@ -148,6 +159,7 @@ fn wait(txn: &mut Txn<'_>, place: Place, delivery: &Delivery, attempt: Option<At
     let due =
         delivery.due.ok_or_else(|| StoreError::Corrupt(format!("{} waits for nothing", delivery.id)))?;
     write_line(txn, place, delivery, attempt)?;
+    counters::began_to_wait(txn, place, delivery)?;
     let key = due_key(delivery.endpoint, due, place);
     if txn.tables.due.insert(key, delivery.id.as_u128()).map_err(io)?.is_none() {
         txn.desk.waiting += 1;
@@ -191,11 +203,19 @@ fn settle_one(txn: &mut Txn<'_>, settled: Settled) -> Result<Settle> {
     let Some(held) = txn.desk.give_up(settled.lease) else { return Ok(Settle::LeaseLost) };
     txn.desk.implied.remove(&held.place);
     remove_due(txn, held.endpoint, held.due, held.place)?;
-    match settled.delivery.state {
-        State::Pending => wait(txn, held.place, &settled.delivery, settled.attempt)?,
-        _ => write_line(txn, held.place, &settled.delivery, settled.attempt)?,
+    let Settled { delivery, attempt, announce: events, .. } = settled;
+    let health = counters::settled(txn, &delivery, attempt.as_ref())?;
+    match delivery.state {
+        State::Pending => wait(txn, held.place, &delivery, attempt)?,
+        _ => {
+            if held.due.is_some() {
+                counters::waits_no_more(txn, held.place, &delivery)?;
+            }
+            write_line(txn, held.place, &delivery, attempt)?;
+        }
     }
-    Ok(Settle::Done)
+    announce(txn, events)?;
+    Ok(Settle::Done(health))
 }
 
 pub fn release(txn: &mut Txn<'_>, leases: &[Lease], due: Timestamp) -> Result<()> {
@@ -268,7 +288,9 @@ fn end(
     txn.desk.leases.remove(&delivery.id);
     txn.desk.implied.remove(&place);
     remove_due(txn, delivery.endpoint, delivery.due, place)?;
+    counters::waits_no_more(txn, place, &delivery)?;
     let delivery = delivery.finish(state, Some(reason), now);
+    counters::settled(txn, &delivery, None)?;
     write_line(txn, place, &delivery, None)?;
     Ok(delivery)
 }
@@ -288,6 +310,7 @@ pub fn replay(txn: &mut Txn<'_>, id: DeliveryId, new_webhook_id: bool, now: Time
     let webhook_id = if new_webhook_id { id.webhook_id() } else { delivery.webhook_id };
     let again = delivery.replay(id, webhook_id, now);
     wait(txn, Place { sequence: place.sequence, ordinal }, &again, None)?;
+    counters::replayed(txn, &again)?;
     Ok(Replay::Done(again))
 }
 

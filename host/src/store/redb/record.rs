@@ -9,7 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::attempt::{Attempt, BodyRecord, Outcome, PluginRun, RequestRecord, ResponseRecord, Timing};
+use crate::attempt::{
+    Attempt, BodyRecord, Outcome, PluginRun, RequestRecord, ResponseRecord, Timing, Warnings,
+};
 use crate::delivery::{Delivery, State};
 use crate::event::{Channel, Event, EventType, ProducerId, Tenant};
 use crate::id::{DeliveryId, EndpointId, EventId, WebhookId};
@@ -17,12 +19,18 @@ use crate::store::{DocumentKind, DocumentRow, EndpointRow, Result, StoreError};
 use crate::time::Timestamp;
 
 const FORMAT: u8 = 1;
+/// A line of the journal with the attempt's warnings behind it.
+const FORMAT_WITH_WARNINGS: u8 = 2;
 
-fn encode(row: &impl Serialize) -> Result<Vec<u8>> {
-    postcard::to_extend(row, vec![FORMAT]).map_err(|error| StoreError::Corrupt(error.to_string()))
+pub fn encode(row: &impl Serialize) -> Result<Vec<u8>> {
+    encode_as(FORMAT, row)
 }
 
-fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
+fn encode_as(format: u8, row: &impl Serialize) -> Result<Vec<u8>> {
+    postcard::to_extend(row, vec![format]).map_err(corrupt)
+}
+
+pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
     match bytes.split_first() {
         Some((&FORMAT, row)) => {
             postcard::from_bytes(row).map_err(|error| StoreError::Corrupt(error.to_string()))
@@ -32,7 +40,7 @@ fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
     }
 }
 
-fn corrupt(error: impl std::fmt::Display) -> StoreError {
+pub fn corrupt(error: impl std::fmt::Display) -> StoreError {
     StoreError::Corrupt(error.to_string())
 }
 
@@ -317,6 +325,7 @@ impl From<AttemptRow> for Attempt {
             }),
             timing: Timing { queue, transform, dns, connect, tls, first_byte },
             plugins: row.plugins.into_iter().map(PluginRun::from).collect(),
+            warnings: Warnings::NONE,
         }
     }
 }
@@ -344,6 +353,14 @@ struct JournalRow<'a> {
     attempt: Option<AttemptRow>,
 }
 
+/// As it is written where the attempt has warnings.
+#[derive(Serialize, Deserialize)]
+struct WarnedRow<'a> {
+    #[serde(borrow)]
+    line: JournalRow<'a>,
+    warnings: u8,
+}
+
 /// Reads the delivery without its attempt, which may be long.
 #[derive(Deserialize)]
 struct JournalHead<'a> {
@@ -352,16 +369,33 @@ struct JournalHead<'a> {
 }
 
 pub fn encode_journal(delivery: &Delivery, attempt: Option<Attempt>) -> Result<Vec<u8>> {
-    encode(&JournalRow { delivery: DeliveryRow::of(delivery), attempt: attempt.map(AttemptRow::from) })
+    let warnings = attempt.as_ref().map_or(Warnings::NONE, |attempt| attempt.warnings);
+    let line = JournalRow { delivery: DeliveryRow::of(delivery), attempt: attempt.map(AttemptRow::from) };
+    match warnings {
+        Warnings::NONE => encode(&line),
+        warnings => encode_as(FORMAT_WITH_WARNINGS, &WarnedRow { line, warnings: warnings.bits() }),
+    }
 }
 
 pub fn decode_journal(bytes: &[u8]) -> Result<(Delivery, Option<Attempt>)> {
-    let row: JournalRow<'_> = decode(bytes)?;
-    Ok((row.delivery.into_delivery()?, row.attempt.map(Attempt::from)))
+    let (line, warnings) = match bytes.split_first() {
+        Some((&FORMAT_WITH_WARNINGS, row)) => {
+            let WarnedRow { line, warnings } = postcard::from_bytes(row).map_err(corrupt)?;
+            (line, Warnings::from_bits(warnings))
+        }
+        _ => (decode(bytes)?, Warnings::NONE),
+    };
+    let attempt = line.attempt.map(|row| Attempt { warnings, ..Attempt::from(row) });
+    Ok((line.delivery.into_delivery()?, attempt))
 }
 
+/// The delivery stands at the beginning in both formats.
 pub fn decode_delivery(bytes: &[u8]) -> Result<Delivery> {
-    decode::<JournalHead<'_>>(bytes)?.delivery.into_delivery()
+    let head: JournalHead<'_> = match bytes.split_first() {
+        Some((&FORMAT_WITH_WARNINGS, row)) => postcard::from_bytes(row).map_err(corrupt)?,
+        _ => decode(bytes)?,
+    };
+    head.delivery.into_delivery()
 }
 
 #[derive(Serialize, Deserialize)]

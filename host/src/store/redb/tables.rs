@@ -5,6 +5,7 @@
 
 use redb::{ReadOnlyTable, ReadTransaction, Table, TableDefinition, WriteTransaction};
 
+use crate::delivery::Delivery;
 use crate::id::{DeliveryId, EndpointId};
 use crate::store::{Place, Result};
 use crate::time::Timestamp;
@@ -34,10 +35,23 @@ pub const SETTINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("set
 /// Names -> numbers that the store keeps for itself.
 pub const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
+/// (resolution, span of time, scope) -> counts. [`super::counters`] says how the key is written.
+pub const TALLIES: TableDefinition<'_, (u8, i64, &[u8]), &[u8]> = TableDefinition::new("tallies");
+/// Endpoint -> what is pending and how it fares.
+pub const STANDINGS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("standings");
+/// (endpoint, when it was made, place) of each delivery that waits.
+pub const PENDING_SINCE: TableDefinition<'_, (u128, i64, u64), ()> = TableDefinition::new("pending_since");
+/// (endpoint, kind) -> its errors of that kind.
+pub const ERRORS: TableDefinition<'_, (u128, &str), &[u8]> = TableDefinition::new("errors");
+/// (last time, endpoint, kind) of each row of `errors`.
+pub const ERROR_TIMES: TableDefinition<'_, (i64, u128, &str), ()> = TableDefinition::new("error_times");
+
 pub const META_FORMAT: &str = "format";
 pub const META_NEXT_SEQUENCE: &str = "next_sequence";
 /// The oldest sequence with a delivery that may be unfinished and has no line in the journal.
 pub const META_WATERMARK: &str = "watermark";
+/// Set since the file has counters.
+pub const META_COUNTERS: &str = "counters";
 pub const META_BOOK_VERSION: &str = "book_version";
 
 /// All tables, open for one transaction.
@@ -53,6 +67,11 @@ pub struct Tables<'txn> {
     pub documents: Table<'txn, (&'static str, &'static str), &'static [u8]>,
     pub settings: Table<'txn, &'static str, &'static [u8]>,
     pub meta: Table<'txn, &'static str, u64>,
+    pub tallies: Table<'txn, (u8, i64, &'static [u8]), &'static [u8]>,
+    pub standings: Table<'txn, u128, &'static [u8]>,
+    pub pending_since: Table<'txn, (u128, i64, u64), ()>,
+    pub errors: Table<'txn, (u128, &'static str), &'static [u8]>,
+    pub error_times: Table<'txn, (i64, u128, &'static str), ()>,
 }
 
 impl<'txn> Tables<'txn> {
@@ -69,6 +88,11 @@ impl<'txn> Tables<'txn> {
             documents: txn.open_table(DOCUMENTS).map_err(io)?,
             settings: txn.open_table(SETTINGS).map_err(io)?,
             meta: txn.open_table(META).map_err(io)?,
+            tallies: txn.open_table(TALLIES).map_err(io)?,
+            standings: txn.open_table(STANDINGS).map_err(io)?,
+            pending_since: txn.open_table(PENDING_SINCE).map_err(io)?,
+            errors: txn.open_table(ERRORS).map_err(io)?,
+            error_times: txn.open_table(ERROR_TIMES).map_err(io)?,
         })
     }
 }
@@ -108,6 +132,10 @@ pub fn first_place(sequence: u64) -> Place {
 
 pub fn due_key(endpoint: EndpointId, due: Timestamp, place: Place) -> (u128, i64, u64) {
     (endpoint.as_u128(), due.as_micros(), place_key(place))
+}
+
+pub fn pending_key(delivery: &Delivery, place: Place) -> (u128, i64, u64) {
+    (delivery.endpoint.as_u128(), delivery.created_at.as_micros(), place_key(place))
 }
 
 pub fn place_at(sequence: u64, delivery: DeliveryId) -> Place {

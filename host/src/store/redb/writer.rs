@@ -17,6 +17,7 @@ use tracing::{error, info};
 use crate::store::{Result, StoreError};
 use crate::time::Timestamp;
 
+use super::counters::{self, Gathered};
 use super::desk::Desk;
 use super::tables::{META_NEXT_SEQUENCE, META_WATERMARK, Tables};
 use super::{Shared, io, queue};
@@ -41,6 +42,7 @@ pub struct Txn<'a> {
     pub desk: &'a mut Desk,
     pub now: Timestamp,
     pub attempts_kept: u32,
+    pub gathered: Gathered,
 }
 
 type Reply = Box<dyn FnOnce() + Send>;
@@ -152,10 +154,11 @@ fn commit_locked(shared: &Shared, desk: &mut Desk, batch: Vec<Work>) -> Result<V
     let database = shared.database()?;
     let mut write = database.begin_write().map_err(io)?;
     write.set_durability(Durability::Immediate).map_err(io)?;
-    let mut txn =
-        Txn { tables: Tables::open(&write)?, desk, now, attempts_kept: shared.options.attempts_kept };
+    let (tables, attempts_kept) = (Tables::open(&write)?, shared.options.attempts_kept);
+    let mut txn = Txn { tables, desk, now, attempts_kept, gathered: Gathered::default() };
     let replies = batch.into_iter().map(|work| work(&mut txn)).collect::<Result<Vec<_>>>()?;
     queue::give_rows(&mut txn, shared.options.row_after)?;
+    counters::flush(&mut txn)?;
     note_progress(&mut txn)?;
     drop(txn);
     write.commit().map_err(io)?;
