@@ -49,6 +49,7 @@ macro_rules! exercise {
                 producer_ids_are_remembered
                 waiting_deliveries_keep_their_time
                 deleted_endpoints_stay_deleted
+                lists_are_the_same
             }
         }
     };
@@ -120,6 +121,7 @@ macro_rules! exercise {
                 pages_neither_skip_nor_repeat_events
                 pages_neither_skip_nor_repeat_deliveries
                 pages_hold_under_concurrent_writes
+                long_histories_are_found_whole
             }
             prune {
                 pending_deliveries_are_kept_however_old
