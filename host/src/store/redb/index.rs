@@ -256,6 +256,10 @@ impl Index {
             };
             self.left(sequence, delivery, state, &others);
         }
+        let replayed = |deliveries: &[Delivery]| deliveries.iter().any(|it| it.replay_of.is_some());
+        if replayed(gone) && !replayed(kept) {
+            self.put(Attribute::Replayed, sequence, false);
+        }
     }
 
     fn put_event(&mut self, sequence: u64, event: &Event, present: bool) {
@@ -572,7 +576,7 @@ mod tests {
             payload,
         };
         let mut index = Index { most_young: 10, from: 1, ..Index::default() };
-        let mut add = |index: &mut Index, sequence: u64, payload| {
+        let add = |index: &mut Index, sequence: u64, payload| {
             index.appended(sequence, &event(sequence, payload));
             index.ripen(sequence + 1)
         };
