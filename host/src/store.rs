@@ -19,7 +19,7 @@ use async_trait::async_trait;
 
 use crate::attempt::Attempt;
 use crate::delivery::{Delivery, State};
-use crate::event::{ContentDigest, Event, EventType, Tenant};
+use crate::event::{Channel, ContentDigest, Event, EventType, Tenant};
 use crate::health::Health;
 use crate::id::{DeliveryId, EndpointId, EventId, MAX_DELIVERIES_PER_EVENT, WebhookId};
 use crate::tally::{Resolution, Tally, Window};
@@ -493,15 +493,21 @@ pub struct DeliveryRecord {
 pub struct EventFilter {
     pub tenant: Option<Tenant>,
     pub event_type: Option<EventType>,
+    /// Tagged with this channel, among others perhaps.
+    pub channel: Option<Channel>,
     /// Accepted at or after.
     pub since: Option<Timestamp>,
+    /// Accepted before.
+    pub until: Option<Timestamp>,
 }
 
 impl EventFilter {
     pub fn fits(&self, event: &Event) -> bool {
         self.tenant.as_ref().is_none_or(|tenant| *tenant == event.tenant)
             && self.event_type.as_ref().is_none_or(|wanted| *wanted == event.event_type)
+            && self.channel.as_ref().is_none_or(|channel| event.channels.contains(channel))
             && self.since.is_none_or(|since| event.accepted_at >= since)
+            && self.until.is_none_or(|until| event.accepted_at < until)
     }
 }
 
@@ -514,6 +520,8 @@ pub struct DeliveryFilter {
     pub event_type: Option<EventType>,
     /// Created at or after.
     pub since: Option<Timestamp>,
+    /// Created before.
+    pub until: Option<Timestamp>,
     pub webhook_id: Option<WebhookId>,
 }
 
@@ -525,6 +533,7 @@ impl DeliveryFilter {
             && self.state.is_none_or(|state| state == delivery.state)
             && self.event_type.as_ref().is_none_or(|wanted| *wanted == delivery.event_type)
             && self.since.is_none_or(|since| delivery.created_at >= since)
+            && self.until.is_none_or(|until| delivery.created_at < until)
             && self.webhook_id.is_none_or(|wanted| wanted == delivery.webhook_id)
     }
 
@@ -558,8 +567,8 @@ pub struct Page<T> {
     pub next: Option<Place>,
 }
 
-/// Most rows that are looked at for one page.
-pub const SCAN_LIMIT: usize = 20_000;
+/// Most rows that are looked at for one page: of the index, of events or of deliveries.
+pub const SCAN_LIMIT: usize = 4_096;
 
 /// How many attempts of a delivery a store keeps, unless it is told otherwise: the latest ones.
 pub const ATTEMPTS_KEPT: u32 = 100;

@@ -50,6 +50,7 @@ macro_rules! exercise {
                 producer_ids_are_remembered
                 waiting_deliveries_keep_their_time
                 deleted_endpoints_stay_deleted
+                lists_are_the_same
             }
         }
     };
@@ -121,6 +122,7 @@ macro_rules! exercise {
                 pages_neither_skip_nor_repeat_events
                 pages_neither_skip_nor_repeat_deliveries
                 pages_hold_under_concurrent_writes
+                long_histories_are_found_whole
             }
             prune {
                 pending_deliveries_are_kept_however_old

@@ -100,6 +100,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Respon
         state: query.take("state", parse_state),
         event_type: query.take("type", EventType::parse),
         since: query.take("since", Timestamp::parse),
+        until: query.take("until", Timestamp::parse),
         webhook_id: query.take("webhook_id", str::parse::<WebhookId>),
     };
     let request = query.page();

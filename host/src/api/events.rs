@@ -19,7 +19,7 @@ use super::page::{self, Page, Query};
 use super::problem::{FieldError, Kind, Problem};
 use super::{Api, json};
 use crate::config::Ingest as Limits;
-use crate::event::{Event, EventType, NewEvent, ProducerId, Tenant};
+use crate::event::{Channel, Event, EventType, NewEvent, ProducerId, Tenant};
 use crate::id::EventId;
 use crate::ingest::Accepted;
 use crate::store::EventFilter;
@@ -281,7 +281,9 @@ pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Respon
     let filter = EventFilter {
         tenant: query.take("tenant", Tenant::parse),
         event_type: query.take("type", EventType::parse),
+        channel: query.take("channel", Channel::parse),
         since: query.take("since", Timestamp::parse),
+        until: query.take("until", Timestamp::parse),
     };
     let request = query.page();
     query.finish()?;

@@ -40,6 +40,13 @@ impl MemoryStore {
         Self { contents: Mutex::new(contents), attempts_kept: self.attempts_kept }
     }
 
+    /// A copy in which nobody holds a lease, as after a restart.
+    pub fn restarted(&self) -> Self {
+        let copy = self.fork();
+        copy.contents().deliveries.values_mut().for_each(|row| row.leased_until = None);
+        copy
+    }
+
     /// No method leaves the contents half changed, so they are good even where a holder of the lock panicked.
     fn contents(&self) -> MutexGuard<'_, Contents> {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)

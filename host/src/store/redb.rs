@@ -4,10 +4,13 @@
 //! journal that is written when it is settled fulfils the promise. Only what waits longer gets a row of its own in
 //! `due`. The watermark says from which event on promises may be open, so that a restart looks at little.
 
+mod bits;
 mod counters;
 mod desk;
 mod documents;
+mod find;
 mod history;
+mod index;
 mod queue;
 mod record;
 mod tables;
@@ -26,7 +29,9 @@ use tracing::info;
 
 use self::counters::{Counters, Gathered};
 use self::desk::{Desk, EndpointState};
-use self::tables::{META_BOOK_VERSION, META_FORMAT, META_NEXT_SEQUENCE, META_WATERMARK, Snapshot, Tables};
+use self::tables::{
+    META_BOOK_VERSION, META_FORMAT, META_INDEXED, META_NEXT_SEQUENCE, META_WATERMARK, Snapshot, Tables,
+};
 use self::writer::{Txn, Writer};
 use super::{
     Append, Arrival, BookVersion, Bucket, Claim, Claimed, DeliveryFilter, DeliveryRecord, EndpointRow,
@@ -41,7 +46,7 @@ use crate::tally::Window;
 use crate::time::{Clock, SystemClock, Timestamp};
 
 /// The format of the file that this program writes. An older one is brought up to it; a newer one is refused.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 /// How often, and how long apart, a store that is dropped looks whether its file can be closed.
 const CLOSING_TRIES: u32 = 2_000;
@@ -55,6 +60,9 @@ pub struct Options {
     pub attempts_kept: u32,
     /// How long a delivery may be unfinished before it gets a row of its own.
     pub row_after: Duration,
+    /// How many of the youngest events are in the index of the lists in memory only, so that an append costs no row
+    /// of it. Up to twice as many are read again when the file is opened.
+    pub most_young: u64,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -64,6 +72,7 @@ impl Default for Options {
             cache_size: 32 << 20,
             attempts_kept: super::ATTEMPTS_KEPT,
             row_after: Duration::from_secs(1),
+            most_young: 1_024,
             clock: Arc::new(SystemClock),
         }
     }
@@ -344,12 +353,14 @@ impl Shared {
             if let Some(found) = format(&write).map_err(other)?.filter(|found| *found > FORMAT) {
                 return Err(OpenError::Newer { path: self.path(), found });
             }
+            // Lists were read from it until format 2. Loading makes the index that they are read from now.
+            write.delete_table(tables::BY_ENDPOINT).map_err(io).map_err(other)?;
             let tables = Tables::open(&write).map_err(other)?;
             let now = self.options.clock.now();
             let attempts_kept = self.options.attempts_kept;
             let gathered = Gathered::default();
             let mut txn = Txn { tables, desk: &mut desk, now, attempts_kept, gathered };
-            load_desk(&mut txn).map_err(other)?;
+            load_desk(&mut txn, self.options.most_young).map_err(other)?;
         }
         write.commit().map_err(io).map_err(other)?;
         self.count(&desk);
@@ -364,7 +375,7 @@ fn format(write: &::redb::WriteTransaction) -> Result<Option<u64>> {
     Ok(meta.get(META_FORMAT).map_err(io)?.map(|format| format.value()))
 }
 
-fn load_desk(txn: &mut Txn<'_>) -> Result<()> {
+fn load_desk(txn: &mut Txn<'_>, most_young: u64) -> Result<()> {
     let meta = |txn: &Txn<'_>, name| Ok(txn.tables.meta.get(name).map_err(io)?.map(|guard| guard.value()));
     txn.tables.meta.insert(META_FORMAT, FORMAT).map_err(io)?;
     txn.desk.version = BookVersion(meta(txn, META_BOOK_VERSION)?.unwrap_or(0));
@@ -377,8 +388,11 @@ fn load_desk(txn: &mut Txn<'_>) -> Result<()> {
     }
     txn.desk.waiting = txn.tables.due.len().map_err(io)?;
     load_lanes(txn)?;
+    let indexed = meta(txn, META_INDEXED)?;
+    index::load(txn, indexed, most_young)?;
     let recovered = history::recover(txn, watermark)?;
     counters::begin(txn)?;
+    index::flush(txn)?;
     let next = txn.desk.next_sequence;
     txn.tables.meta.insert(META_WATERMARK, next).map_err(io)?;
     if txn.desk.waiting > 0 {
@@ -580,7 +594,13 @@ impl History for RedbStore {
     }
 
     async fn events(&self, filter: EventFilter, page: PageRequest) -> Result<Page<Arc<Event>>> {
-        self.read(|_| (), move |snapshot, ()| history::events(snapshot, &filter, page)).await
+        let wanted = history::wanted_events(&filter);
+        let noted = wanted.clone();
+        self.read(
+            move |desk| desk.index.note(&noted),
+            move |snapshot, noted| history::events(snapshot, &wanted, noted, &filter, page),
+        )
+        .await
     }
 
     async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRecord>> {
@@ -593,10 +613,13 @@ impl History for RedbStore {
     }
 
     async fn deliveries(&self, filter: DeliveryFilter, page: PageRequest) -> Result<Page<Delivery>> {
-        let noted = filter.clone();
+        let wanted = history::wanted_deliveries(&filter);
+        let (noted, fitting) = (wanted.clone(), filter.clone());
         self.read(
-            move |desk| history::implied(desk, &noted),
-            move |snapshot, implied| history::deliveries(snapshot, implied, &filter, page),
+            move |desk| (history::implied_page(desk, &fitting, page), desk.index.note(&noted)),
+            move |snapshot, (implied, noted)| {
+                history::deliveries(snapshot, implied, &wanted, noted, &filter, page)
+            },
         )
         .await
     }

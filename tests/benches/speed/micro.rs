@@ -246,7 +246,7 @@ async fn settle(store: &RedbStore, lease: Lease, event: &Event) -> anyhow::Resul
 }
 
 /// As large as the host's.
-fn attempt(now: Timestamp) -> Attempt {
+pub fn attempt(now: Timestamp) -> Attempt {
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let signature = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
     Attempt {

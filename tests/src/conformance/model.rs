@@ -25,8 +25,8 @@ use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
 use tokio::runtime::Handle;
 
-use super::Subject;
-use super::world::{START, arrival, attempt, event_type, full_attempt, row, tenant};
+use super::world::{Cursor, START, arrival, attempt, channel, event_type, full_attempt, row, tenant};
+use super::{Lasting, Subject};
 
 /// Rounds, unless `PROPTEST_CASES` says otherwise.
 const CASES: u32 = 24;
@@ -36,13 +36,26 @@ const ENDPOINTS: usize = 5;
 const LATEST_LEASES: usize = 10;
 /// Far more than a round has to prune.
 const MOST_PRUNE_CALLS: usize = 10_000;
+/// Filters that are tried after each operation; at the end of a round all are.
+const FILTERS_BETWEEN: u64 = 4;
+/// Operations between two openings.
+const OPERATIONS_PER_OPENING: usize = 8;
 
 pub async fn the_memory_store_agrees<S: Subject>() {
+    rounds(check::<S>).await;
+}
+
+/// The same, where the store is closed and opened every now and then.
+pub async fn the_memory_store_agrees_with_what_is_opened_again<S: Lasting>() {
+    rounds(check_reopening::<S>).await;
+}
+
+async fn rounds<F: Future<Output = ()>>(check: impl Fn(Vec<Operation>) -> F + Send + 'static) {
     let runtime = Handle::current();
     let rounds = tokio::task::spawn_blocking(move || {
         let operations = prop::collection::vec(operation(), 1..MOST_OPERATIONS);
         TestRunner::new(config()).run(&operations, |operations| {
-            runtime.block_on(check::<S>(operations));
+            runtime.block_on(check(operations));
             Ok(())
         })
     });
@@ -153,6 +166,20 @@ async fn check<S: Subject>(operations: Vec<Operation>) {
         pair.compare_lists().await;
     }
     pair.compare_records().await;
+    pair.compare_all_filters().await;
+}
+
+async fn check_reopening<S: Lasting>(operations: Vec<Operation>) {
+    let mut pair = Pair::<S>::new().await;
+    for operations in operations.chunks(OPERATIONS_PER_OPENING) {
+        for operation in operations {
+            pair.run(operation.clone()).await;
+        }
+        pair = pair.reopen().await;
+        pair.compare_lists().await;
+    }
+    pair.compare_records().await;
+    pair.compare_all_filters().await;
 }
 
 /// Calls a method of both stores and answers what both of them answered.
@@ -187,6 +214,15 @@ impl<S: Subject> Pair<S> {
         let endpoints = (0..ENDPOINTS as u64).map(|n| EndpointId::mint(START, n << 20)).collect();
         let (model, subject) = (MemoryStore::new(), S::create().await);
         Self { model, subject, endpoints, leases: vec![], seconds: 0, moments: 0 }
+    }
+
+    /// As after a restart: whoever held a lease is gone.
+    async fn reopen(self) -> Self
+    where
+        S: Lasting,
+    {
+        let (model, subject) = (self.model.restarted(), self.subject.reopen().await);
+        Self { model, subject, leases: vec![], ..self }
     }
 
     fn store(&self) -> &dyn Store {
@@ -264,7 +300,7 @@ impl<S: Subject> Pair<S> {
             tenant: tenant(["a", "b"][usize::from(post.tenant)]),
             timestamp: now,
             accepted_at: now,
-            channels: vec![],
+            channels: if post.content == post.tenant { vec![channel("x")] } else { vec![] },
             payload: Bytes::from(vec![post.content]),
         };
         let take: HashSet<_> = self.chosen(post.take).collect();
@@ -436,12 +472,69 @@ impl<S: Subject> Pair<S> {
             let skip: HashSet<_> = self.chosen(skip).collect();
             same!(self.next_due(skip));
         }
-        for state in [State::Pending, State::Failed] {
-            let filter = DeliveryFilter { state: Some(state), ..DeliveryFilter::default() };
-            let (answer, expected) =
-                (listed(self.store(), &filter).await, listed(&self.model, &filter).await);
+        let (everything, filters) = (every_delivery(&self.model).await, self.delivery_filters());
+        for n in 0..FILTERS_BETWEEN {
+            let pick = (self.moments * FILTERS_BETWEEN + n) * 7_919 % filters.len() as u64;
+            self.compare_deliveries(&filters[pick as usize], &everything).await;
+        }
+    }
+
+    /// Every combination of what can be asked for finds what looking at everything finds.
+    async fn compare_all_filters(&self) {
+        let everything = every_delivery(&self.model).await;
+        for filter in self.delivery_filters() {
+            self.compare_deliveries(&filter, &everything).await;
+        }
+        let everything = self.model.events(EventFilter::default(), PAGE).await.unwrap().items;
+        for filter in self.event_filters() {
+            let answer = self.store().events(filter.clone(), PAGE).await.unwrap().items;
+            let expected: Vec<_> = everything.iter().filter(|event| filter.fits(event)).cloned().collect();
             assert_eq!(answer, expected, "{filter:?}");
         }
+    }
+
+    async fn compare_deliveries(&self, filter: &DeliveryFilter, everything: &[Delivery]) {
+        let expected: Vec<_> = everything.iter().filter(|delivery| filter.fits(delivery)).cloned().collect();
+        assert_eq!(listed(self.store(), filter).await, expected, "{filter:?}");
+        if expected.len() > 1 {
+            let mut cursor = Cursor::new(expected.len() / 2);
+            while let Some(page) = cursor.page() {
+                cursor.put(self.store().deliveries(filter.clone(), page).await.unwrap());
+            }
+            assert_eq!(cursor.items, expected, "{filter:?}, in pages");
+        }
+    }
+
+    fn delivery_filters(&self) -> Vec<DeliveryFilter> {
+        let mut filters = vec![];
+        let without_channel = self.event_filters().into_iter().filter(|filter| filter.channel.is_none());
+        for EventFilter { tenant, event_type, since, until, .. } in without_channel {
+            for endpoint in [None, Some(self.endpoints[0]), Some(self.endpoints[3])] {
+                for state in State::ALL.map(Some).into_iter().chain([None]) {
+                    let (tenant, event_type) = (tenant.clone(), event_type.clone());
+                    let any = DeliveryFilter::default();
+                    filters.push(DeliveryFilter { tenant, endpoint, state, event_type, since, until, ..any });
+                }
+            }
+        }
+        filters
+    }
+
+    fn event_filters(&self) -> Vec<EventFilter> {
+        let time = |part| START.plus(Duration::from_secs(self.seconds * part / 3));
+        let mut filters = vec![];
+        for tenant in [None, Some(tenant("a")), Some(tenant("b"))] {
+            for event_type in [None, Some(event_type("invoice.paid")), Some(event_type("invoice.sent"))] {
+                for (since, until) in [(None, None), (Some(1), None), (None, Some(2)), (Some(1), Some(2))] {
+                    for channel in [None, Some(channel("x"))] {
+                        let (tenant, event_type) = (tenant.clone(), event_type.clone());
+                        let (since, until) = (since.map(time), until.map(time));
+                        filters.push(EventFilter { tenant, event_type, channel, since, until });
+                    }
+                }
+            }
+        }
+        filters
     }
 
     async fn compare_records(&self) {

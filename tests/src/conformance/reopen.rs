@@ -3,8 +3,8 @@
 use hookwright::delivery::State;
 use hookwright::store::{Appended, DeliveryFilter, EventFilter, Settle};
 
-use super::Lasting;
 use super::world::{World, arrival, at, finished, retried, sorted, taken, waiting};
+use super::{Lasting, model};
 
 pub async fn everything_is_still_there<S: Lasting>() {
     let world = World::<S>::new().await;
@@ -26,6 +26,11 @@ pub async fn everything_is_still_there<S: Lasting>() {
     assert_eq!((world.attempts(done).await, attempts.len()), (attempts, 1));
     assert_eq!(world.setting("name").await.unwrap(), Some(b"value".to_vec()));
     assert_eq!(world.pending().await.unwrap(), 3);
+}
+
+/// Whatever was done before, and between any two openings.
+pub async fn lists_are_the_same<S: Lasting>() {
+    model::the_memory_store_agrees_with_what_is_opened_again::<S>().await;
 }
 
 /// The holder of a lease goes with the process that opened the store.

@@ -18,5 +18,6 @@ mod transform;
 // What has to hold whatever is killed, cut off or full; and what the world's verifiers say.
 mod crash;
 mod power_loss;
+mod store_format;
 mod verifiers;
 mod verify;

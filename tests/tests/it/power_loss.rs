@@ -50,7 +50,8 @@ impl Clock for Hands {
 }
 
 fn open(disk: &Disk, clock: &Arc<Hands>) -> Result<RedbStore, OpenError> {
-    let options = Options { cache_size: 256 << 10, clock: clock.clone(), ..Options::default() };
+    let options =
+        Options { cache_size: 256 << 10, most_young: 3, clock: clock.clone(), ..Options::default() };
     let disk = disk.clone();
     RedbStore::with_backend(move || disk.clone(), options)
 }

@@ -11,6 +11,8 @@ use crate::id::{DeliveryId, EndpointId};
 use crate::store::{BookVersion, Lease, Place};
 use crate::time::Timestamp;
 
+use super::index::Index;
+
 #[derive(Debug, Default)]
 pub struct Desk {
     pub leases: HashMap<DeliveryId, Held>,
@@ -25,6 +27,7 @@ pub struct Desk {
     pub waiting: u64,
     /// The sequence at which pruning goes on.
     pub prune_from: u64,
+    pub index: Index,
     generation: u64,
 }
 

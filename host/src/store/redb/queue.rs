@@ -19,6 +19,7 @@ use crate::time::Timestamp;
 
 use super::counters;
 use super::desk::{Desk, Held, Implied};
+use super::index;
 use super::io;
 use super::record::{self, StoredEvent};
 use super::tables::{Snapshot, due_key, place_at, place_key, place_of};
@@ -50,6 +51,8 @@ fn append_one(txn: &mut Txn<'_>, arrival: Arrival, until: Timestamp) -> Result<A
     let row = record::encode_event(&event, &endpoints)?;
     txn.tables.events.insert(sequence, row.as_slice()).map_err(io)?;
     txn.tables.sequences.insert(event.id.as_u128(), sequence).map_err(io)?;
+    index::note_several(txn, sequence, &endpoints)?;
+    txn.desk.index.appended(sequence, &event);
     if let Some(producer_id) = &event.producer_id {
         let key = (event.tenant.as_str(), producer_id.as_str());
         txn.tables.producer_ids.insert(key, (event.id.as_u128(), content.0)).map_err(io)?;
@@ -80,7 +83,7 @@ pub fn announce(txn: &mut Txn<'_>, events: Vec<Arrival>) -> Result<()> {
 /// Writes a delivery that its event promises, due at once.
 pub fn promise(txn: &mut Txn<'_>, place: Place, endpoint: EndpointId, event: &Event) -> Result<()> {
     let id = DeliveryId::of(event.id, place.ordinal);
-    wait(txn, place, &Delivery::promised(id, endpoint, event), None)
+    wait(txn, place, &Delivery::promised(id, endpoint, event), None, None)
 }
 
 fn known(txn: &Txn<'_>, arrival: &Arrival) -> Result<Option<Appended>> {
@@ -147,18 +150,24 @@ pub fn give_rows_to_expired(txn: &mut Txn<'_>, now: Timestamp) -> Result<()> {
 
 fn give_row(txn: &mut Txn<'_>, place: Place, implied: &Implied) -> Result<()> {
     let delivery = implied.delivery();
-    wait(txn, place, &delivery, None)?;
+    wait(txn, place, &delivery, None, None)?;
     if let Some(held) = txn.desk.leases.get_mut(&implied.delivery) {
         held.due = delivery.due;
     }
     Ok(())
 }
 
-/// Writes a pending delivery and its due row.
-fn wait(txn: &mut Txn<'_>, place: Place, delivery: &Delivery, attempt: Option<Attempt>) -> Result<()> {
+/// Writes a pending delivery and its due row; `before` as for [`write_line`].
+fn wait(
+    txn: &mut Txn<'_>,
+    place: Place,
+    delivery: &Delivery,
+    before: Option<State>,
+    attempt: Option<Attempt>,
+) -> Result<()> {
     let due =
         delivery.due.ok_or_else(|| StoreError::Corrupt(format!("{} waits for nothing", delivery.id)))?;
-    write_line(txn, place, delivery, attempt)?;
+    write_line(txn, place, delivery, before, attempt)?;
     counters::began_to_wait(txn, place, delivery)?;
     let key = due_key(delivery.endpoint, due, place);
     if txn.tables.due.insert(key, delivery.id.as_u128()).map_err(io)?.is_none() {
@@ -168,8 +177,15 @@ fn wait(txn: &mut Txn<'_>, place: Place, delivery: &Delivery, attempt: Option<At
     Ok(())
 }
 
-/// Writes a line of the journal: a new one for an attempt, else the last one anew.
-fn write_line(txn: &mut Txn<'_>, place: Place, delivery: &Delivery, attempt: Option<Attempt>) -> Result<()> {
+/// Writes a line of the journal: a new one for an attempt, else the last one anew. `before` is the state in the
+/// delivery's last line; `None` where it has none yet.
+fn write_line(
+    txn: &mut Txn<'_>,
+    place: Place,
+    delivery: &Delivery,
+    before: Option<State>,
+    attempt: Option<Attempt>,
+) -> Result<()> {
     let key = place_key(place);
     let (number, attempt) = match attempt {
         Some(attempt) => (attempt.number, Some(attempt)),
@@ -182,9 +198,7 @@ fn write_line(txn: &mut Txn<'_>, place: Place, delivery: &Delivery, attempt: Opt
     if let Some(outdated) = number.checked_sub(txn.attempts_kept) {
         txn.tables.journal.remove((key, outdated)).map_err(io)?;
     }
-    let state = record::encode_state(delivery.state);
-    txn.tables.by_endpoint.insert((delivery.endpoint.as_u128(), key), state).map_err(io)?;
-    Ok(())
+    index::moved(txn, place, delivery, before)
 }
 
 fn remove_due(txn: &mut Txn<'_>, endpoint: EndpointId, due: Option<Timestamp>, place: Place) -> Result<()> {
@@ -201,32 +215,40 @@ pub fn settle(txn: &mut Txn<'_>, batch: Vec<Settled>) -> Result<Vec<Settle>> {
 
 fn settle_one(txn: &mut Txn<'_>, settled: Settled) -> Result<Settle> {
     let Some(held) = txn.desk.give_up(settled.lease) else { return Ok(Settle::LeaseLost) };
-    txn.desk.implied.remove(&held.place);
+    let before = forget_implied(txn, held.place);
     remove_due(txn, held.endpoint, held.due, held.place)?;
     let Settled { delivery, attempt, announce: events, .. } = settled;
     let health = counters::settled(txn, &delivery, attempt.as_ref())?;
     match delivery.state {
-        State::Pending => wait(txn, held.place, &delivery, attempt)?,
+        State::Pending => wait(txn, held.place, &delivery, before, attempt)?,
         _ => {
             if held.due.is_some() {
                 counters::waits_no_more(txn, held.place, &delivery)?;
             }
-            write_line(txn, held.place, &delivery, attempt)?;
+            write_line(txn, held.place, &delivery, before, attempt)?;
         }
     }
     announce(txn, events)?;
     Ok(Settle::Done(health))
 }
 
+/// The state in the last line of a pending delivery; `None` where it has been implied until now.
+fn forget_implied(txn: &mut Txn<'_>, place: Place) -> Option<State> {
+    match txn.desk.implied.remove(&place) {
+        Some(_) => None,
+        None => Some(State::Pending),
+    }
+}
+
 pub fn release(txn: &mut Txn<'_>, leases: &[Lease], due: Timestamp) -> Result<()> {
     for lease in leases {
         let Some(held) = txn.desk.give_up(*lease) else { continue };
-        let waiting = match txn.desk.implied.remove(&held.place) {
-            Some(implied) => implied.delivery(),
-            None => last_delivery(&txn.tables.journal, held.place)?,
+        let (waiting, before) = match txn.desk.implied.remove(&held.place) {
+            Some(implied) => (implied.delivery(), None),
+            None => (last_delivery(&txn.tables.journal, held.place)?, Some(State::Pending)),
         };
         remove_due(txn, held.endpoint, held.due, held.place)?;
-        wait(txn, held.place, &Delivery { due: Some(due), ..waiting }, None)?;
+        wait(txn, held.place, &Delivery { due: Some(due), ..waiting }, before, None)?;
     }
     Ok(())
 }
@@ -261,7 +283,7 @@ pub fn retry_now(txn: &mut Txn<'_>, id: DeliveryId, now: Timestamp) -> Result<St
         Standing::Written(place, delivery) => {
             remove_due(txn, delivery.endpoint, delivery.due, place)?;
             let delivery = Delivery { due: Some(now), ..delivery };
-            wait(txn, place, &delivery, None)?;
+            wait(txn, place, &delivery, Some(State::Pending), None)?;
             Ok(Steer::Done(delivery))
         }
     }
@@ -286,12 +308,12 @@ fn end(
     now: Timestamp,
 ) -> Result<Delivery> {
     txn.desk.leases.remove(&delivery.id);
-    txn.desk.implied.remove(&place);
+    let before = forget_implied(txn, place);
     remove_due(txn, delivery.endpoint, delivery.due, place)?;
     counters::waits_no_more(txn, place, &delivery)?;
     let delivery = delivery.finish(state, Some(reason), now);
     counters::settled(txn, &delivery, None)?;
-    write_line(txn, place, &delivery, None)?;
+    write_line(txn, place, &delivery, before, None)?;
     Ok(delivery)
 }
 
@@ -309,8 +331,9 @@ pub fn replay(txn: &mut Txn<'_>, id: DeliveryId, new_webhook_id: bool, now: Time
     let id = DeliveryId::of(id.event(), ordinal);
     let webhook_id = if new_webhook_id { id.webhook_id() } else { delivery.webhook_id };
     let again = delivery.replay(id, webhook_id, now);
-    wait(txn, Place { sequence: place.sequence, ordinal }, &again, None)?;
+    wait(txn, Place { sequence: place.sequence, ordinal }, &again, None, None)?;
     counters::replayed(txn, &again)?;
+    txn.desk.index.replayed(place.sequence, now);
     Ok(Replay::Done(again))
 }
 

@@ -95,6 +95,21 @@ pub fn encode_event(event: &Event, endpoints: &[EndpointId]) -> Result<Vec<u8>> 
 
 pub fn decode_event(bytes: &[u8]) -> Result<StoredEvent> {
     let row: EventRow<'_> = decode(bytes)?;
+    let payload = Bytes::copy_from_slice(row.payload);
+    stored(row, payload)
+}
+
+/// As [`decode_event`], without the payload.
+pub fn decode_event_head(bytes: &[u8]) -> Result<StoredEvent> {
+    stored(decode(bytes)?, Bytes::new())
+}
+
+/// When an event was accepted, in microseconds.
+pub fn decode_accepted(bytes: &[u8]) -> Result<i64> {
+    Ok(decode::<EventRow<'_>>(bytes)?.accepted_at)
+}
+
+fn stored(row: EventRow<'_>, payload: Bytes) -> Result<StoredEvent> {
     let event = Event {
         id: EventId::from_u128(row.id),
         producer_id: row.producer_id.map(ProducerId::parse).transpose().map_err(corrupt)?,
@@ -108,7 +123,7 @@ pub fn decode_event(bytes: &[u8]) -> Result<StoredEvent> {
             .map(Channel::parse)
             .collect::<std::result::Result<_, _>>()
             .map_err(corrupt)?,
-        payload: Bytes::copy_from_slice(row.payload),
+        payload,
     };
     Ok(StoredEvent { event, endpoints: row.endpoints.into_iter().map(EndpointId::from_u128).collect() })
 }
@@ -368,6 +383,21 @@ struct JournalHead<'a> {
     delivery: DeliveryRow<'a>,
 }
 
+/// Reads how a delivery stands and whose it is, and nothing else: the first members of its row.
+#[derive(Deserialize)]
+struct StandingRow<'a> {
+    #[expect(dead_code, reason = "it stands before what is wanted")]
+    id: u128,
+    #[expect(dead_code, reason = "it stands before what is wanted")]
+    webhook_id: u128,
+    endpoint: u128,
+    #[expect(dead_code, reason = "it stands before what is wanted")]
+    tenant: &'a str,
+    #[expect(dead_code, reason = "it stands before what is wanted")]
+    event_type: &'a str,
+    state: u8,
+}
+
 pub fn encode_journal(delivery: &Delivery, attempt: Option<Attempt>) -> Result<Vec<u8>> {
     let warnings = attempt.as_ref().map_or(Warnings::NONE, |attempt| attempt.warnings);
     let line = JournalRow { delivery: DeliveryRow::of(delivery), attempt: attempt.map(AttemptRow::from) };
@@ -396,6 +426,12 @@ pub fn decode_delivery(bytes: &[u8]) -> Result<Delivery> {
         _ => decode(bytes)?,
     };
     head.delivery.into_delivery()
+}
+
+/// The endpoint and the state of a line's delivery.
+pub fn decode_standing(bytes: &[u8]) -> Result<(EndpointId, State)> {
+    let row: StandingRow<'_> = decode(bytes)?;
+    Ok((EndpointId::from_u128(row.endpoint), decode_state(row.state)?))
 }
 
 #[derive(Serialize, Deserialize)]

@@ -24,9 +24,14 @@ pub const PRODUCER_IDS: TableDefinition<'_, (&str, &str), (u128, [u8; 32])> =
 pub const JOURNAL: TableDefinition<'_, (u64, u32), &[u8]> = TableDefinition::new("journal");
 /// (endpoint, due, place) of each delivery that waits -> its id.
 pub const DUE: TableDefinition<'_, (u128, i64, u64), u128> = TableDefinition::new("due");
-/// (endpoint, place) -> state, of each delivery with a line in the journal.
+/// (attribute, chunk) -> which events of the chunk have it: see `index` and `bits`.
+pub const POSTINGS: TableDefinition<'_, (&[u8], u64), &[u8]> = TableDefinition::new("postings");
+/// Chunk -> when its events were accepted.
+pub const SPANS: TableDefinition<'_, u64, SpanRow> = TableDefinition::new("spans");
+/// (endpoint, place) -> state. What lists of an endpoint were read from until format 2.
 pub const BY_ENDPOINT: TableDefinition<'_, (u128, u64), u8> = TableDefinition::new("by_endpoint");
-/// Sequence -> how many ordinals of the event have been given, where replays were added to those it began with.
+/// Sequence -> how many ordinals of the event have been given, where one endpoint has, or had, several of its deliveries:
+/// through replays, or from the beginning.
 pub const ORDINALS: TableDefinition<'_, u64, u32> = TableDefinition::new("ordinals");
 pub const ENDPOINTS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("endpoints");
 /// (kind, name) -> what an operator described.
@@ -53,6 +58,12 @@ pub const META_WATERMARK: &str = "watermark";
 /// Set since the file has counters.
 pub const META_COUNTERS: &str = "counters";
 pub const META_BOOK_VERSION: &str = "book_version";
+/// The oldest sequence whose rows in `postings` and `spans` are not written yet.
+pub const META_INDEXED: &str = "indexed";
+
+/// Acceptance of the first and the last event, in microseconds; how far the clock went back between two of them; and
+/// when the first and the last replay were made, the other way round where there is none.
+pub type SpanRow = (i64, i64, i64, i64, i64);
 
 /// All tables, open for one transaction.
 pub struct Tables<'txn> {
@@ -61,7 +72,8 @@ pub struct Tables<'txn> {
     pub producer_ids: Table<'txn, (&'static str, &'static str), (u128, [u8; 32])>,
     pub journal: Table<'txn, (u64, u32), &'static [u8]>,
     pub due: Table<'txn, (u128, i64, u64), u128>,
-    pub by_endpoint: Table<'txn, (u128, u64), u8>,
+    pub postings: Table<'txn, (&'static [u8], u64), &'static [u8]>,
+    pub spans: Table<'txn, u64, SpanRow>,
     pub ordinals: Table<'txn, u64, u32>,
     pub endpoints: Table<'txn, u128, &'static [u8]>,
     pub documents: Table<'txn, (&'static str, &'static str), &'static [u8]>,
@@ -82,7 +94,8 @@ impl<'txn> Tables<'txn> {
             producer_ids: txn.open_table(PRODUCER_IDS).map_err(io)?,
             journal: txn.open_table(JOURNAL).map_err(io)?,
             due: txn.open_table(DUE).map_err(io)?,
-            by_endpoint: txn.open_table(BY_ENDPOINT).map_err(io)?,
+            postings: txn.open_table(POSTINGS).map_err(io)?,
+            spans: txn.open_table(SPANS).map_err(io)?,
             ordinals: txn.open_table(ORDINALS).map_err(io)?,
             endpoints: txn.open_table(ENDPOINTS).map_err(io)?,
             documents: txn.open_table(DOCUMENTS).map_err(io)?,
@@ -103,7 +116,7 @@ pub struct Snapshot {
     pub sequences: ReadOnlyTable<u128, u64>,
     pub journal: ReadOnlyTable<(u64, u32), &'static [u8]>,
     pub due: ReadOnlyTable<(u128, i64, u64), u128>,
-    pub by_endpoint: ReadOnlyTable<(u128, u64), u8>,
+    pub postings: ReadOnlyTable<(&'static [u8], u64), &'static [u8]>,
 }
 
 impl Snapshot {
@@ -113,7 +126,7 @@ impl Snapshot {
             sequences: txn.open_table(SEQUENCES).map_err(io)?,
             journal: txn.open_table(JOURNAL).map_err(io)?,
             due: txn.open_table(DUE).map_err(io)?,
-            by_endpoint: txn.open_table(BY_ENDPOINT).map_err(io)?,
+            postings: txn.open_table(POSTINGS).map_err(io)?,
         })
     }
 }

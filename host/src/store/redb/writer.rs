@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 use super::counters::{self, Gathered};
 use super::desk::Desk;
 use super::tables::{META_NEXT_SEQUENCE, META_WATERMARK, Tables};
-use super::{Shared, io, queue};
+use super::{Shared, index, io, queue};
 
 /// Most requests that wait for the writer; more wait for their turn to wait.
 const QUEUE_LENGTH: usize = 16_384;
@@ -159,6 +159,7 @@ fn commit_locked(shared: &Shared, desk: &mut Desk, batch: Vec<Work>) -> Result<V
     let replies = batch.into_iter().map(|work| work(&mut txn)).collect::<Result<Vec<_>>>()?;
     queue::give_rows(&mut txn, shared.options.row_after)?;
     counters::flush(&mut txn)?;
+    index::flush(&mut txn)?;
     note_progress(&mut txn)?;
     drop(txn);
     write.commit().map_err(io)?;
