@@ -35,6 +35,7 @@ mod page;
 mod plugins;
 mod probes;
 pub mod problem;
+mod statistics;
 mod terms;
 
 pub use body::Budget;
@@ -67,6 +68,10 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/events/{id}", get(events::show))
         .route("/v1/endpoints", post(endpoints::create).get(endpoints::list))
         .route("/v1/endpoints/{id}", get(endpoints::show).patch(endpoints::patch).delete(endpoints::delete))
+        .route("/v1/endpoints/{id}/stats", get(statistics::stats))
+        .route("/v1/overview", get(statistics::overview))
+        .route("/v1/errors", get(statistics::errors))
+        .route("/v1/warnings", get(statistics::warnings))
         .route("/v1/deliveries", get(deliveries::list))
         .route("/v1/deliveries/{id}", get(deliveries::show))
         .route("/v1/deliveries/{id}/retry", post(deliveries::retry))

@@ -116,11 +116,18 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
     let dispatcher = Dispatcher::new(workshop, backlog, config.delivery.max_in_flight);
     let disk = Arc::new(Disk::new(data_dir.clone(), config.ingest.disk_floor.0 as u64));
     let (stop, stopped) = watch::channel(false);
+    let retention = dispatch::Retention {
+        events: config.retention.events,
+        minutes: config.retention.statistics_minutes,
+        hours: config.retention.statistics_hours,
+        days: config.retention.statistics_days,
+    };
     let housekeeping = dispatch::start_housekeeping(
         &dispatcher,
         store.clone(),
+        store.clone(),
         disk.clone(),
-        config.retention.events,
+        retention,
         stopped.clone(),
     );
     let intake = dispatcher.intake();

@@ -21,6 +21,7 @@ mod plugin;
 mod screen;
 mod serve;
 mod signals;
+mod statistics;
 mod table;
 mod verify;
 
@@ -39,6 +40,8 @@ enum Command {
     Event(event::Event),
     Endpoint(endpoint::Endpoint),
     Delivery(delivery::Delivery),
+    Stats(statistics::Stats),
+    Errors(statistics::Errors),
     Plugin(plugin::Plugin),
     Listen(listen::Listen),
     Verify(verify::Verify),
@@ -68,6 +71,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Event(event) => event.run().await.map(|()| ExitCode::SUCCESS),
             Command::Endpoint(endpoint) => endpoint.run().await.map(|()| ExitCode::SUCCESS),
             Command::Delivery(delivery) => delivery.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Stats(stats) => stats.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Errors(errors) => errors.run().await.map(|()| ExitCode::SUCCESS),
             Command::Plugin(plugin) => plugin.run().await.map(|()| ExitCode::SUCCESS),
             Command::Listen(listen) => listen.run().await.map(|()| ExitCode::SUCCESS),
             Command::Verify(verify) => verify.run(),
@@ -123,6 +128,10 @@ mod tests {
             "delivery list --state failed --since 1h",
             "delivery show dlv_x",
             "delivery retry dlv_x",
+            "stats --since 2h --resolution minute --json",
+            "stats --tenant acme",
+            "endpoint stats ep_x --since 7d",
+            "errors --endpoint crm --since 1h",
             "plugin list",
             "plugin inspect flatten",
             "listen --port 0 --fail 2",

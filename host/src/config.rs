@@ -220,6 +220,10 @@ settings! {
         events: Duration = 30 * DAY,
         /// For each delivery, the latest ones.
         attempts_kept: usize = 100,
+        /// Statistics by the minute, the hour and the day.
+        statistics_minutes: Duration = 2 * DAY,
+        statistics_hours: Duration = 60 * DAY,
+        statistics_days: Duration = 730 * DAY,
     }
 }
 
@@ -339,7 +343,7 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         let span = |span: Duration| span.as_millis() as usize;
         let year = span(366 * DAY);
-        let rows: [(&'static str, usize, usize, usize); 36] = [
+        let rows: [(&'static str, usize, usize, usize); 39] = [
             ("server.max_connections", self.server.max_connections, 1, 1_000_000),
             ("server.header_timeout", span(self.server.header_timeout), 1, year),
             ("server.header_limit", self.server.header_limit.0, 8 * KIB, 16 * MIB),
@@ -375,6 +379,9 @@ impl Config {
             ("plugin.max_concurrent_calls", self.plugin.max_concurrent_calls, 1, 100_000),
             ("plugin.file_size_limit", self.plugin.file_size_limit.0, KIB, 1_024 * MIB),
             ("retention.events", span(self.retention.events), 1, usize::MAX),
+            ("retention.statistics_minutes", span(self.retention.statistics_minutes), 3_600_000, usize::MAX),
+            ("retention.statistics_hours", span(self.retention.statistics_hours), span(DAY), usize::MAX),
+            ("retention.statistics_days", span(self.retention.statistics_days), span(8 * DAY), usize::MAX),
             ("retention.attempts_kept", self.retention.attempts_kept, 1, 100_000),
         ];
         self.check_admin_key()?;

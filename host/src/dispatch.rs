@@ -33,6 +33,7 @@ use crate::time::Timestamp;
 
 use self::backlog::{Backlog, Slot};
 use self::feed::Agenda;
+pub use self::housekeeping::Retention;
 use self::schedule::{Limits, Schedule};
 use self::worker::{Job, Workshop};
 
@@ -75,7 +76,7 @@ impl Intake {
         let jobs = taken.into_iter().map(|(lease, endpoint, mut slot)| {
             slot.hold(lease);
             let delivery = Delivery::promised(lease.delivery, endpoint, event);
-            Job { lease, delivery, event: event.clone(), slot }
+            Job { lease, delivery, event: event.clone(), slot, paced: false }
         });
         let jobs: Vec<_> = jobs.collect();
         if !jobs.is_empty() {
@@ -164,7 +165,8 @@ impl Dispatcher {
     }
 
     fn start_attempts(&mut self) {
-        while let Some((endpoint, job)) = self.schedule.poll(self.workshop.clock.now()) {
+        while let Some((endpoint, mut job)) = self.schedule.poll(self.workshop.clock.now()) {
+            job.paced = self.schedule.was_paced(endpoint);
             let workshop = self.workshop.clone();
             let end = End { sender: self.sender.clone(), endpoint };
             let (lease, delivery) = (job.lease, job.delivery.clone());
@@ -276,14 +278,16 @@ async fn give_back(queue: &Arc<dyn Queue>, jobs: Vec<Job>, now: Timestamp) {
 pub fn start_housekeeping(
     dispatcher: &Dispatcher,
     history: Arc<dyn crate::store::History>,
+    statistics: Arc<dyn crate::store::Statistics>,
     disk: Arc<Disk>,
-    retention: Duration,
+    retention: Retention,
     stop: watch::Receiver<bool>,
 ) -> JoinHandle<Result<(), JoinError>> {
     let workshop = &dispatcher.workshop;
     let housekeeping = housekeeping::Housekeeping {
         queue: workshop.queue.clone(),
         history,
+        statistics,
         disk,
         backlog: dispatcher.backlog.clone(),
         book: workshop.book.clone(),

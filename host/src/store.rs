@@ -448,7 +448,7 @@ pub struct ErrorPageRequest {
     pub limit: usize,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ErrorPage {
     pub groups: Vec<ErrorGroup>,
     /// Where the next page begins; `None` at the end.

@@ -12,6 +12,7 @@ pub mod prune;
 pub mod queue;
 pub mod reopen;
 pub mod settings;
+pub mod statistics;
 pub mod steer;
 pub mod world;
 
@@ -51,6 +52,7 @@ macro_rules! exercise {
                 waiting_deliveries_keep_their_time
                 deleted_endpoints_stay_deleted
                 lists_are_the_same
+                counts_outlast_the_store
             }
         }
     };
@@ -153,6 +155,24 @@ macro_rules! exercise {
                 the_first_default_stands
                 racing_defaults_agree
             }
+            statistics {
+                each_scope_counts_its_own
+                each_end_is_counted
+                orphans_are_counted_as_cancelled
+                attempts_are_counted_as_they_come
+                counts_stand_in_their_span_of_time
+                what_changes_nothing_counts_nothing
+                what_is_promised_to_a_held_endpoint_is_counted_as_held
+                health_counts_failures_until_a_success
+                health_is_of_one_batch_too
+                an_endpoints_last_times_are_kept
+                the_age_of_a_queue_is_that_of_its_oldest
+                errors_are_grouped_by_endpoint_and_kind
+                pages_of_errors_neither_skip_nor_repeat
+                old_counts_are_forgotten
+                announcements_come_with_what_they_tell_of
+                announcements_come_with_a_changed_endpoint
+            }
             model {
                 the_memory_store_agrees
             }
@@ -191,6 +211,7 @@ mod tests {
             include_str!("conformance/queue.rs"),
             include_str!("conformance/reopen.rs"),
             include_str!("conformance/settings.rs"),
+            include_str!("conformance/statistics.rs"),
             include_str!("conformance/steer.rs"),
         ] {
             let promises = source.lines().filter_map(|line| line.strip_prefix("pub async fn "));

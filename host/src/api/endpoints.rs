@@ -12,6 +12,7 @@ use self::spec::Spec;
 use super::body::require_json;
 use super::page::{Page, Query};
 use super::problem::{Kind, Problem};
+use super::statistics::Fare;
 use super::{Api, json};
 use crate::book::{Entry, Snapshot};
 use crate::endpoint::{Endpoint, Hold};
@@ -54,7 +55,8 @@ pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Res
     let id = EndpointId::mint(now, rand::random());
     let endpoint = endpoint(spec, id, vec![secret.clone()], hold, now, now);
     let endpoint = api.book.create(endpoint).await?;
-    json(StatusCode::CREATED, &EndpointView::of(&endpoint).with_secret(&secret))
+    let fare = Fare::of(&api, &endpoint).await?;
+    json(StatusCode::CREATED, &EndpointView::of(&endpoint, fare).with_secret(&secret))
 }
 
 pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
@@ -71,7 +73,10 @@ pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Respon
     let found: Vec<&Entry> = entries.by_ref().take(limit).collect();
     let more = entries.next().is_some();
     let next = found.last().filter(|_| more).map(|entry| entry.endpoint.id.to_string());
-    let items = found.iter().map(|entry| EndpointView::of(&entry.endpoint)).collect();
+    let endpoints: Vec<&Endpoint> = found.iter().map(|entry| &*entry.endpoint).collect();
+    let fares = Fare::of_all(&api, &endpoints).await?;
+    let items =
+        endpoints.iter().zip(fares).map(|(endpoint, fare)| EndpointView::of(endpoint, fare)).collect();
     json(StatusCode::OK, &Page { items, next })
 }
 
@@ -81,7 +86,8 @@ pub(super) async fn show(
 ) -> Result<Response, Problem> {
     let book = api.book.snapshot();
     let entry = entry(&book, super::id(id)?)?;
-    json(StatusCode::OK, &EndpointView::of(&entry.endpoint))
+    let fare = Fare::of(&api, &entry.endpoint).await?;
+    json(StatusCode::OK, &EndpointView::of(&entry.endpoint, fare))
 }
 
 /// A merge patch (RFC 7396); what is masked in it keeps what is stored.
@@ -100,7 +106,8 @@ pub(super) async fn patch(
         let patched = patched(&api, &endpoint, change.clone()).await?;
         if let Some(written) = api.book.replace(patched, revision).await? {
             api.intake.expect(api.clock.now());
-            return json(StatusCode::OK, &EndpointView::of(&written));
+            let fare = Fare::of(&api, &written).await?;
+            return json(StatusCode::OK, &EndpointView::of(&written, fare));
         }
     }
     Err(Problem::new(Kind::Conflict, "The endpoint is changed by others all the time; try again."))
@@ -191,7 +198,7 @@ fn check_room(api: &Api, tenant: &Tenant) -> Result<(), Problem> {
     Err(Problem::new(Kind::Conflict, detail))
 }
 
-fn entry(book: &Snapshot, id: EndpointId) -> Result<&Entry, Problem> {
+pub(super) fn entry(book: &Snapshot, id: EndpointId) -> Result<&Entry, Problem> {
     book.entry(id).ok_or_else(|| not_found(id))
 }
 

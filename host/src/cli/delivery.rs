@@ -109,6 +109,9 @@ pub struct Attempt {
     response: Option<Response>,
     #[serde(default)]
     plugins: Vec<PluginRun>,
+    #[serde(default)]
+    warnings: Vec<String>,
+    hint: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -303,6 +306,12 @@ impl Attempt {
         );
         if let Some(reason) = &self.reason {
             text += &format!("  {}\n", one_line(reason));
+        }
+        if let Some(hint) = &self.hint {
+            text += &format!("  hint: {}\n", one_line(hint));
+        }
+        if !self.warnings.is_empty() {
+            text += &format!("  {}: {}\n", paint.odd("warnings"), one_line(&self.warnings.join(", ")));
         }
         for run in &self.plugins {
             text += &run.shown();

@@ -12,6 +12,7 @@ use super::argument::{self, Rate, Schedule, Success, Text, Transform};
 use super::client::{Client, Connection, segment};
 use super::json;
 use super::screen::{Paint, one_line, say};
+use super::statistics::{self, Span};
 use super::table::Table;
 use crate::signature::SignatureScheme;
 use crate::terms::BodyForm;
@@ -36,6 +37,8 @@ enum Action {
     List,
     /// Show one
     Show(Name),
+    /// How it fares: deliveries, answer times, its queue
+    Stats(Stats),
     /// Deliver again, beginning with what waits
     Enable(Name),
     /// Keep its events waiting
@@ -48,6 +51,14 @@ enum Action {
 struct Name {
     /// Id or name
     endpoint: String,
+}
+
+#[derive(Debug, clap::Args)]
+struct Stats {
+    /// Id or name
+    endpoint: String,
+    #[command(flatten)]
+    span: Span,
 }
 
 #[derive(Debug, clap::Args)]
@@ -217,7 +228,10 @@ pub struct Shown {
     events: Vec<String>,
     #[serde(default)]
     transforms: Vec<ShownLink>,
-    enabled: bool,
+    /// `active`, `failing` or `disabled`
+    status: String,
+    success_rate: Option<f64>,
+    last_delivery_at: Option<String>,
     /// There once, in the answer to its creation.
     pub secret: Option<String>,
 }
@@ -243,6 +257,9 @@ impl Endpoint {
             Action::Add(add) => add.run(&client, json).await,
             Action::List => list(&client, json).await,
             Action::Show(Name { endpoint }) => show(&client, &endpoint).await,
+            Action::Stats(Stats { endpoint, span }) => {
+                statistics::of_endpoint(&client, &endpoint, &span, json).await
+            }
             Action::Enable(Name { endpoint }) => set_enabled(&client, &endpoint, true, json).await,
             Action::Disable(Name { endpoint }) => set_enabled(&client, &endpoint, false, json).await,
             Action::Delete(delete) => delete.run(&client, json).await,
@@ -347,11 +364,13 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
         eprintln!("No endpoints yet.\nhint: hookwright endpoint add NAME URL --event '*'");
         return Ok(());
     }
-    let mut table = Table::new(["ID", "NAME", "STATE", "EVENTS", "CHAIN", "URL"]);
+    let mut table =
+        Table::new(["ID", "NAME", "STATUS", "SUCCESS", "LAST DELIVERY", "EVENTS", "CHAIN", "URL"]);
     for endpoint in endpoints {
-        let state = if endpoint.enabled { "enabled" } else { "disabled" };
+        let rate = endpoint.success_rate.map(|rate| format!("{:.1} %", rate * 100.0)).unwrap_or_default();
+        let last = endpoint.last_delivery_at.clone().unwrap_or_default();
         let (events, chain) = (endpoint.events.join(","), endpoint.chain());
-        table.row([endpoint.id, endpoint.name, state.into(), events, chain, endpoint.url]);
+        table.row([endpoint.id, endpoint.name, endpoint.status, rate, last, events, chain, endpoint.url]);
     }
     Ok(say(&table.to_string())?)
 }

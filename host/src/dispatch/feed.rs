@@ -165,7 +165,7 @@ impl Feed {
         let jobs = claimed.into_iter().map(|Claimed { lease, delivery, event }| {
             let mut slot = self.backlog.occupy(delivery.endpoint, event.payload.len());
             slot.hold(lease);
-            Job { lease, delivery, event, slot }
+            Job { lease, delivery, event, slot, paced: false }
         });
         // A closed channel means that the host stops; the leases end with it.
         let _ = self.jobs.send(Message::Jobs(jobs.collect()));

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use crate::book::Book;
 use crate::disk::Disk;
 use crate::metrics::Metrics;
-use crate::store::{History, Queue, Result};
+use crate::store::{History, Kept, Queue, Result, Statistics};
 use crate::time::Clock;
 
 use super::backlog::Backlog;
@@ -25,6 +25,8 @@ const PRUNE: Duration = Duration::from_secs(60);
 const EXPIRED_AT_ONCE: usize = 500;
 /// Events looked at in one commit.
 const EVENTS_AT_ONCE: usize = 200;
+/// Counts forgotten in one commit.
+const COUNTS_AT_ONCE: usize = 1_000;
 /// Pause between two commits of the background, in which others go first.
 const BREATHER: Duration = Duration::from_millis(20);
 /// How often the number of pending deliveries is counted.
@@ -32,9 +34,21 @@ const COUNT: Duration = Duration::from_secs(5);
 /// How often the disk is asked for its room.
 const DISK: Duration = Duration::from_secs(1);
 
+/// How long what is over is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// What has ended.
+    pub events: Duration,
+    /// Counts, by their resolution.
+    pub minutes: Duration,
+    pub hours: Duration,
+    pub days: Duration,
+}
+
 pub struct Housekeeping {
     pub queue: Arc<dyn Queue>,
     pub history: Arc<dyn History>,
+    pub statistics: Arc<dyn Statistics>,
     pub disk: Arc<Disk>,
     pub backlog: Arc<Backlog>,
     pub book: Arc<Book>,
@@ -42,8 +56,7 @@ pub struct Housekeeping {
     pub metrics: Arc<Metrics>,
     /// How long a delivery may wait, held time included.
     pub max_age: Duration,
-    /// How long what has ended is kept.
-    pub retention: Duration,
+    pub retention: Retention,
     /// Turns true once.
     pub stop: watch::Receiver<bool>,
 }
@@ -124,11 +137,23 @@ impl Housekeeping {
         while self.queue.expire(before, EXPIRED_AT_ONCE, reason.to_owned(), now).await? == EXPIRED_AT_ONCE {
             tokio::time::sleep(BREATHER).await;
         }
-        self.prune().await
+        self.prune().await?;
+        self.prune_statistics().await
+    }
+
+    async fn prune_statistics(&self) -> Result<()> {
+        let now = self.clock.now();
+        let Retention { minutes, hours, days, .. } = self.retention;
+        let kept = Kept { minutes: now.minus(minutes), hours: now.minus(hours), days: now.minus(days) };
+        while self.statistics.prune_statistics(kept, COUNTS_AT_ONCE).await? == COUNTS_AT_ONCE && !self.stops()
+        {
+            tokio::time::sleep(BREATHER).await;
+        }
+        Ok(())
     }
 
     async fn prune(&self) -> Result<()> {
-        let before = self.clock.now().minus(self.retention);
+        let before = self.clock.now().minus(self.retention.events);
         let (mut events, mut deliveries) = (0, 0);
         loop {
             let pruned = self.history.prune(before, EVENTS_AT_ONCE).await?;

@@ -44,6 +44,8 @@ struct Lane<J> {
     sent: VecDeque<Timestamp>,
     /// Stands in `turns`, `paced` or `starved`.
     listed: bool,
+    /// Has waited for its rate since it last had nothing to send.
+    was_paced: bool,
 }
 
 impl<J> Schedule<J> {
@@ -66,8 +68,10 @@ impl<J> Schedule<J> {
             in_flight: 0,
             sent: VecDeque::new(),
             listed: false,
+            was_paced: false,
         });
         lane.limits = limits;
+        lane.was_paced &= !lane.queue.is_empty();
         lane.queue.push_back(job);
         self.list(endpoint);
     }
@@ -90,6 +94,7 @@ impl<J> Schedule<J> {
             }
             if let Some(later) = lane.paced_until(now) {
                 lane.listed = true;
+                lane.was_paced = true;
                 self.paced.insert((later, endpoint));
                 continue;
             }
@@ -100,6 +105,11 @@ impl<J> Schedule<J> {
             return Some((endpoint, job));
         }
         None
+    }
+
+    /// Whether the job that came last for the endpoint, and what stands behind it, had to wait for its rate.
+    pub fn was_paced(&self, endpoint: EndpointId) -> bool {
+        self.lanes.get(&endpoint).is_some_and(|lane| lane.was_paced)
     }
 
     /// When to poll again, beside after a push or an end.
@@ -257,12 +267,17 @@ mod tests {
         let at = |s| NOW.plus(Duration::from_secs(s));
         assert!(schedule.poll(at(0)).is_some());
         assert!(schedule.poll(at(4)).is_some());
+        assert!(!schedule.was_paced(endpoint(1)));
         assert!(schedule.poll(at(9)).is_none());
+        assert!(schedule.was_paced(endpoint(1)));
         assert_eq!(schedule.poll_timeout(), Some(at(10)));
         assert!(schedule.poll(at(10)).is_some());
         assert!(schedule.poll(at(13)).is_none());
         assert_eq!(schedule.poll_timeout(), Some(at(14)));
         assert!(schedule.poll(at(14)).is_some());
+        assert!(schedule.poll(at(50)).is_some() && schedule.was_paced(endpoint(1)));
+        schedule.push(endpoint(1), Limits { concurrency: 9, rate }, 5);
+        assert!(schedule.poll(at(100)).is_some() && !schedule.was_paced(endpoint(1)), "it stood alone");
     }
 
     #[test]

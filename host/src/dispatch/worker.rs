@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
-use crate::attempt::{Attempt, Outcome, RequestRecord, ResponseRecord, Timing, Warnings};
+use crate::attempt::{
+    Attempt, Outcome, RequestRecord, ResponseRecord, Timing, Warning, Warnings, is_near_timeout,
+};
 use crate::book::Book;
 use crate::delivery::{Delivery, Policy, Settlement, State};
 use crate::endpoint::Endpoint;
@@ -36,6 +38,8 @@ pub struct Job {
     pub delivery: Delivery,
     pub event: Arc<Event>,
     pub slot: Slot,
+    /// It had to wait for the endpoint's rate limit.
+    pub paced: bool,
 }
 
 /// What attempts share.
@@ -66,6 +70,8 @@ struct Tried {
     request: Option<RequestRecord>,
     response: Option<ResponseRecord>,
     timing: Timing,
+    /// The whole answer came, but most of the timeout had passed by then.
+    near_timeout: bool,
 }
 
 impl Workshop {
@@ -119,7 +125,10 @@ impl Workshop {
         };
         let redactor = &outfit.redactor;
         let record = redactor.request(&request, &job.event.payload, self.settings.stored_request_body);
+        let sent_at = self.clock.now();
         let exchange = self.client.send(request).await;
+        let spent = self.clock.now().since(sent_at);
+        let near_timeout = exchange.result.is_ok() && is_near_timeout(spent, endpoint.terms.timeout);
         let response = exchange
             .result
             .as_ref()
@@ -146,7 +155,7 @@ impl Workshop {
             first_byte: times.first_byte,
             ..Timing::default()
         };
-        Tried { outcome, request: Some(record), response, timing }
+        Tried { outcome, request: Some(record), response, timing, near_timeout }
     }
 
     async fn settle(
@@ -160,7 +169,7 @@ impl Workshop {
     ) {
         let now = self.clock.now();
         let policy = self.policy(endpoint, now);
-        let Job { lease, delivery, event, slot } = job;
+        let Job { lease, delivery, event, slot, paced } = job;
         let queued_for = started.since(delivery.due.unwrap_or(started));
         let outcome = match redactor {
             Some(redactor) => redactor.outcome(tried.outcome),
@@ -168,6 +177,14 @@ impl Workshop {
         };
         let Settlement { delivery, disable_endpoint } =
             delivery.settle(&outcome, policy, started, now, rand::random());
+        let warnings = Warnings::NONE
+            .with_if(tried.near_timeout, Warning::NearTimeout)
+            .with_if(delivery.state == State::Delivered && delivery.attempts > 1, Warning::Recovered)
+            .with_if(
+                tried.response.as_ref().is_some_and(|response| response.truncated),
+                Warning::AnswerTruncated,
+            )
+            .with_if(paced, Warning::RateLimited);
         let attempt = Attempt {
             number: delivery.attempts,
             started_at: started,
@@ -181,7 +198,7 @@ impl Workshop {
                 ..tried.timing
             },
             plugins: redactor.map_or_else(Vec::new, |redactor| redactor.runs(runs.runs)),
-            warnings: Warnings::NONE,
+            warnings,
         };
         self.report(&event, &delivery, &attempt, now);
         // Not where the endpoint has been pointed elsewhere meanwhile.
@@ -301,7 +318,7 @@ impl Workshop {
 
 impl Tried {
     fn without_request(outcome: Outcome) -> Self {
-        Self { outcome, request: None, response: None, timing: Timing::default() }
+        Self { outcome, request: None, response: None, timing: Timing::default(), near_timeout: false }
     }
 }
 

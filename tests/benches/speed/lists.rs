@@ -94,7 +94,7 @@ impl Filled {
         let mut version = BookVersion(0);
         for endpoint in (0..TENANTS * ENDPOINTS_PER_TENANT).map(endpoint) {
             let row = EndpointRow { id: endpoint, revision: 1, held: false, document: Vec::new() };
-            version = store.put_endpoint(row).await?.unwrap_or(version);
+            version = store.put_endpoint(row, Vec::new()).await?.unwrap_or(version);
         }
         let body = Bytes::from(payload()?);
         for first in (0..size).step_by(BATCH as usize) {
@@ -205,7 +205,8 @@ impl Filled {
 
     /// One page, or as many as it takes to come upon something: a page may be empty while more follow.
     async fn read(&self, list: &List) -> anyhow::Result<usize> {
-        let (List::Events(_, mut after) | List::Deliveries(_, mut after)) = list;
+        let (List::Events(_, after) | List::Deliveries(_, after)) = list;
+        let mut after = *after;
         loop {
             let page = PageRequest { after, limit: LIMIT };
             let (items, next) = match list {
@@ -253,7 +254,8 @@ async fn fill(
                 false => (State::Delivered, None),
             };
             let delivery = delivery.finish(state, reason, moment(*n));
-            settled.push(Settled { lease, delivery, attempt: Some(micro::attempt(moment(*n))) });
+            let attempt = Some(micro::attempt(moment(*n)));
+            settled.push(Settled { lease, delivery, attempt, announce: Vec::new() });
         }
     }
     store.settle(settled).await?;

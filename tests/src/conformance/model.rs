@@ -11,14 +11,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hookwright::delivery::{Delivery, State};
-use hookwright::event::{Event, ProducerId};
+use hookwright::event::{Event, ProducerId, Tenant};
 use hookwright::id::{DeliveryId, EndpointId, EventId};
 use hookwright::store::memory::MemoryStore;
 use hookwright::store::{
     Append, Appended, Arrival, BookVersion, Claim, Claimed, DeliveryFilter, DeliveryRecord, EndpointRow,
-    Endpoints, EventFilter, EventRecord, History, Inbox, Lease, PageRequest, Queue, Settings, Settle,
-    Settled, Store,
+    Endpoints, ErrorFilter, ErrorPageRequest, EventFilter, EventRecord, History, Inbox, Lease, PageRequest,
+    Queue, Replay, Scope, Settings, Settle, Settled, Statistics, Steer, Store,
 };
+use hookwright::tally::{Resolution, Tally, Window};
 use hookwright::time::Timestamp;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -164,6 +165,7 @@ async fn check<S: Subject>(operations: Vec<Operation>) {
     for operation in operations {
         pair.run(operation).await;
         pair.compare_lists().await;
+        pair.compare_counts().await;
     }
     pair.compare_records().await;
     pair.compare_all_filters().await;
@@ -201,6 +203,37 @@ struct Pair<S> {
     seconds: u64,
     /// Makes all times different, so that what is due first is never a matter of taste.
     moments: u64,
+    plain: Plain,
+}
+
+/// What came of the operations, counted one by one.
+#[derive(Debug, Default, PartialEq)]
+struct Plain {
+    events: u64,
+    promised: u64,
+    replays: u64,
+    attempts: u64,
+    /// Deliveries that ended, by [`State::ALL`].
+    ends: [u64; 5],
+}
+
+impl Plain {
+    fn appended(&mut self, arrival: &Arrival) {
+        self.events += 1;
+        self.promised += arrival.deliveries.len() as u64;
+    }
+
+    fn ended(&mut self, state: State, number: usize) {
+        let place = State::ALL.iter().position(|other| *other == state).unwrap();
+        self.ends[place] += number as u64;
+    }
+
+    /// The same out of a store's counters.
+    fn of(tally: &Tally) -> Self {
+        let ends = [0, tally.delivered, tally.filtered, tally.failed, tally.cancelled];
+        let Tally { events, promised, replays, attempts, .. } = *tally;
+        Self { events, promised, replays, attempts, ends }
+    }
 }
 
 struct Held {
@@ -213,7 +246,7 @@ impl<S: Subject> Pair<S> {
     async fn new() -> Self {
         let endpoints = (0..ENDPOINTS as u64).map(|n| EndpointId::mint(START, n << 20)).collect();
         let (model, subject) = (MemoryStore::new(), S::create().await);
-        Self { model, subject, endpoints, leases: vec![], seconds: 0, moments: 0 }
+        Self { model, subject, endpoints, leases: vec![], seconds: 0, moments: 0, plain: Plain::default() }
     }
 
     /// As after a restart: whoever held a lease is gone.
@@ -254,7 +287,8 @@ impl<S: Subject> Pair<S> {
             Operation::DeleteEndpoint { pick } => drop(same!(self.delete_endpoint(self.endpoints[pick]))),
             Operation::CancelOrphans => {
                 let now = self.moment(0);
-                same!(self.cancel_orphans(usize::MAX, now));
+                let cancelled = same!(self.cancel_orphans(usize::MAX, now));
+                self.plain.ended(State::Cancelled, cancelled);
             }
             Operation::Prune { age, limit } => self.prune(age, limit).await,
             Operation::PutSetting { name, value, only_if_absent } => {
@@ -269,13 +303,16 @@ impl<S: Subject> Pair<S> {
         let against = BookVersion(version - u64::from(stale && version > 0));
         let until = self.moment(lease);
         let expected = self.model.append(batch.clone(), against, until).await.unwrap();
-        let answer = self.store().append(batch, against, until).await.unwrap();
+        let answer = self.store().append(batch.clone(), against, until).await.unwrap();
         let (expected, answer) = match (expected, answer) {
             (Append::Done(expected), Append::Done(answer)) => (expected, answer),
             (expected, answer) => return assert_eq!(answer, expected),
         };
         assert_eq!(answer.len(), expected.len());
-        for (expected, answer) in expected.into_iter().zip(answer) {
+        for ((expected, answer), arrival) in expected.into_iter().zip(answer).zip(&batch) {
+            if matches!(expected, Appended::Accepted { .. }) {
+                self.plain.appended(arrival);
+            }
             self.compare_appended(expected, answer, until);
         }
     }
@@ -370,8 +407,13 @@ impl<S: Subject> Pair<S> {
             for_store.push(Settled { lease: store, ..settled.clone() });
             for_model.push(settled);
         }
-        let expected: Vec<Settle> = self.model.settle(for_model).await.unwrap();
+        let expected: Vec<Settle> = self.model.settle(for_model.clone()).await.unwrap();
         assert_eq!(self.store().settle(for_store).await.unwrap(), expected, "`settle`");
+        for (settled, _) in for_model.iter().zip(&expected).filter(|(_, answer)| answer.is_done()) {
+            self.plain.attempts += u64::from(settled.attempt.is_some());
+            self.plain.ended(settled.delivery.state, usize::from(settled.delivery.state.is_final()));
+            settled.announce.iter().for_each(|arrival| self.plain.appended(arrival));
+        }
     }
 
     fn settlement(&mut self, lease: Lease, mut delivery: Delivery, fate: Fate) -> Settled {
@@ -398,7 +440,10 @@ impl<S: Subject> Pair<S> {
                 (Delivery { state: State::Pending, due, finished_at: None, ..delivery }, None)
             }
         };
-        Settled { lease, delivery, attempt, announce: vec![] }
+        let told = Post { producer_id: None, tenant: 0, content: 0, deliveries: 0b1, take: 0b1 };
+        let tells = delivery.state == State::Failed;
+        let announce = if tells { vec![self.arrival(told)] } else { vec![] };
+        Settled { lease, delivery, attempt, announce }
     }
 
     async fn renew(&mut self, pick: Index, lease: u64) {
@@ -432,9 +477,13 @@ impl<S: Subject> Pair<S> {
         };
         match operation {
             Operation::Retry { pick } => drop(same!(self.retry_now(id(pick), now))),
-            Operation::Cancel { pick } => drop(same!(self.cancel(id(pick), "Enough.".to_owned(), now))),
+            Operation::Cancel { pick } => {
+                let steer = same!(self.cancel(id(pick), "Enough.".to_owned(), now));
+                self.plain.ended(State::Cancelled, usize::from(matches!(steer, Steer::Done(_))));
+            }
             Operation::Replay { pick, new_webhook_id } => {
-                drop(same!(self.replay(id(pick), new_webhook_id, now)));
+                let replay = same!(self.replay(id(pick), new_webhook_id, now));
+                self.plain.replays += u64::from(matches!(replay, Replay::Done(_)));
             }
             other => unreachable!("{other:?} steers no delivery"),
         }
@@ -535,6 +584,22 @@ impl<S: Subject> Pair<S> {
             }
         }
         filters
+    }
+
+    async fn compare_counts(&self) {
+        let window = Window::new(Resolution::Minute, START, START.plus(Duration::from_secs(7_200))).unwrap();
+        let types = ["invoice.paid", "invoice.sent"].map(event_type);
+        let mut scopes =
+            vec![Scope::Host, Scope::Tenant(tenant("a")), Scope::TenantType(tenant("b"), types[0].clone())];
+        scopes.extend(self.endpoints.iter().map(|id| Scope::Endpoint(*id)));
+        let buckets = same!(self.tallies(scopes, window));
+        let host = Tally::sum(buckets[0].iter().map(|bucket| &bucket.tally));
+        assert_eq!(Plain::of(&host), self.plain, "the counters say what happened");
+        same!(self.volumes(None::<Tenant>, window));
+        same!(self.volumes(Some(tenant("a")), window));
+        same!(self.standings(self.endpoints));
+        let page = ErrorPageRequest { after: None, limit: 3 };
+        same!(self.errors(ErrorFilter::default(), page));
     }
 
     async fn compare_records(&self) {

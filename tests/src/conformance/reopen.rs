@@ -1,8 +1,9 @@
 //! A store that leaves something behind finds all of it again.
 
 use hookwright::delivery::State;
-use hookwright::store::{Appended, DeliveryFilter, EventFilter, Settle};
+use hookwright::store::{Appended, DeliveryFilter, ErrorFilter, EventFilter, Scope, Settle};
 
+use super::statistics::{errors, fail, standing, tally};
 use super::world::{World, arrival, at, finished, retried, sorted, taken, waiting};
 use super::{Lasting, model};
 
@@ -105,4 +106,30 @@ pub async fn deleted_endpoints_stay_deleted<S: Lasting>() {
         "what was not cancelled yet is cancelled now"
     );
     assert_eq!(world.pending().await.unwrap(), 1);
+}
+
+pub async fn counts_outlast_the_store<S: Lasting>() {
+    let world = World::<S>::new().await;
+    let endpoint = world.endpoint().await;
+    world.post_one(0, endpoint).await;
+    world.finish_all(1, State::Delivered).await;
+    world.post_one(2, endpoint).await;
+    fail(&world, 3, 500).await;
+    let taken = arrival(world.new_event(4), &[(endpoint, true)]);
+    world.accept(vec![taken]).await;
+    let before = (
+        tally(&world, Scope::Host).await,
+        tally(&world, Scope::Endpoint(endpoint)).await,
+        standing(&world, endpoint).await,
+        errors(&world, ErrorFilter::default()).await,
+    );
+    assert_eq!((before.2.pending, before.2.oldest_pending_at), (2, Some(at(2))));
+    let world = world.reopen().await;
+    let after = (
+        tally(&world, Scope::Host).await,
+        tally(&world, Scope::Endpoint(endpoint)).await,
+        standing(&world, endpoint).await,
+        errors(&world, ErrorFilter::default()).await,
+    );
+    assert_eq!(after, before);
 }

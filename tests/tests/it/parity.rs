@@ -1,6 +1,6 @@
 //! What four systems promise their users, row by row: each test is named after its row.
 
-use hookwright_tests::harness::{World, play};
+use hookwright_tests::harness::{Stage, World, play};
 use serde_json::{Value, json};
 
 use crate::verifiers::{Language, Server, Toolbox, skip};
@@ -38,49 +38,6 @@ async fn delivered(world: &World, spec: &Value, payload: &str) -> (Value, Value)
     (delivery["state"].clone(), delivery["attempt_log"][0]["status"].clone())
 }
 
-#[test]
-fn r4_signature_re_serialised() {
-    let Some(server) = javascript("revkeen") else { return };
-    play(async |world| {
-        let spec = |body: &str| {
-            json!({
-                "url": server.url,
-                "secret": SECRET,
-                "signature": {"scheme": "hmac-sha256", "header": "X-RevKeen-Signature", "prefix": "sha256="},
-                "body": body,
-                "retry": {"attempts": 1},
-            })
-        };
-        for payload in REWRITTEN {
-            let accepted = delivered(world, &spec("ecmascript"), payload).await;
-            assert_eq!(accepted, (json!("delivered"), json!(200)), "{payload}");
-            let refused = delivered(world, &spec("as-is"), payload).await;
-            assert_eq!(refused, (json!("failed"), json!(401)), "{payload}, as it is");
-        }
-    });
-}
-
-#[test]
-fn t4_signature() {
-    let Some(server) = javascript("rkt") else { return };
-    play(async |world| {
-        let spec = json!({
-            "url": server.url,
-            "secret": SECRET,
-            "signature": {"scheme": "hmac-sha256", "header": "X-RKT-Signature"},
-            "retry": {"attempts": 1},
-        });
-        for payload in REWRITTEN {
-            let accepted = delivered(world, &spec, payload).await;
-            assert_eq!(accepted, (json!("delivered"), json!(200)), "{payload}");
-        }
-        let mut other = spec.clone();
-        other["secret"] = json!("whsec_QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB");
-        let refused = delivered(world, &other, REWRITTEN[0]).await;
-        assert_eq!(refused, (json!("failed"), json!(401)), "with another secret");
-    });
-}
-
 /// A sample as the system's page prints it.
 fn sample(path: &str) -> String {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/samples");
@@ -108,22 +65,22 @@ async fn enveloped(world: &mut World, config: Value, event_type: &str, payload: 
     String::from_utf8(arrival.body.to_vec()).expect("text")
 }
 
-#[test]
-fn t3_envelope() {
-    play(async |world| {
-        let sample = sample("rkt/lead.captured");
-        let config = json!({"members": [
-            {"name": "event", "from": "@type"},
-            {"name": "chatbotId", "from": "@channel"},
-            {"name": "timestamp", "from": "@timestamp", "format": "millis"},
-            {"name": "data", "from": "@payload"},
-        ]});
-        let (_, data) = sample.split_once("\"data\":").expect("data");
-        let data = data.trim_end().strip_suffix('}').expect("an object's end");
-        let more = json!({"timestamp": "2026-03-26T15:30:00Z", "channels": ["cmf9n7u1c..."]});
-        let body = enveloped(world, config, "lead.captured", data, more).await;
-        assert_eq!(compact(&body), compact(&sample));
-    });
+fn items(page: &Value) -> &[Value] {
+    page["items"].as_array().expect("a list")
+}
+
+/// Posts an event to the one endpoint of the type, which answers so, and waits for the end.
+async fn run_into(world: &mut World, event_type: &str, status: u16) {
+    world.receiver.answer(status);
+    let posted = world.post(event_type, "1").await;
+    world.outcome(&posted).await;
+}
+
+async fn hint(world: &World, kind: &str) -> String {
+    let page = world.web.get("/v1/errors").await.expect(200);
+    let group = items(&page).iter().find(|group| group["kind"] == kind);
+    let hint = group.unwrap_or_else(|| panic!("no {kind} in {page:#}"))["hint"].as_str();
+    hint.expect("a hint").to_lowercase()
 }
 
 #[test]
@@ -151,5 +108,245 @@ fn e4_envelope_and_samples() {
             let body = enveloped(world, config.clone(), event_type, &payload, more).await;
             assert_eq!(compact(&body), compact(&sample), "{event_type}");
         }
+    });
+}
+
+#[test]
+fn e10_hints() {
+    play(async |world| {
+        world.endpoint(json!({"retry": {"attempts": 1}})).await;
+        for (status, kind, words) in [
+            (401, "http_401", vec!["add a token"]),
+            (403, "http_403", vec!["token is the right one", "ip address"]),
+            (404, "http_404", vec!["path", "regenerate"]),
+            (503, "http_5xx", vec!["receiver is down", "retried by themselves"]),
+        ] {
+            run_into(world, "document.exported", status).await;
+            let hint = hint(world, kind).await;
+            assert!(words.iter().all(|word| hint.contains(word)), "{kind}: {hint}");
+        }
+        let failed = world.deliveries("limit=1").await.remove(0);
+        let attempt = &world.delivery(failed["id"].as_str().expect("an id")).await["attempt_log"][0];
+        assert_eq!(attempt["hint"].as_str().map(str::to_lowercase), Some(hint(world, "http_5xx").await));
+    });
+}
+
+#[test]
+fn e11_volume() {
+    play(async |world| {
+        let only = world.endpoint(json!({"events": ["document.exported"]})).await;
+        for _ in 0..5 {
+            world.post("audit.log", "1").await;
+        }
+        let posted = world.post("document.exported", "2").await;
+        world.outcome(&posted).await;
+        let overview = world.web.get("/v1/overview").await.expect(200);
+        let volume = |view: &Value, name: &str| {
+            let types = view["event_types"].as_array().expect("a list").clone();
+            types.into_iter().find(|volume| volume["type"] == name).map(|volume| volume["events"].clone())
+        };
+        assert_eq!(volume(&overview, "audit.log"), Some(json!(5)), "counted though nobody subscribes");
+        assert_eq!(volume(&overview, "document.exported"), Some(json!(1)));
+        assert_eq!(overview["totals"]["events"], 6);
+        let stats = world.web.get(&format!("{}/stats", only.path())).await.expect(200);
+        assert_eq!(volume(&stats, "audit.log"), None, "not what the endpoint asked for");
+        assert_eq!(volume(&stats, "document.exported"), Some(json!(1)));
+        let other = world.web.get("/v1/overview?tenant=other").await.expect(200);
+        assert_eq!((&other["event_types"], &other["totals"]["events"]), (&json!([]), &json!(0)));
+    });
+}
+
+#[test]
+fn k2_overview_api() {
+    play(async |world| {
+        let endpoint = world.endpoint(json!({})).await;
+        world.receiver.answer_first([500]);
+        let recovered = world.post("a", "1").await;
+        world.outcome(&recovered).await;
+        let good = world.post("a", "2").await;
+        world.outcome(&good).await;
+        world.receiver.answer(500);
+        let bad = world.post("a", "3").await;
+        world.outcome(&bad).await;
+        for path in ["/v1/overview".to_owned(), format!("{}/stats", endpoint.path())] {
+            let view = world.web.get(&path).await.expect(200);
+            let totals = &view["totals"];
+            let count = |name: &str| totals[name].as_u64().expect("a number");
+            assert_eq!((count("delivered"), count("failed"), count("filtered")), (2, 1, 0), "{path}");
+            assert_eq!((count("attempts"), count("retried"), count("recovered")), (6, 3, 1), "{path}");
+            assert_eq!(totals["success_rate"], json!(2.0 / 6.0));
+            let times = &totals["answer_ms"];
+            let time = |name: &str| times[name].as_f64().expect("a time");
+            assert_eq!(times["count"], 6);
+            assert!(0.0 < time("min") && time("min") <= time("avg") && time("avg") <= time("max"));
+            assert!(time("p50") <= time("p95") && time("p95") <= time("p99") && time("p99") <= time("max"));
+            let over_time = view["buckets"].as_array().expect("a list");
+            let delivered: u64 = over_time.iter().filter_map(|bucket| bucket["delivered"].as_u64()).sum();
+            assert_eq!((delivered, view["resolution"].as_str()), (2, Some("hour")), "{path}");
+            assert_eq!(view["last_7_days"].as_array().map(Vec::len), Some(7));
+            assert_eq!(
+                (&view["last_7_days"][6]["delivered"], &view["queue"]["pending"]),
+                (&json!(2), &json!(0))
+            );
+            assert!(view["last_delivery_at"].is_string());
+        }
+        let view = world.web.get(&endpoint.path()).await.expect(200);
+        assert_eq!((&view["status"], &view["success_rate"]), (&json!("failing"), &json!(2.0 / 6.0)));
+        assert_eq!(
+            view["last_7_days"][6],
+            json!({"day": view["last_7_days"][6]["day"], "events": 3, "delivered": 2, "failed": 1})
+        );
+        world.web.patch(&endpoint.path(), &json!({"enabled": false})).await.expect(200);
+        world.post("a", "4").await;
+        let overview = world.web.get("/v1/overview?resolution=minute").await.expect(200);
+        assert_eq!(overview["endpoints"], json!({"active": 0, "failing": 0, "disabled": 1}));
+        assert_eq!((&overview["queue"]["pending"], &overview["queue"]["held"]), (&json!(1), &json!(1)));
+        assert_eq!(overview["totals"]["held"], 1);
+        assert!(overview["queue"]["oldest_pending_at"].is_string());
+        world.restart().await;
+        let after = world.web.get("/v1/overview?resolution=minute").await.expect(200);
+        assert_eq!(after["totals"], overview["totals"], "a restart forgets nothing");
+        for bad in
+            ["resolution=week", "since=soon", "since=2000-01-01T00:00:00Z&resolution=minute", "colour=red"]
+        {
+            world.web.get(&format!("/v1/overview?{bad}")).await.problem(422);
+        }
+    });
+}
+
+#[test]
+fn k10_error_groups() {
+    play(async |world| {
+        let endpoint = world.endpoint(json!({"retry": {"attempts": 1}})).await;
+        for (status, title) in [
+            (401, "Invalid key"),
+            (400, "Unknown parameters"),
+            (404, "Not found"),
+            (403, "Permission denied"),
+            (429, "Rate limit exceeded"),
+            (422, "Invalid input"),
+        ] {
+            run_into(world, "record.created", status).await;
+            run_into(world, "record.created", status).await;
+            let page = world.web.get("/v1/errors?limit=1").await.expect(200);
+            let [group] = items(&page) else { panic!("{page:#}") };
+            assert_eq!((&group["title"], &group["count"]), (&json!(title), &json!(2)), "the latest first");
+            assert_eq!(group["kind"], format!("http_{status}"));
+            assert_eq!(group["endpoint"], endpoint.id.as_str());
+            assert_eq!(group["endpoint_name"], "receiver");
+            assert!(group["hint"].as_str().is_some_and(|hint| hint.ends_with('.')), "{group:#}");
+            let last = world.deliveries("limit=1").await.remove(0);
+            assert_eq!(group["last_delivery"], last["id"]);
+            assert_eq!(group["last_message"], format!("The receiver answered {status}."));
+        }
+        let (mut kinds, mut path) = (Vec::new(), "/v1/errors?limit=4".to_owned());
+        loop {
+            let page = world.web.get(&path).await.expect(200);
+            kinds.extend(items(&page).iter().map(|group| group["kind"].clone()));
+            let Some(next) = page["next"].as_str() else { break };
+            path = format!("/v1/errors?limit=4&cursor={next}");
+        }
+        assert_eq!(kinds, ["http_422", "http_429", "http_403", "http_404", "http_400", "http_401"]);
+        for (filter, count) in [
+            (format!("endpoint={}", endpoint.id), 6),
+            ("tenant=default".to_owned(), 6),
+            ("tenant=other".to_owned(), 0),
+            ("since=2100-01-01T00:00:00Z".to_owned(), 0),
+        ] {
+            let page = world.web.get(&format!("/v1/errors?{filter}")).await.expect(200);
+            assert_eq!(items(&page).len(), count, "{filter}");
+        }
+    });
+}
+
+#[test]
+fn k10_warnings() {
+    let small = Stage::default().with(|config| config.delivery.stored_answer_body.0 = 4);
+    small.play(async |world| {
+        let limited = json!({"rate_limit": {"requests": 1, "per": "200ms"}, "timeout": "500ms"});
+        let endpoint = world.endpoint(limited).await;
+        world.receiver.answer_first([503]);
+        let recovered = world.post("a", "1").await;
+        let delivery = world.outcome(&recovered).await;
+        let warnings = &delivery["attempt_log"][1]["warnings"];
+        assert!(warnings.as_array().is_some_and(|all| all.contains(&json!("recovered"))), "{warnings}");
+        world.receiver.delay(std::time::Duration::from_millis(420));
+        let slow = world.post("a", "2").await;
+        let warnings = world.outcome(&slow).await["attempt_log"][0]["warnings"].clone();
+        assert!(warnings.as_array().is_some_and(|all| all.contains(&json!("near_timeout"))), "{warnings}");
+        world.receiver.delay(std::time::Duration::ZERO);
+        let both = [world.post("a", "3").await, world.post("a", "4").await];
+        let mut waited = false;
+        for posted in &both {
+            let warnings = world.outcome(posted).await["attempt_log"][0]["warnings"].clone();
+            waited |= warnings.as_array().is_some_and(|all| all.contains(&json!("rate_limited")));
+        }
+        assert!(waited, "one of two at once waits for the rate");
+        let page = world.web.get(&format!("/v1/warnings?endpoint={}", endpoint.id)).await.expect(200);
+        let kinds: Vec<_> = items(&page).iter().filter_map(|warning| warning["kind"].as_str()).collect();
+        for kind in ["near_timeout", "recovered", "rate_limited"] {
+            assert!(kinds.contains(&kind), "{kind} in {page:#}");
+        }
+    });
+}
+
+#[test]
+fn r4_signature_re_serialised() {
+    let Some(server) = javascript("revkeen") else { return };
+    play(async |world| {
+        let spec = |body: &str| {
+            json!({
+                "url": server.url,
+                "secret": SECRET,
+                "signature": {"scheme": "hmac-sha256", "header": "X-RevKeen-Signature", "prefix": "sha256="},
+                "body": body,
+                "retry": {"attempts": 1},
+            })
+        };
+        for payload in REWRITTEN {
+            let accepted = delivered(world, &spec("ecmascript"), payload).await;
+            assert_eq!(accepted, (json!("delivered"), json!(200)), "{payload}");
+            let refused = delivered(world, &spec("as-is"), payload).await;
+            assert_eq!(refused, (json!("failed"), json!(401)), "{payload}, as it is");
+        }
+    });
+}
+
+#[test]
+fn t3_envelope() {
+    play(async |world| {
+        let sample = sample("rkt/lead.captured");
+        let config = json!({"members": [
+            {"name": "event", "from": "@type"},
+            {"name": "chatbotId", "from": "@channel"},
+            {"name": "timestamp", "from": "@timestamp", "format": "millis"},
+            {"name": "data", "from": "@payload"},
+        ]});
+        let (_, data) = sample.split_once("\"data\":").expect("data");
+        let data = data.trim_end().strip_suffix('}').expect("an object's end");
+        let more = json!({"timestamp": "2026-03-26T15:30:00Z", "channels": ["cmf9n7u1c..."]});
+        let body = enveloped(world, config, "lead.captured", data, more).await;
+        assert_eq!(compact(&body), compact(&sample));
+    });
+}
+
+#[test]
+fn t4_signature() {
+    let Some(server) = javascript("rkt") else { return };
+    play(async |world| {
+        let spec = json!({
+            "url": server.url,
+            "secret": SECRET,
+            "signature": {"scheme": "hmac-sha256", "header": "X-RKT-Signature"},
+            "retry": {"attempts": 1},
+        });
+        for payload in REWRITTEN {
+            let accepted = delivered(world, &spec, payload).await;
+            assert_eq!(accepted, (json!("delivered"), json!(200)), "{payload}");
+        }
+        let mut other = spec.clone();
+        other["secret"] = json!("whsec_QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB");
+        let refused = delivered(world, &other, REWRITTEN[0]).await;
+        assert_eq!(refused, (json!("failed"), json!(401)), "with another secret");
     });
 }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::view::{in_full, masked_url, told};
 use crate::api::exact::Json;
+use crate::api::statistics::FARE_FIELDS;
 use crate::endpoint::Endpoint;
 use crate::secret::MASK;
 
@@ -17,7 +18,8 @@ pub(super) fn apply(stored: &Endpoint, change: Map<String, Value>) -> Map<String
     let told = told(stored);
     let mut changed = Map::new();
     for (name, value) in change {
-        if told.get(&name) == Some(&value) {
+        // How it fares changes between a client's look and its patch.
+        if told.get(&name) == Some(&value) || FARE_FIELDS.contains(&name.as_str()) {
             continue;
         }
         let kept = whole.remove(&name);
@@ -172,6 +174,7 @@ mod tests {
     use crate::api::endpoints::spec::{read_for_test, read_over_for_test};
     use crate::api::endpoints::view::EndpointView;
     use crate::api::endpoints::{endpoint, new_secret};
+    use crate::api::statistics::Fare;
     use crate::endpoint::Hold;
     use crate::id::EndpointId;
     use crate::time::Timestamp;
@@ -203,7 +206,7 @@ mod tests {
     #[test]
     fn what_was_shown_changes_nothing_when_it_comes_back() {
         let endpoint = stored();
-        let shown = serde_json::to_string(&EndpointView::of(&endpoint)).unwrap();
+        let shown = serde_json::to_string(&EndpointView::of(&endpoint, Fare::default())).unwrap();
         assert!(!shown.contains("planted"), "{shown}");
         let back = document::parse(shown.as_bytes()).unwrap();
         assert_eq!(Value::Object(apply(&endpoint, back)), json!({}));
@@ -290,7 +293,7 @@ mod tests {
             let change = document::parse(change.to_string().as_bytes()).unwrap();
             read_over_for_test(&narrow, &here, apply(&here, change))
         };
-        let shown = serde_json::to_value(EndpointView::of(&here)).unwrap();
+        let shown = serde_json::to_value(EndpointView::of(&here, Fare::default())).unwrap();
         for change in [json!({"enabled": false}), json!({"name": "new"}), shown] {
             let spec = patch(change).unwrap();
             assert_eq!((&spec.url, &spec.terms), (&here.url, &here.own));

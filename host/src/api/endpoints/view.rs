@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use url::{Position, Url};
 
+use crate::api::statistics::Fare;
 use crate::api::terms::{self, TermsView};
 use crate::endpoint::Endpoint;
 use crate::secret::{MASK, SigningSecret};
@@ -27,6 +28,8 @@ pub(super) struct EndpointView<'a> {
     enabled: bool,
     disabled_since: Option<String>,
     disabled_because: Option<&'a str>,
+    #[serde(flatten)]
+    fare: Fare,
     created_at: String,
     updated_at: String,
     /// Shown once, when the endpoint is created.
@@ -35,7 +38,7 @@ pub(super) struct EndpointView<'a> {
 }
 
 impl<'a> EndpointView<'a> {
-    pub fn of(endpoint: &'a Endpoint) -> Self {
+    pub fn of(endpoint: &'a Endpoint, fare: Fare) -> Self {
         let disabled = endpoint.hold.current.as_ref();
         Self {
             id: endpoint.id.to_string(),
@@ -52,6 +55,7 @@ impl<'a> EndpointView<'a> {
             enabled: endpoint.enabled(),
             disabled_since: disabled.map(|disabled| disabled.since.to_string()),
             disabled_because: disabled.map(|disabled| disabled.reason.as_str()),
+            fare,
             created_at: endpoint.created_at.to_string(),
             updated_at: endpoint.updated_at.to_string(),
             secret: None,
