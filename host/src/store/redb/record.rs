@@ -419,18 +419,21 @@ pub fn decode_journal(bytes: &[u8]) -> Result<(Delivery, Option<Attempt>)> {
     Ok((line.delivery.into_delivery()?, attempt))
 }
 
-/// The delivery stands at the beginning in both formats.
 pub fn decode_delivery(bytes: &[u8]) -> Result<Delivery> {
-    let head: JournalHead<'_> = match bytes.split_first() {
-        Some((&FORMAT_WITH_WARNINGS, row)) => postcard::from_bytes(row).map_err(corrupt)?,
-        _ => decode(bytes)?,
-    };
-    head.delivery.into_delivery()
+    decode_line_head::<JournalHead<'_>>(bytes)?.delivery.into_delivery()
+}
+
+/// The delivery stands at the beginning of a line in both formats.
+fn decode_line_head<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
+    match bytes.split_first() {
+        Some((&FORMAT_WITH_WARNINGS, row)) => postcard::from_bytes(row).map_err(corrupt),
+        _ => decode(bytes),
+    }
 }
 
 /// The endpoint and the state of a line's delivery.
 pub fn decode_standing(bytes: &[u8]) -> Result<(EndpointId, State)> {
-    let row: StandingRow<'_> = decode(bytes)?;
+    let row: StandingRow<'_> = decode_line_head(bytes)?;
     Ok((EndpointId::from_u128(row.endpoint), decode_state(row.state)?))
 }
 
