@@ -1,6 +1,6 @@
 //! How long a list takes among a thousand deliveries, and among very many: it is to be the same.
 //!
-//! Each of these is one page of 50 from the store itself, without HTTP and JSON, which would only make them more alike.
+//! Each of these is one page of at most 50 from the store itself, without HTTP and JSON, which would only make them more alike.
 
 use std::fs;
 use std::sync::Arc;
@@ -36,6 +36,8 @@ const BATCH: u64 = 1_000;
 const LIMIT: usize = 50;
 /// A fixed part of the effort for each list: there are many of them.
 const PARTS: u32 = 20;
+/// The two stores take turns, so that what else goes on touches both.
+const TURNS: u32 = 10;
 const START: Timestamp = Timestamp::from_secs(1_700_000_000);
 const LATER: Duration = Duration::from_secs(100_000_000);
 
@@ -44,20 +46,27 @@ pub fn measure(ground: &Ground, effort: Effort) -> anyhow::Result<()> {
     let few = runtime.block_on(Filled::new(ground, FEW))?;
     let many = runtime.block_on(Filled::new(ground, effort.stored))?;
     let size = |filled: &Filled| count(filled.size as f64);
-    let words = ["list", "items", "p50 us", "p99 us", "items", "p50 us", "p99 us", "p99 ratio"];
+    let words =
+        ["list", "length", "few: p50 us", "p99 us", "many: p50 us", "p99 us", "ratio of p50", "of p99"];
     let mut rows = vec![words.map(str::to_owned).to_vec()];
-    let lists = few.lists().into_iter().zip(many.lists());
-    for ((name, among_few), (_, among_many)) in lists {
-        let time = effort.time / PARTS;
-        let (few_items, few_took) = runtime.block_on(few.time(&among_few, time))?;
-        let (many_items, many_took) = runtime.block_on(many.time(&among_many, time))?;
+    for ((name, among_few), (_, among_many)) in few.lists().into_iter().zip(many.lists()) {
+        // Of both as many as there are among the few, so that pages of one length are compared.
+        let limit = runtime.block_on(few.read(&among_few, LIMIT))?.max(1);
+        let (mut few_took, mut many_took) = (Vec::new(), Vec::new());
+        for _ in 0..TURNS {
+            let time = effort.time / PARTS / TURNS;
+            runtime.block_on(few.time(&among_few, limit, time, &mut few_took))?;
+            runtime.block_on(many.time(&among_many, limit, time, &mut many_took))?;
+        }
+        let (few_took, many_took) = (Spread::of(few_took), Spread::of(many_took));
         let micros = |took: &Spread, part| took.quantile(part).as_secs_f64() * 1e6;
-        let mut row = vec![name.to_owned()];
-        for (items, took) in [(few_items, &few_took), (many_items, &many_took)] {
-            row.push(items.to_string());
+        let mut row = vec![name.to_owned(), limit.to_string()];
+        for took in [&few_took, &many_took] {
             row.extend([0.5, 0.99].map(|part| format!("{:.0}", micros(took, part))));
         }
-        row.push(format!("{:.1}", micros(&many_took, 0.99) / micros(&few_took, 0.99)));
+        row.extend(
+            [0.5, 0.99].map(|part| format!("{:.1}", micros(&many_took, part) / micros(&few_took, part))),
+        );
         rows.push(row);
     }
     table::print(&format!("Lists among {} and among {} deliveries", size(&few), size(&many)), &rows);
@@ -94,7 +103,7 @@ impl Filled {
         let mut version = BookVersion(0);
         for endpoint in (0..TENANTS * ENDPOINTS_PER_TENANT).map(endpoint) {
             let row = EndpointRow { id: endpoint, revision: 1, held: false, document: Vec::new() };
-            version = store.put_endpoint(row, Vec::new()).await?.unwrap_or(version);
+            version = store.put_endpoint(row).await?.unwrap_or(version);
         }
         let body = Bytes::from(payload()?);
         for first in (0..size).step_by(BATCH as usize) {
@@ -190,25 +199,29 @@ impl Filled {
         ]
     }
 
-    /// How many items a list has, and how long it takes.
-    async fn time(&self, list: &List, time: Duration) -> anyhow::Result<(usize, Spread)> {
-        let mut took = Vec::new();
-        let mut items = 0;
+    async fn time(
+        &self,
+        list: &List,
+        limit: usize,
+        time: Duration,
+        took: &mut Vec<Duration>,
+    ) -> anyhow::Result<()> {
         let end = Instant::now() + time;
         while Instant::now() < end {
             let start = Instant::now();
-            items = self.read(list).await?;
+            self.read(list, limit).await?;
             took.push(start.elapsed());
         }
-        Ok((items, Spread::of(took)))
+        Ok(())
     }
 
-    /// One page, or as many as it takes to come upon something: a page may be empty while more follow.
-    async fn read(&self, list: &List) -> anyhow::Result<usize> {
-        let (List::Events(_, after) | List::Deliveries(_, after)) = list;
-        let mut after = *after;
+    /// One page, or as many as it takes to come upon something: a page may be empty while more follow. Answers how many
+    /// items it has.
+    async fn read(&self, list: &List, limit: usize) -> anyhow::Result<usize> {
+        let (List::Events(_, start) | List::Deliveries(_, start)) = list;
+        let mut after = *start;
         loop {
-            let page = PageRequest { after, limit: LIMIT };
+            let page = PageRequest { after, limit };
             let (items, next) = match list {
                 List::Events(filter, _) => {
                     let page = self.store.events(filter.clone(), page).await?;
@@ -254,8 +267,7 @@ async fn fill(
                 false => (State::Delivered, None),
             };
             let delivery = delivery.finish(state, reason, moment(*n));
-            let attempt = Some(micro::attempt(moment(*n)));
-            settled.push(Settled { lease, delivery, attempt, announce: Vec::new() });
+            settled.push(Settled { lease, delivery, attempt: Some(micro::attempt(moment(*n))) });
         }
     }
     store.settle(settled).await?;
@@ -285,7 +297,7 @@ fn type_of(n: u64) -> u64 {
 }
 
 fn endpoint_of(n: u64) -> EndpointId {
-    endpoint(tenant_of(n) * ENDPOINTS_PER_TENANT + n / 3 % ENDPOINTS_PER_TENANT)
+    endpoint(tenant_of(n) * ENDPOINTS_PER_TENANT + n / (TENANTS * TYPES) % ENDPOINTS_PER_TENANT)
 }
 
 /// One in a hundred, but none of the second tenant, nor of the fourth type.
