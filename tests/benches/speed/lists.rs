@@ -103,7 +103,7 @@ impl Filled {
         let mut version = BookVersion(0);
         for endpoint in (0..TENANTS * ENDPOINTS_PER_TENANT).map(endpoint) {
             let row = EndpointRow { id: endpoint, revision: 1, held: false, document: Vec::new() };
-            version = store.put_endpoint(row).await?.unwrap_or(version);
+            version = store.put_endpoint(row, Vec::new()).await?.unwrap_or(version);
         }
         let body = Bytes::from(payload()?);
         for first in (0..size).step_by(BATCH as usize) {
@@ -267,7 +267,8 @@ async fn fill(
                 false => (State::Delivered, None),
             };
             let delivery = delivery.finish(state, reason, moment(*n));
-            settled.push(Settled { lease, delivery, attempt: Some(micro::attempt(moment(*n))) });
+            let attempt = Some(micro::attempt(moment(*n)));
+            settled.push(Settled { lease, delivery, attempt, announce: Vec::new() });
         }
     }
     store.settle(settled).await?;
