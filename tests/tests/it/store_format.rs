@@ -41,7 +41,7 @@ impl Ground {
         let ground = Self { folder, endpoints, minted: 100 };
         let store = ground.open();
         for endpoint in &ground.endpoints {
-            store.put_endpoint(row(*endpoint, 1, false)).await.unwrap().expect("a new endpoint");
+            store.put_endpoint(row(*endpoint, 1, false), Vec::new()).await.unwrap().expect("a new endpoint");
         }
         ground
     }
