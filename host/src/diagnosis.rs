@@ -14,6 +14,7 @@ use crate::message::{WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
 use crate::signature::TIMESTAMP_TOLERANCE_SECONDS;
 use crate::time::Timestamp;
 
+mod asymmetric;
 mod body;
 
 pub use body::BodyForm;
@@ -33,7 +34,12 @@ pub struct Case<'c> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scheme {
     Standard,
-    Plain { header: String, prefix: String },
+    /// Standard Webhooks with Ed25519: the secret is a public key, `whpk_...`.
+    Asymmetric,
+    Plain {
+        header: String,
+        prefix: String,
+    },
 }
 
 /// What a check comes to. It is passed where nothing is found.
@@ -47,6 +53,10 @@ pub enum Finding {
     },
     /// The only signatures are of Ed25519.
     Asymmetric,
+    /// None of the signatures is of Ed25519.
+    Symmetric,
+    /// The public key is none.
+    PublicKeyForm,
     /// Signed as Standard Webhooks, where a plain digest is expected, or the other way round.
     OtherScheme {
         standard: bool,
@@ -111,6 +121,9 @@ pub enum KeyForm {
 
 /// What is wrong with a request's signature, the gravest first; nothing where it is valid.
 pub fn diagnose(case: &Case<'_>) -> Vec<Finding> {
+    if *case.scheme == Scheme::Asymmetric {
+        return asymmetric::diagnose(case);
+    }
     let digests = digests(case);
     if digests.is_empty() {
         return nothing_given(case);
@@ -146,6 +159,8 @@ struct Explanation<'c> {
 const SECRET_PREFIX: &str = "whsec_";
 const STANDARD_PREFIX: &str = "v1,";
 const ASYMMETRIC_PREFIX: &str = "v1a,";
+/// What stands behind the name of a plain scheme's header while a rotation lasts.
+const NEXT: &str = "-Next";
 const DIGEST_LENGTH: usize = 32;
 /// Later than any time in seconds that a request is sent at, and earlier than one in milliseconds.
 const MILLIS_FROM: i64 = 100_000_000_000;
@@ -159,7 +174,7 @@ impl Case<'_> {
 impl Scheme {
     fn header(&self) -> &str {
         match self {
-            Scheme::Standard => WEBHOOK_SIGNATURE,
+            Scheme::Standard | Scheme::Asymmetric => WEBHOOK_SIGNATURE,
             Scheme::Plain { header, .. } => header,
         }
     }
@@ -167,20 +182,21 @@ impl Scheme {
     fn prefix(&self) -> &str {
         match self {
             Scheme::Standard => STANDARD_PREFIX,
+            Scheme::Asymmetric => ASYMMETRIC_PREFIX,
             Scheme::Plain { prefix, .. } => prefix,
         }
     }
 
     fn spelling(&self) -> Spelling {
         match self {
-            Scheme::Standard => Spelling::Base64,
+            Scheme::Standard | Scheme::Asymmetric => Spelling::Base64,
             Scheme::Plain { .. } => Spelling::Hex,
         }
     }
 
     fn key(&self) -> KeyForm {
         match self {
-            Scheme::Standard => KeyForm::Decoded,
+            Scheme::Standard | Scheme::Asymmetric => KeyForm::Decoded,
             Scheme::Plain { .. } => KeyForm::Text,
         }
     }
@@ -242,14 +258,17 @@ fn tokens(value: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Reads a spelling of bytes.
+type Reader = fn(&str) -> Option<(Spelling, Vec<u8>)>;
+
 /// A digest is what stands at the end, as long as a digest is.
 fn digest<'c>(header: &'c str, token: &'c str) -> Option<Digest<'c>> {
-    let spelled = |length: usize, read: &dyn Fn(&str) -> Option<(Spelling, Vec<u8>)>| {
+    let spelled = |length: usize, read: Reader| {
         let (prefix, text) = token.split_at_checked(token.len().checked_sub(length)?)?;
         let (spelling, bytes) = read(text).filter(|(_, bytes)| bytes.len() == DIGEST_LENGTH)?;
         Some(Digest { header, prefix, spelling, bytes })
     };
-    spelled(64, &hex).or_else(|| spelled(44, &base64)).or_else(|| spelled(43, &base64))
+    spelled(64, hex).or_else(|| spelled(44, base64)).or_else(|| spelled(43, base64))
 }
 
 fn hex(text: &str) -> Option<(Spelling, Vec<u8>)> {
@@ -348,7 +367,7 @@ fn unexplained(case: &Case<'_>) -> Vec<Finding> {
 
 /// Only Standard Webhooks says when a request was sent.
 fn time(case: &Case<'_>) -> Option<Finding> {
-    let sent = case.header(WEBHOOK_TIMESTAMP).filter(|_| *case.scheme == Scheme::Standard)?;
+    let sent = case.header(WEBHOOK_TIMESTAMP).filter(|_| !matches!(case.scheme, Scheme::Plain { .. }))?;
     let Ok(sent) = sent.parse::<i64>() else { return Some(Finding::TimestampUnreadable) };
     if sent.abs() >= MILLIS_FROM {
         return Some(Finding::TimestampMillis);
@@ -364,7 +383,10 @@ impl Finding {
             Finding::HeaderMissing(_) => "header-missing",
             Finding::NoDigest { .. } => "no-digest",
             Finding::Asymmetric => "asymmetric",
+            Finding::Symmetric => "symmetric",
+            Finding::PublicKeyForm => "public-key-form",
             Finding::OtherScheme { .. } => "other-scheme",
+            Finding::OtherHeader { found, expected } if is_next(found, expected) => "rotation",
             Finding::OtherHeader { .. } => "other-header",
             Finding::PrefixMissing { .. } => "prefix-missing",
             Finding::PrefixExtra { .. } => "prefix-extra",
@@ -391,9 +413,17 @@ impl Finding {
             Finding::HeaderMissing(_) => "give all headers of the request; a proxy may have taken some away",
             Finding::NoDigest { .. } => "give the header's whole value, as it arrived",
             Finding::Asymmetric => "check it with the endpoint's public key",
+            Finding::Symmetric => "check with `--scheme standard` and the shared secret",
+            Finding::PublicKeyForm => "give the endpoint's public key: `whpk_` and base64",
             Finding::OtherScheme { standard: true } => "check with `--scheme standard`, or change the endpoint's `signature`",
             Finding::OtherScheme { standard: false } => {
                 "check with `--scheme hmac:HEADER:PREFIX`, or change the endpoint's `signature`"
+            }
+            Finding::OtherHeader { found, expected } if is_next(found, expected) => {
+                return format!(
+                    "this is the endpoint's new secret, and the old one still signs in `{expected}`: promote the new one, \
+                     or read `{found}` meanwhile"
+                );
             }
             Finding::OtherHeader { found, .. } => return format!("read the header `{found}`"),
             Finding::PrefixMissing { .. } => "compare with the digits alone, or set the endpoint's `signature.prefix`",
@@ -427,6 +457,12 @@ impl Finding {
     }
 }
 
+/// Whether a header is the one in which a new secret signs while the old one is still in use.
+fn is_next(found: &str, expected: &str) -> bool {
+    found.get(..expected.len()).is_some_and(|start| start.eq_ignore_ascii_case(expected))
+        && found[expected.len()..].eq_ignore_ascii_case(NEXT)
+}
+
 /// A sentence without its full stop.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -436,6 +472,8 @@ impl fmt::Display for Finding {
             Finding::Asymmetric => {
                 f.write_str("it is signed with Ed25519 (`v1a`), which no shared secret can check")
             }
+            Finding::Symmetric => f.write_str("it is signed with a shared secret (`v1`), not with Ed25519"),
+            Finding::PublicKeyForm => f.write_str("the key is no public key"),
             Finding::OtherScheme { standard: true } => {
                 write!(f, "it is signed as Standard Webhooks, in `{WEBHOOK_SIGNATURE}`")
             }
@@ -545,7 +583,7 @@ mod tests {
     #[test]
     fn spellings_prefixes_and_headers() {
         let raw = tag(SECRET.as_bytes(), BODY);
-        let table: [(&str, &str, String, &[&str]); 9] = [
+        let table: [(&str, &str, String, &[&str]); 10] = [
             ("sha256=", "X-Signature", PLAIN.to_owned(), &["prefix-missing"]),
             ("", "X-Signature", format!("sha256={PLAIN}"), &["prefix-extra"]),
             ("sha256=", "X-Signature", format!("v1={PLAIN}"), &["prefix-other"]),
@@ -553,6 +591,7 @@ mod tests {
             ("", "X-Signature", BASE64.encode(&raw), &["spelling"]),
             ("", "X-Signature", BASE64URL_NOPAD.encode(&raw), &["spelling"]),
             ("", "X-Hub-Signature-256", PLAIN.to_owned(), &["other-header"]),
+            ("", "x-signature-next", PLAIN.to_owned(), &["rotation"]),
             ("", "X-Hub-Signature-256", format!("t=1,v1={PLAIN}"), &["other-header", "prefix-extra"]),
             ("sha256=", "X-Signature", BASE64.encode(&raw), &["prefix-missing", "spelling"]),
         ];
@@ -614,7 +653,7 @@ mod tests {
             assert_eq!(codes(&plain(""), SECRET, &[("x-signature", &value)], body), [expected], "{signed:?}");
         }
         // Two things wrong at once.
-        let value = format!("sha256={}", HEXLOWER.encode(&tag(SECRET[6..].as_bytes(), "{\"a\":1}")));
+        let value = format!("sha256={}", HEXLOWER.encode(&tag(&SECRET.as_bytes()[6..], "{\"a\":1}")));
         let found = codes(&plain(""), SECRET, &[("x-signature", &value)], "{ \"a\": 1 }");
         assert_eq!(found, ["prefix-extra", "secret-without-prefix", "body-json-stringify"]);
     }

@@ -20,7 +20,7 @@ use crate::time::{Clock as _, SystemClock, Timestamp};
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("what").args(["body", "request"]).required(true))]
 pub struct Verify {
-    /// The signing secret, as the receiver has it; @file and - keep it out of the process list
+    /// The signing secret or public key, as the receiver has it; @file and - keep it out of the process list
     #[arg(
         long,
         env = "HOOKWRIGHT_SECRET",
@@ -52,6 +52,8 @@ pub struct Verify {
     json: bool,
 }
 
+const PUBLIC_KEY: &str = "whpk_";
+
 /// A request as far as a signature goes.
 #[derive(Debug, PartialEq, Eq)]
 struct Arrived {
@@ -77,7 +79,7 @@ impl Verify {
         let secret = self.secret()?;
         let arrived = self.arrived()?;
         let case = Case {
-            scheme: &scheme(self.scheme),
+            scheme: &scheme(self.scheme, &secret),
             secret: &secret,
             headers: &arrived.headers,
             body: &arrived.body,
@@ -120,8 +122,10 @@ impl Verify {
     }
 }
 
-fn scheme(signature: SignatureScheme) -> Scheme {
+/// A public key says by itself which of the standard forms is meant.
+fn scheme(signature: SignatureScheme, secret: &str) -> Scheme {
     match signature {
+        SignatureScheme::Standard if secret.trim_start().starts_with(PUBLIC_KEY) => Scheme::Asymmetric,
         SignatureScheme::Standard => Scheme::Standard,
         SignatureScheme::HmacSha256 { header, prefix } => Scheme::Plain { header, prefix },
     }
@@ -231,6 +235,12 @@ mod tests {
             assert!(error.to_string().contains(part), "{raw:?}: {error}");
         }
         assert!(Arrived::parse(b"a: \xff\n\n").is_err());
+    }
+
+    #[test]
+    fn a_public_key_says_which_form_is_meant() {
+        assert_eq!(scheme(SignatureScheme::Standard, "whpk_AAAA"), Scheme::Asymmetric);
+        assert_eq!(scheme(SignatureScheme::Standard, "whsec_AAAA"), Scheme::Standard);
     }
 
     #[test]
