@@ -23,6 +23,8 @@ pub enum Kind {
     /// It cannot be read as what it says it is.
     Malformed,
     Unauthorized,
+    /// The key is good, and not for this.
+    Forbidden,
     NotFound,
     MethodNotAllowed,
     Timeout,
@@ -51,6 +53,7 @@ impl Kind {
         match self {
             Kind::Malformed => (StatusCode::BAD_REQUEST, "malformed", "The request cannot be read"),
             Kind::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "A key is needed"),
+            Kind::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "This key does not open it"),
             Kind::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such thing"),
             Kind::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Not with this method")
