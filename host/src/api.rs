@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path};
 use axum::response::Response;
-use axum::routing::{get, post};
 use axum::{Router, middleware};
 use http::StatusCode;
 use serde::Serialize;
 
+use crate::access::KeyDigest;
 use crate::book::Book;
 use crate::config::Config;
 use crate::dispatch::Intake;
@@ -31,10 +31,12 @@ mod endpoints;
 mod events;
 mod exact;
 mod fields;
+mod keys;
 mod page;
 mod plugins;
 mod probes;
 pub mod problem;
+pub mod routes;
 mod statistics;
 mod terms;
 
@@ -52,7 +54,7 @@ pub struct Api {
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
     pub config: Arc<Config>,
-    pub admin_key: auth::KeyDigest,
+    pub admin_key: KeyDigest,
     /// Bytes of request bodies that may be in memory at once: `ingest.in_flight_bytes`.
     pub budget: Budget,
     /// Told when deliveries became due outside the schedule.
@@ -63,27 +65,7 @@ pub struct Api {
 
 /// All routes.
 pub fn router(api: Arc<Api>) -> Router {
-    let keyed = Router::new()
-        .route("/v1/events", post(events::post).get(events::list))
-        .route("/v1/events/{id}", get(events::show))
-        .route("/v1/endpoints", post(endpoints::create).get(endpoints::list))
-        .route("/v1/endpoints/{id}", get(endpoints::show).patch(endpoints::patch).delete(endpoints::delete))
-        .route("/v1/endpoints/{id}/stats", get(statistics::stats))
-        .route("/v1/overview", get(statistics::overview))
-        .route("/v1/errors", get(statistics::errors))
-        .route("/v1/warnings", get(statistics::warnings))
-        .route("/v1/deliveries", get(deliveries::list))
-        .route("/v1/deliveries/{id}", get(deliveries::show))
-        .route("/v1/deliveries/{id}/retry", post(deliveries::retry))
-        .route("/v1/deliveries/{id}/cancel", post(deliveries::cancel))
-        .route("/v1/plugins", get(plugins::list))
-        .route("/v1/plugins/{name}", get(plugins::show))
-        .route_layer(middleware::from_fn_with_state(Arc::clone(&api), auth::require_key));
-    Router::new()
-        .route("/healthz", get(probes::healthz))
-        .route("/readyz", get(probes::readyz))
-        .route("/metrics", get(probes::metrics))
-        .merge(keyed)
+    routes::router(&api)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&api), finish_refusals))

@@ -149,7 +149,8 @@ fn check(
 pub struct NewEvent {
     pub producer_id: Option<ProducerId>,
     pub event_type: EventType,
-    pub tenant: Tenant,
+    /// `None`: the default one.
+    pub tenant: Option<Tenant>,
     pub timestamp: Option<Timestamp>,
     pub channels: Vec<Channel>,
     /// The very bytes of `payload`.
@@ -178,7 +179,7 @@ impl NewEvent {
             id,
             producer_id: self.producer_id,
             event_type: self.event_type,
-            tenant: self.tenant,
+            tenant: self.tenant.unwrap_or_default(),
             timestamp: self.timestamp.unwrap_or(now),
             accepted_at: now,
             channels: self.channels,

@@ -22,6 +22,7 @@ pub mod delivery;
 pub mod trouble;
 pub mod health;
 pub mod tally;
+pub mod access;
 
 // Machinery: each does one kind of I/O.
 pub mod disk;

@@ -9,6 +9,7 @@ use http::{StatusCode, Uri};
 use serde::Serialize;
 
 use self::attempts::AttemptView;
+use super::auth::Caller;
 use super::body;
 use super::endpoints::missing_plugin;
 use super::fields::Fields;
@@ -20,7 +21,7 @@ use crate::delivery::{Delivery, State as DeliveryState};
 use crate::event::{EventType, Tenant};
 use crate::id::{DeliveryId, EndpointId, EventId, WebhookId};
 use crate::plugin::Catalog;
-use crate::store::{DeliveryFilter, Replay, Steer};
+use crate::store::{DeliveryFilter, DeliveryRecord, Replay, Steer};
 use crate::time::Timestamp;
 
 mod attempts;
@@ -91,9 +92,9 @@ fn held_because(delivery: &Delivery, book: &Snapshot, plugins: &Catalog) -> Opti
     ))
 }
 
-pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn list(caller: Caller, State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
     let mut query = Query::of(&uri);
-    let filter = DeliveryFilter {
+    let mut filter = DeliveryFilter {
         tenant: query.take("tenant", Tenant::parse),
         endpoint: query.take("endpoint", str::parse::<EndpointId>),
         event: query.take("event", str::parse::<EventId>),
@@ -105,6 +106,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Respon
     };
     let request = query.page();
     query.finish()?;
+    filter.tenant = caller.narrow(filter.tenant)?;
     let page = api.store.deliveries(filter, request).await?;
     let book = api.book.snapshot();
     let items = page.items.iter().map(|delivery| DeliveryView::of(delivery, &book, &api.plugins)).collect();
@@ -120,11 +122,12 @@ fn parse_state(word: &str) -> Result<DeliveryState, String> {
 
 /// The delivery with its attempts.
 pub(super) async fn show(
+    caller: Caller,
     State(api): State<Arc<Api>>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id: DeliveryId = super::id(id)?;
-    let record = api.store.delivery(id).await?.ok_or_else(|| not_found(id))?;
+    let record = record(&api, &caller, id).await?;
     let payload = &record.event.payload;
     let view = DeliveryWithAttempts {
         delivery: DeliveryView::of(&record.delivery, &api.book.snapshot(), &api.plugins),
@@ -136,12 +139,14 @@ pub(super) async fn show(
 /// A pending delivery becomes due now (200). A finished one is replayed: a new delivery (201), with the same
 /// `webhook-id` unless `new_id` asks for another.
 pub(super) async fn retry(
+    caller: Caller,
     State(api): State<Arc<Api>>,
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
     let id: DeliveryId = super::id(id)?;
     let new_id = wants_new_id(&api, request).await?;
+    check_sight(&api, &caller, id).await?;
     let now = api.clock.now();
     let (status, delivery) = match api.store.retry_now(id, now).await? {
         Steer::Done(_) if new_id => {
@@ -194,10 +199,12 @@ async fn wants_new_id(api: &Api, request: Request) -> Result<bool, Problem> {
 }
 
 pub(super) async fn cancel(
+    caller: Caller,
     State(api): State<Arc<Api>>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id: DeliveryId = super::id(id)?;
+    check_sight(&api, &caller, id).await?;
     let reason = "It was cancelled by request.".to_owned();
     match api.store.cancel(id, reason, api.clock.now()).await? {
         Steer::Done(delivery) => {
@@ -209,6 +216,20 @@ pub(super) async fn cancel(
             Err(Problem::new(Kind::Conflict, detail))
         }
         Steer::NotFound => Err(not_found(id)),
+    }
+}
+
+/// One that the caller may see.
+async fn record(api: &Api, caller: &Caller, id: DeliveryId) -> Result<DeliveryRecord, Problem> {
+    let found = api.store.delivery(id).await?;
+    found.filter(|record| caller.sees(&record.delivery.tenant)).ok_or_else(|| not_found(id))
+}
+
+/// That the caller may see the delivery, or that there is none of which it should not know.
+async fn check_sight(api: &Api, caller: &Caller, id: DeliveryId) -> Result<(), Problem> {
+    match caller.tenant {
+        Some(_) => record(api, caller, id).await.map(drop),
+        None => Ok(()),
     }
 }
 

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, Uri};
 
 use self::spec::Spec;
+use super::auth::Caller;
 use super::body::require_json;
 use super::page::{Page, Query};
 use super::problem::{Kind, Problem};
@@ -39,10 +40,14 @@ const CANCEL_BATCH: usize = 1_000;
 
 const DISABLED_BY_REQUEST: &str = "It was disabled by request.";
 
-pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn create(
+    caller: Caller,
+    State(api): State<Arc<Api>>,
+    request: Request,
+) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     require_json(&parts.headers, &[])?;
-    let spec = Spec::read(&api, document::read(&api, &parts.headers, body).await?)?;
+    let spec = Spec::read(&api, &caller, document::read(&api, &parts.headers, body).await?)?;
     chain::check(&api.plugins.snapshot(), &api.plugins, spec.terms.transforms.as_deref().unwrap_or_default())
         .await?;
     check_room(&api, &spec.tenant)?;
@@ -59,12 +64,13 @@ pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Res
     json(StatusCode::CREATED, &EndpointView::of(&endpoint, fare).with_secret(&secret))
 }
 
-pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn list(caller: Caller, State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
     let mut query = Query::of(&uri);
     let tenant = query.take("tenant", Tenant::parse);
     let after = query.take("cursor", str::parse::<EndpointId>);
     let limit = query.limit();
     query.finish()?;
+    let tenant = caller.narrow(tenant)?;
     let book = api.book.snapshot();
     let mut entries = book
         .entries()
@@ -81,17 +87,19 @@ pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Respon
 }
 
 pub(super) async fn show(
+    caller: Caller,
     State(api): State<Arc<Api>>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let book = api.book.snapshot();
-    let entry = entry(&book, super::id(id)?)?;
+    let entry = entry(&book, &caller, super::id(id)?)?;
     let fare = Fare::of(&api, &entry.endpoint).await?;
     json(StatusCode::OK, &EndpointView::of(&entry.endpoint, fare))
 }
 
 /// A merge patch (RFC 7396); what is masked in it keeps what is stored.
 pub(super) async fn patch(
+    caller: Caller,
     State(api): State<Arc<Api>>,
     id: Result<Path<String>, PathRejection>,
     request: Request,
@@ -102,7 +110,7 @@ pub(super) async fn patch(
     let change = document::read(&api, &parts.headers, body).await?;
     for _ in 0..TRIES {
         let book = api.book.snapshot();
-        let Entry { revision, endpoint } = entry(&book, id)?.clone();
+        let Entry { revision, endpoint } = entry(&book, &caller, id)?.clone();
         let patched = patched(&api, &endpoint, change.clone()).await?;
         if let Some(written) = api.book.replace(patched, revision).await? {
             api.intake.expect(api.clock.now());
@@ -115,10 +123,12 @@ pub(super) async fn patch(
 
 /// The deliveries that waited for it are cancelled; what it was and did stays in the log until retention.
 pub(super) async fn delete(
+    caller: Caller,
     State(api): State<Arc<Api>>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id: EndpointId = super::id(id)?;
+    entry(&api.book.snapshot(), &caller, id)?;
     if !api.book.delete(id).await? {
         return Err(not_found(id));
     }
@@ -198,8 +208,9 @@ fn check_room(api: &Api, tenant: &Tenant) -> Result<(), Problem> {
     Err(Problem::new(Kind::Conflict, detail))
 }
 
-pub(super) fn entry(book: &Snapshot, id: EndpointId) -> Result<&Entry, Problem> {
-    book.entry(id).ok_or_else(|| not_found(id))
+/// One that the caller may see.
+pub(super) fn entry<'b>(book: &'b Snapshot, caller: &Caller, id: EndpointId) -> Result<&'b Entry, Problem> {
+    book.entry(id).filter(|entry| caller.sees(&entry.endpoint.tenant)).ok_or_else(|| not_found(id))
 }
 
 fn not_found(id: EndpointId) -> Problem {

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use self::batch::Verdict;
 use self::cloudevents::Attributes;
+use super::auth::Caller;
 use super::body::{self, media_type, require_json};
 use super::deliveries::DeliveryView;
 use super::page::{self, Page, Query};
@@ -58,16 +59,29 @@ enum Posted {
 
 /// One event is answered with 202, or with a problem. A batch is answered with 202 where all of it was taken on,
 /// and with 207 where some of it was not: each item has its own `status`.
-pub(super) async fn post(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn post(
+    caller: Caller,
+    State(api): State<Arc<Api>>,
+    request: Request,
+) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let form = Form::of(&parts.headers)?;
     let key = idempotency_key(&parts.headers)?;
     let limits = &api.config.ingest;
     let whole = body::read(&api, &parts.headers, body, |start| form.size_limit(limits, start)).await?;
     match parse(&api, whole.bytes.clone(), form, parts.headers, key).await? {
-        Posted::One(event) => post_one(&api, *event).await,
-        Posted::Many(items) => post_many(&api, items).await,
+        Posted::One(event) => post_one(&api, owned(&caller, *event)?).await,
+        Posted::Many(items) => {
+            let owned = |item: Result<NewEvent, Problem>| owned(&caller, item?);
+            post_many(&api, items.into_iter().map(owned).collect()).await
+        }
     }
+}
+
+/// The event, of a tenant that the caller may post for.
+fn owned(caller: &Caller, mut event: NewEvent) -> Result<NewEvent, Problem> {
+    event.tenant = Some(caller.owner(event.tenant)?);
+    Ok(event)
 }
 
 async fn post_one(api: &Api, event: NewEvent) -> Result<Response, Problem> {
@@ -276,9 +290,9 @@ impl<'a> EventView<'a> {
     }
 }
 
-pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn list(caller: Caller, State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
     let mut query = Query::of(&uri);
-    let filter = EventFilter {
+    let mut filter = EventFilter {
         tenant: query.take("tenant", Tenant::parse),
         event_type: query.take("type", EventType::parse),
         channel: query.take("channel", Channel::parse),
@@ -287,6 +301,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Respon
     };
     let request = query.page();
     query.finish()?;
+    filter.tenant = caller.narrow(filter.tenant)?;
     let page = api.store.events(filter, request).await?;
     let items = page.items.iter().map(|event| EventView::of(event)).collect();
     json(StatusCode::OK, &Page { items, next: page.next.map(page::encode) })
@@ -294,11 +309,13 @@ pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Respon
 
 /// The event with its payload, as it was posted, and its first deliveries.
 pub(super) async fn show(
+    caller: Caller,
     State(api): State<Arc<Api>>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id: EventId = super::id(id)?;
-    let record = api.store.event(id).await?.ok_or_else(|| {
+    let found = api.store.event(id).await?.filter(|record| caller.sees(&record.event.tenant));
+    let record = found.ok_or_else(|| {
         Problem::new(Kind::NotFound, format!("There is no event {id}; it may be past its retention."))
     })?;
     let payload: &RawValue =

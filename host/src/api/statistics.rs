@@ -11,6 +11,7 @@ use http::{StatusCode, Uri};
 use serde::Serialize;
 
 use self::view::{BucketView, DayView, StatusCounts, TallyView, VolumeView, WarningView};
+use super::auth::Caller;
 use super::page::{Page, Query};
 use super::problem::{FieldError, Problem};
 use super::{Api, json};
@@ -116,11 +117,16 @@ struct WarningsView {
     items: Vec<WarningView>,
 }
 
-pub(super) async fn overview(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn overview(
+    caller: Caller,
+    State(api): State<Arc<Api>>,
+    uri: Uri,
+) -> Result<Response, Problem> {
     let mut query = Query::of(&uri);
     let tenant = query.take("tenant", Tenant::parse);
     let window = window(&mut query, api.clock.now());
     query.finish()?;
+    let tenant = caller.narrow(tenant)?;
     let (scope, window) = (tenant.clone().map_or(Scope::Host, Scope::Tenant), window?);
     let volumes = api.store.volumes(tenant.clone(), window).await?;
     let course = course(&api, scope, window, volumes, |_| true).await?;
@@ -139,6 +145,7 @@ pub(super) async fn overview(State(api): State<Arc<Api>>, uri: Uri) -> Result<Re
 }
 
 pub(super) async fn stats(
+    caller: Caller,
     State(api): State<Arc<Api>>,
     id: Result<Path<String>, PathRejection>,
     uri: Uri,
@@ -149,7 +156,7 @@ pub(super) async fn stats(
     query.finish()?;
     let window = window?;
     let book = api.book.snapshot();
-    let endpoint = &super::endpoints::entry(&book, id)?.endpoint;
+    let endpoint = &super::endpoints::entry(&book, &caller, id)?.endpoint;
     let volumes = api.store.volumes(Some(endpoint.tenant.clone()), window).await?;
     let wanted =
         |event_type: &_| endpoint.subscription.events.iter().any(|pattern| pattern.matches(event_type));
@@ -170,9 +177,13 @@ pub(super) async fn stats(
 }
 
 /// Errors by endpoint and kind, the latest first.
-pub(super) async fn errors(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn errors(
+    caller: Caller,
+    State(api): State<Arc<Api>>,
+    uri: Uri,
+) -> Result<Response, Problem> {
     let mut query = Query::of(&uri);
-    let filter = ErrorFilter {
+    let mut filter = ErrorFilter {
         tenant: query.take("tenant", Tenant::parse),
         endpoint: query.take("endpoint", str::parse::<EndpointId>),
         since: query.take("since", Timestamp::parse),
@@ -180,6 +191,7 @@ pub(super) async fn errors(State(api): State<Arc<Api>>, uri: Uri) -> Result<Resp
     let after = query.take("cursor", decode);
     let request = ErrorPageRequest { after, limit: query.limit() };
     query.finish()?;
+    filter.tenant = caller.narrow(filter.tenant)?;
     let page = api.store.errors(filter, request).await?;
     let book = api.book.snapshot();
     let items = page.groups.iter().map(|group| ErrorView::of(group, &book)).collect();
@@ -187,13 +199,17 @@ pub(super) async fn errors(State(api): State<Arc<Api>>, uri: Uri) -> Result<Resp
 }
 
 /// What to look at before it becomes an error, counted over a span of time.
-pub(super) async fn warnings(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn warnings(
+    caller: Caller,
+    State(api): State<Arc<Api>>,
+    uri: Uri,
+) -> Result<Response, Problem> {
     let mut query = Query::of(&uri);
     let tenant = query.take("tenant", Tenant::parse);
     let endpoint = query.take("endpoint", str::parse::<EndpointId>);
     let window = window(&mut query, api.clock.now());
     query.finish()?;
-    let window = window?;
+    let (window, tenant) = (window?, caller.narrow(tenant)?);
     let scope = match (endpoint, tenant) {
         (Some(endpoint), Some(tenant)) => {
             let of_tenant = api.book.get(endpoint).filter(|endpoint| endpoint.tenant == tenant);

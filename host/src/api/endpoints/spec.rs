@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::api::Api;
+use crate::api::auth::Caller;
 use crate::api::fields::Fields;
 use crate::api::problem::Problem;
 use crate::api::terms::{self, span};
@@ -55,9 +56,14 @@ pub(super) struct Spec {
 impl Spec {
     /// # Errors
     ///
-    /// Everything that is wrong, but for what only plugins know.
-    pub fn read(api: &Api, map: Map<String, Value>) -> Result<Self, Problem> {
-        read(&api.config, &api.targets, None, map)
+    /// Everything that is wrong, but for what only plugins know. A tenant that is not the caller's.
+    pub fn read(api: &Api, caller: &Caller, mut map: Map<String, Value>) -> Result<Self, Problem> {
+        if let (Some(own), None | Some(Value::Null)) = (&caller.tenant, map.get("tenant")) {
+            map.insert("tenant".to_owned(), own.as_str().into());
+        }
+        let spec = read(&api.config, &api.targets, None, map)?;
+        caller.owner(Some(spec.tenant.clone()))?;
+        Ok(spec)
     }
 
     /// As [`Spec::read`], but members that are not there stay as they are stored, and are not judged again: settings

@@ -217,7 +217,7 @@ fn event(limits: &Limits, attributes: &Attributes, payload: Bytes) -> Result<New
     let event_type = required(attributes, "type", &mut note)
         .and_then(|text| EventType::parse_posted(text).map_err(|error| note("type", &error)).ok());
     let mut parsed = Parsed { attributes, note: &mut note };
-    let tenant = parsed.optional("tenant", Tenant::parse).unwrap_or_default();
+    let tenant = parsed.optional("tenant", Tenant::parse);
     let timestamp = parsed.optional("time", Timestamp::parse);
     let channels =
         parsed.optional("channels", |text| channels(text, limits.max_channels)).unwrap_or_default();
@@ -399,7 +399,7 @@ mod tests {
         ]);
         let event = binary(&lines, "{ \"n\": 1.0 }\n").unwrap();
         assert_eq!(event.producer_id.as_ref().map(ProducerId::as_str), Some("/s 7"));
-        assert_eq!((event.event_type.as_str(), event.tenant.as_str()), ("a.b", "acme"));
+        assert_eq!((event.event_type.as_str(), &event.tenant), ("a.b", &Tenant::parse("acme").ok()));
         assert_eq!(event.timestamp, Timestamp::parse("2018-04-05T17:31:00Z").ok());
         assert_eq!(event.channels.iter().map(Channel::as_str).collect::<Vec<_>>(), ["eu", "us"]);
         assert_eq!(event.payload, "{ \"n\": 1.0 }\n");

@@ -102,7 +102,7 @@ fn read(
     Some(NewEvent {
         producer_id: producer_id.or_else(|| key.cloned()),
         event_type,
-        tenant: tenant.unwrap_or_default(),
+        tenant,
         timestamp,
         channels,
         payload: kept(whole, payload),
@@ -205,7 +205,7 @@ mod tests {
         let event =
             post(&format!(r#" {{"type":"a.b" ,"payload": {payload} ,"channels":null}} "#), None).unwrap();
         assert_eq!(event.payload, payload.as_bytes());
-        assert_eq!(event.tenant, Tenant::default());
+        assert_eq!(event.tenant, None);
         assert_eq!(post(r#"{"type":"a","payload":null}"#, None).unwrap().payload, "null");
     }
 
@@ -223,7 +223,7 @@ mod tests {
                        "channels":["x","y"]}"#;
         let event = post(text, Some("i")).unwrap();
         assert_eq!(event.producer_id.unwrap().as_str(), "i");
-        assert_eq!(event.tenant.as_str(), "t");
+        assert_eq!(event.tenant, Tenant::parse("t").ok());
         assert_eq!(event.timestamp, Timestamp::parse("2026-03-22T08:30:00Z").ok());
         assert_eq!(event.channels.len(), 2);
         assert_eq!(
