@@ -13,6 +13,7 @@ use axum::{Router, middleware};
 use http::StatusCode;
 use serde::Serialize;
 
+use crate::access::KeyDigest;
 use crate::book::Book;
 use crate::config::Config;
 use crate::dispatch::Intake;
@@ -30,6 +31,7 @@ mod endpoints;
 mod events;
 mod exact;
 mod fields;
+mod keys;
 mod page;
 mod plugins;
 mod probes;
@@ -52,7 +54,7 @@ pub struct Api {
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
     pub config: Arc<Config>,
-    pub admin_key: auth::KeyDigest,
+    pub admin_key: KeyDigest,
     /// Bytes of request bodies that may be in memory at once: `ingest.in_flight_bytes`.
     pub budget: Budget,
     /// Told when deliveries became due outside the schedule.

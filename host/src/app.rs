@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
-use data_encoding::BASE64URL_NOPAD;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 use tracing::{info, warn};
 
-use crate::api::auth::KeyDigest;
+use crate::access::{KeyDigest, key_text};
 use crate::api::{self, Api, Budget};
 use crate::book::Book;
 use crate::config::Config;
@@ -278,11 +277,11 @@ async fn admin_key(store: &dyn Store, config: &Config) -> anyhow::Result<(KeyDig
         }
         return Ok((digest, None));
     }
-    let key = format!("hwk_{}", BASE64URL_NOPAD.encode(&rand::random::<[u8; 32]>()));
-    let digest = KeyDigest::of(&key);
+    let key = key_text(rand::random());
+    let digest = KeyDigest::of(key.expose());
     let stored = store.setting_or(ADMIN_KEY_DIGEST, digest.0.to_vec()).await?;
     if stored == digest.0 {
-        return Ok((digest, Some(key)));
+        return Ok((digest, Some(key.expose().to_owned())));
     }
     let stored =
         stored.try_into().map_err(|_| anyhow::anyhow!("the stored digest of the admin key is damaged"))?;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, watch};
 
+use crate::access::{Key, KeyDigest};
 use crate::endpoint::{Endpoint, Hold};
 use crate::event::{Channel, EventType, Tenant};
 use crate::id::EndpointId;
@@ -20,6 +21,7 @@ use crate::terms::InForce;
 use crate::time::Timestamp;
 
 mod described;
+mod keys;
 mod profiles;
 mod record;
 mod terms;
@@ -66,6 +68,8 @@ pub struct Snapshot {
     tenants: BTreeMap<String, Kept<Profile>>,
     /// One at the most.
     host: BTreeMap<String, Kept<HostProfile>>,
+    /// By their digests.
+    keys: BTreeMap<String, Kept<Key>>,
 }
 
 /// An endpoint and how often it was written.
@@ -326,6 +330,22 @@ impl Snapshot {
     /// A tenant that somebody has described.
     pub fn tenant(&self, tenant: &Tenant) -> Option<&Kept<Profile>> {
         self.tenants.get(tenant.as_str())
+    }
+
+    /// Those that somebody has described, by name.
+    pub fn tenants(&self) -> impl Iterator<Item = &Arc<Profile>> {
+        self.tenants.values().map(|kept| &kept.value)
+    }
+
+    /// The key with this digest, also one that opens nothing any more.
+    pub fn key(&self, digest: &KeyDigest) -> Option<&Arc<Key>> {
+        let found = &self.keys.get(&digest.text())?.value;
+        found.digest.matches(digest).then_some(found)
+    }
+
+    /// All of them, by digest; also those that open nothing any more.
+    pub fn keys(&self) -> impl Iterator<Item = &Arc<Key>> {
+        self.keys.values().map(|kept| &kept.value)
     }
 
     pub fn host(&self) -> Option<&Kept<HostProfile>> {

@@ -122,6 +122,7 @@ groups! {
     ingest: Ingest,
     delivery: DeliverySettings,
     endpoint: EndpointSettings,
+    key: KeySettings,
     plugin: PluginSettings,
     retention: Retention,
     metrics: MetricsSettings,
@@ -197,6 +198,13 @@ settings! {
         max_events: usize = 100,
         max_channels: usize = 100,
         max_concurrency: u32 = 1_000,
+    }
+}
+
+settings! {
+    /// Keys of the API.
+    KeySettings {
+        max: usize = 1_000,
     }
 }
 
@@ -343,7 +351,7 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         let span = |span: Duration| span.as_millis() as usize;
         let year = span(366 * DAY);
-        let rows: [(&'static str, usize, usize, usize); 39] = [
+        let rows: [(&'static str, usize, usize, usize); 40] = [
             ("server.max_connections", self.server.max_connections, 1, 1_000_000),
             ("server.header_timeout", span(self.server.header_timeout), 1, year),
             ("server.header_limit", self.server.header_limit.0, 8 * KIB, 16 * MIB),
@@ -370,6 +378,7 @@ impl Config {
             ("endpoint.max_events", self.endpoint.max_events, 1, 10_000),
             ("endpoint.max_channels", self.endpoint.max_channels, 0, 10_000),
             ("endpoint.max_concurrency", self.endpoint_concurrency(), 1, 1_000_000),
+            ("key.max", self.key.max, 1, 100_000),
             ("plugin.time_limit", span(self.plugin.time_limit), 10, year),
             ("plugin.memory_limit", self.plugin.memory_limit.0, 64 * KIB, 4_096 * MIB),
             ("plugin.table_limit", self.plugin.table_limit, 0, 10_000_000),

@@ -33,6 +33,8 @@ pub enum Kind {
     UnsupportedMediaType,
     /// It can be read and is not acceptable.
     Invalid,
+    /// More than a quota allows.
+    OverQuota,
     /// Too much at once.
     Overloaded,
     /// The store or the host cannot do its work.
@@ -67,6 +69,9 @@ impl Kind {
                 "The content type is not supported",
             ),
             Kind::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "The request is not acceptable"),
+            Kind::OverQuota => {
+                (StatusCode::TOO_MANY_REQUESTS, "over-quota", "It is more than the quota allows")
+            }
             Kind::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Too much at once"),
             Kind::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -101,6 +106,8 @@ pub struct Problem {
     /// A sentence for a person.
     pub detail: String,
     pub errors: Vec<FieldError>,
+    /// When to come again, where that is known.
+    pub retry_after: Option<Duration>,
 }
 
 /// How a problem is written.
@@ -117,7 +124,7 @@ pub struct Document<'a> {
 
 impl Problem {
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new() }
+        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after: None }
     }
 
     pub fn malformed(detail: impl Into<String>) -> Self {
@@ -175,6 +182,9 @@ impl IntoResponse for Problem {
         *response.status_mut() = self.kind.status();
         response.extensions_mut().insert(self.kind);
         let headers = response.headers_mut();
+        if let Some(pause) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, retry_after(pause));
+        }
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
         if self.kind == Kind::Unauthorized {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"hookwright\""));

@@ -10,7 +10,7 @@ use axum::{Router, middleware};
 use http::Method;
 
 use super::auth::{self, Caller};
-use super::{Api, deliveries, endpoints, events, plugins, probes, statistics};
+use super::{Api, deliveries, endpoints, events, keys, plugins, probes, statistics};
 use crate::access::Role;
 
 /// Who may use an operation.
@@ -79,6 +79,10 @@ pub fn table() -> Vec<Route> {
         keyed(&get, "/v1/deliveries/{id}", Customers, "show_delivery", deliveries::show),
         keyed(&post, "/v1/deliveries/{id}/retry", Customers, "retry_delivery", deliveries::retry),
         keyed(&post, "/v1/deliveries/{id}/cancel", Customers, "cancel_delivery", deliveries::cancel),
+        keyed(&post, "/v1/keys", Admins, "create_key", keys::create),
+        keyed(&get, "/v1/keys", Admins, "list_keys", keys::list),
+        keyed(&get, "/v1/keys/{id}", Admins, "show_key", keys::show),
+        keyed(&delete, "/v1/keys/{id}", Admins, "revoke_key", keys::revoke),
         keyed(&get, "/v1/plugins", Admins, "list_plugins", plugins::list),
         keyed(&get, "/v1/plugins/{name}", Admins, "show_plugin", plugins::show),
     ]

@@ -98,7 +98,7 @@ impl Host {
             targets: Rule::default(),
             metrics,
             clock,
-            admin_key: auth::KeyDigest::of(KEY),
+            admin_key: KeyDigest::of(KEY),
             budget: Budget::new(config.ingest.in_flight_bytes.0),
             config: Arc::new(config),
             intake: dispatcher.intake(),

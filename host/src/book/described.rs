@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{BookError, RecordError, Snapshot};
+use crate::access::Key;
 use crate::seal::SealingKey;
 use crate::store::{DocumentKind, DocumentRow};
 use crate::tenant::{HostProfile, Profile};
@@ -38,8 +39,9 @@ pub struct Kept<T> {
 pub(super) fn place(snapshot: &mut Snapshot, row: &DocumentRow, key: &SealingKey) -> Result<(), BookError> {
     match row.kind {
         DocumentKind::Tenant => place_as::<Profile>(snapshot, row, key),
+        DocumentKind::Key => place_as::<Key>(snapshot, row, key),
         DocumentKind::Host => place_as::<HostProfile>(snapshot, row, key),
-        DocumentKind::EventType | DocumentKind::Key | DocumentKind::Versions => Ok(()),
+        DocumentKind::EventType | DocumentKind::Versions => Ok(()),
     }
 }
 
