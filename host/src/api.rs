@@ -25,6 +25,7 @@ use crate::store::Store;
 use crate::time::Clock;
 
 pub mod auth;
+pub mod backup;
 mod body;
 mod deliveries;
 mod endpoints;
@@ -76,6 +77,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/deliveries/{id}", get(deliveries::show))
         .route("/v1/deliveries/{id}/retry", post(deliveries::retry))
         .route("/v1/deliveries/{id}/cancel", post(deliveries::cancel))
+        .route("/v1/backup", post(backup::take))
         .route("/v1/plugins", get(plugins::list))
         .route("/v1/plugins/{name}", get(plugins::show))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&api), auth::require_key));
