@@ -25,6 +25,7 @@ use crate::store::Store;
 use crate::time::Clock;
 
 pub mod auth;
+pub mod backup;
 mod body;
 mod deliveries;
 mod endpoints;

@@ -39,6 +39,7 @@ pub mod ingest;
 pub mod config;
 pub mod telemetry;
 pub mod server;
+pub mod supervisor;
 pub mod api;
 pub mod receiver;
 pub mod app;

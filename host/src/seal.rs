@@ -213,7 +213,7 @@ fn read(file: &Path) -> Result<Option<Zeroizing<String>>, KeyError> {
     match fs::metadata(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unusable(error)),
-        Ok(metadata) if open_to_others(&metadata) => {
+        Ok(metadata) if open_to_others(&metadata, file) => {
             return Err(KeyError::OpenToOthers { file: file.to_owned() });
         }
         Ok(_) => {}
@@ -245,13 +245,16 @@ fn write_new(file: &Path, key: &SealingKey) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-fn open_to_others(metadata: &fs::Metadata) -> bool {
+fn open_to_others(metadata: &fs::Metadata, file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    metadata.permissions().mode() & 0o077 != 0
+    // One that a platform handed over elsewhere is often readable by its group: systemd gives the service access by an
+    // ACL, whose mask shows as the group's bits.
+    let ours = file.file_name().is_some_and(|name| name == KEY_FILE);
+    metadata.permissions().mode() & if ours { 0o077 } else { 0o027 } != 0
 }
 
 #[cfg(not(unix))]
-fn open_to_others(_: &fs::Metadata) -> bool {
+fn open_to_others(_: &fs::Metadata, _: &Path) -> bool {
     false
 }
 
@@ -326,6 +329,13 @@ mod tests {
             fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
             let open = establish(&store, None, &file).await.unwrap_err();
             assert!(matches!(open, KeyError::OpenToOthers { .. }), "{open}");
+            // One that was handed over elsewhere may be its group's to read, never anybody's.
+            let handed = directory.join("credential");
+            fs::copy(&file, &handed).unwrap();
+            for (mode, good) in [(0o400, true), (0o440, true), (0o444, false), (0o660, false)] {
+                fs::set_permissions(&handed, fs::Permissions::from_mode(mode)).unwrap();
+                assert_eq!(establish(&store, None, &handed).await.is_ok(), good, "{mode:o}");
+            }
         }
         fs::remove_dir_all(&directory).unwrap();
     }

@@ -10,7 +10,7 @@ use axum::{Router, middleware};
 use http::Method;
 
 use super::auth::{self, Caller};
-use super::{Api, deliveries, endpoints, events, keys, plugins, probes, statistics};
+use super::{Api, backup, deliveries, endpoints, events, keys, plugins, probes, statistics};
 use crate::access::Role;
 
 /// Who may use an operation.
@@ -83,6 +83,7 @@ pub fn table() -> Vec<Route> {
         keyed(&get, "/v1/keys", Admins, "list_keys", keys::list),
         keyed(&get, "/v1/keys/{id}", Admins, "show_key", keys::show),
         keyed(&delete, "/v1/keys/{id}", Admins, "revoke_key", keys::revoke),
+        keyed(&post, "/v1/backup", Admins, "take_backup", backup::take),
         keyed(&get, "/v1/plugins", Admins, "list_plugins", plugins::list),
         keyed(&get, "/v1/plugins/{name}", Admins, "show_plugin", plugins::show),
     ]

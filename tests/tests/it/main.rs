@@ -8,6 +8,7 @@ mod endpoints;
 mod hostile;
 mod ingest;
 mod look;
+mod operate;
 mod parity;
 mod plugin_host;
 mod restart;
