@@ -1,7 +1,7 @@
 //! The interface to programs: JSON under `/v1`, and the probes.
 //!
 //! Errors are `application/problem+json` (RFC 9457), see `problem`; lists are cursor pages. Nothing
-//! that is sealed at rest is ever part of an answer, but for a new endpoint's signing secret, once.
+//! that is sealed at rest is ever part of an answer, but for a new signing secret, once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Router, middleware};
 use http::StatusCode;
 use serde::Serialize;
@@ -72,6 +72,9 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/overview", get(statistics::overview))
         .route("/v1/errors", get(statistics::errors))
         .route("/v1/warnings", get(statistics::warnings))
+        .route("/v1/endpoints/{id}/secret/rotate", post(endpoints::secret::rotate))
+        .route("/v1/endpoints/{id}/secret/promote", post(endpoints::secret::promote))
+        .route("/v1/endpoints/{id}/secret/previous", delete(endpoints::secret::remove_previous))
         .route("/v1/deliveries", get(deliveries::list))
         .route("/v1/deliveries/{id}", get(deliveries::show))
         .route("/v1/deliveries/{id}/retry", post(deliveries::retry))

@@ -18,6 +18,7 @@ mod event;
 mod json;
 mod listen;
 mod plugin;
+mod rekey;
 mod screen;
 mod serve;
 mod signals;
@@ -46,6 +47,7 @@ enum Command {
     Listen(listen::Listen),
     Verify(verify::Verify),
     Completions(completions::Completions),
+    Rekey(rekey::Rekey),
 }
 
 /// Does what the arguments of the process say.
@@ -77,6 +79,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Listen(listen) => listen.run().await.map(|()| ExitCode::SUCCESS),
             Command::Verify(verify) => verify.run(),
             Command::Completions(completions) => completions.run().map(|()| ExitCode::SUCCESS),
+            Command::Rekey(rekey) => rekey.run().await.map(|()| ExitCode::SUCCESS),
         }
     });
     // What still runs has had its chance: `serve` drains before it returns.
@@ -125,6 +128,12 @@ mod tests {
             "endpoint list --json",
             "endpoint --url http://h:1 list",
             "endpoint delete ep_x --yes",
+            "endpoint add crm https://example.com/hook --event * --signature standard-asymmetric",
+            "endpoint secret show crm",
+            "endpoint secret rotate crm --overlap 0s --secret @secret.txt --json",
+            "endpoint secret promote crm",
+            "endpoint secret remove-previous crm",
+            "listen --secret whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4= --scheme standard-asymmetric",
             "delivery list --state failed --since 1h",
             "delivery show dlv_x",
             "delivery retry dlv_x",
@@ -134,6 +143,7 @@ mod tests {
             "errors --endpoint crm --since 1h",
             "plugin list",
             "plugin inspect flatten",
+            "rekey --data-dir d --new-key-file k --json",
             "listen --port 0 --fail 2",
             "verify --secret whsec_x --request @request.txt --json",
             "verify --secret @secret --scheme hmac:X-A:sha256= -H X-A:1 -H b:2 --body - --at 2026-03-22T08:30:00Z",

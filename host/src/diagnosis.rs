@@ -14,8 +14,10 @@ use crate::message::{WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
 use crate::signature::TIMESTAMP_TOLERANCE_SECONDS;
 use crate::time::Timestamp;
 
+mod asymmetric;
 mod body;
 
+pub use asymmetric::diagnose_asymmetric;
 pub use body::BodyForm;
 
 /// A request, and what its signature is checked against.
@@ -348,12 +350,19 @@ fn unexplained(case: &Case<'_>) -> Vec<Finding> {
 
 /// Only Standard Webhooks says when a request was sent.
 fn time(case: &Case<'_>) -> Option<Finding> {
-    let sent = case.header(WEBHOOK_TIMESTAMP).filter(|_| *case.scheme == Scheme::Standard)?;
+    match case.scheme {
+        Scheme::Standard => time_of(|name| case.header(name), case.now),
+        Scheme::Plain { .. } => None,
+    }
+}
+
+fn time_of<'h>(header: impl Fn(&str) -> Option<&'h str>, now: Timestamp) -> Option<Finding> {
+    let sent = header(WEBHOOK_TIMESTAMP)?;
     let Ok(sent) = sent.parse::<i64>() else { return Some(Finding::TimestampUnreadable) };
     if sent.abs() >= MILLIS_FROM {
         return Some(Finding::TimestampMillis);
     }
-    let age = case.now.as_secs().saturating_sub(sent);
+    let age = now.as_secs().saturating_sub(sent);
     (age.saturating_abs() > TIMESTAMP_TOLERANCE_SECONDS).then_some(Finding::TimestampFar(age))
 }
 
@@ -390,7 +399,7 @@ impl Finding {
         match self {
             Finding::HeaderMissing(_) => "give all headers of the request; a proxy may have taken some away",
             Finding::NoDigest { .. } => "give the header's whole value, as it arrived",
-            Finding::Asymmetric => "check it with the endpoint's public key",
+            Finding::Asymmetric => "check it with the endpoint's public key and `--scheme standard-asymmetric`",
             Finding::OtherScheme { standard: true } => "check with `--scheme standard`, or change the endpoint's `signature`",
             Finding::OtherScheme { standard: false } => {
                 "check with `--scheme hmac:HEADER:PREFIX`, or change the endpoint's `signature`"

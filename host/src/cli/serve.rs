@@ -61,7 +61,7 @@ impl Serve {
 }
 
 /// Those of the environment that are text; the settings' are ASCII.
-fn variables() -> impl Iterator<Item = (String, String)> {
+pub(super) fn variables() -> impl Iterator<Item = (String, String)> {
     env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 

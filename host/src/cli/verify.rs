@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::argument::{self, Text};
 use super::screen::{Paint, printable, say};
 use crate::diagnosis::{self, Case, Finding, Scheme};
+use crate::secret::{PublicKey, VerifyingKey};
 use crate::signature::SignatureScheme;
 use crate::time::{Clock as _, SystemClock, Timestamp};
 
@@ -20,7 +21,7 @@ use crate::time::{Clock as _, SystemClock, Timestamp};
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("what").args(["body", "request"]).required(true))]
 pub struct Verify {
-    /// The signing secret, as the receiver has it; @file and - keep it out of the process list
+    /// The signing secret or public key, as the receiver has it; @file and - keep it out of the process list
     #[arg(
         long,
         env = "HOOKWRIGHT_SECRET",
@@ -29,7 +30,7 @@ pub struct Verify {
         value_parser = Text::parse
     )]
     secret: Text,
-    /// How the receiver checks: standard, hmac:HEADER or hmac:HEADER:PREFIX
+    /// How the receiver checks: standard, standard-asymmetric, hmac:HEADER or hmac:HEADER:PREFIX
     #[arg(long, default_value = "standard", value_parser = argument::signature)]
     scheme: SignatureScheme,
     /// A header of the request; may be repeated
@@ -76,14 +77,15 @@ impl Verify {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let secret = self.secret()?;
         let arrived = self.arrived()?;
-        let case = Case {
-            scheme: &scheme(self.scheme),
-            secret: &secret,
-            headers: &arrived.headers,
-            body: &arrived.body,
-            now: self.at.unwrap_or_else(|| SystemClock.now()),
+        let Arrived { headers, body } = &arrived;
+        let now = self.at.unwrap_or_else(|| SystemClock.now());
+        let findings = match public_key(&self.scheme, &secret)? {
+            Some(key) => diagnosis::diagnose_asymmetric(key, headers, body, now),
+            None => {
+                let scheme = &scheme(self.scheme);
+                diagnosis::diagnose(&Case { scheme, secret: &secret, headers, body, now })
+            }
         };
-        let findings = diagnosis::diagnose(&case);
         if self.json {
             say(&serde_json::to_string(&Report::of(&findings))?)?;
         } else {
@@ -120,9 +122,21 @@ impl Verify {
     }
 }
 
+/// Where signatures are checked with one: by the scheme, or since it is one.
+fn public_key(scheme: &SignatureScheme, text: &str) -> anyhow::Result<Option<PublicKey>> {
+    match (scheme, VerifyingKey::parse(text.trim())) {
+        (SignatureScheme::HmacSha256 { .. }, _) => Ok(None),
+        (_, Ok(VerifyingKey::Public(key))) => Ok(Some(key)),
+        (SignatureScheme::Standard, _) => Ok(None),
+        (SignatureScheme::StandardAsymmetric, _) => {
+            bail!("standard-asymmetric is checked with a public key: `whpk_` and base64")
+        }
+    }
+}
+
 fn scheme(signature: SignatureScheme) -> Scheme {
     match signature {
-        SignatureScheme::Standard => Scheme::Standard,
+        SignatureScheme::Standard | SignatureScheme::StandardAsymmetric => Scheme::Standard,
         SignatureScheme::HmacSha256 { header, prefix } => Scheme::Plain { header, prefix },
     }
 }

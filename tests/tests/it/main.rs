@@ -11,6 +11,7 @@ mod look;
 mod parity;
 mod plugin_host;
 mod restart;
+mod rotation;
 mod secrets;
 mod tidy;
 mod transform;
