@@ -1,6 +1,7 @@
 //! The one file that knows everyone: builds the host from its settings, and runs it.
 
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -26,7 +27,8 @@ use crate::dispatch::{self, Dispatcher};
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
 use crate::plugin::{self, Catalog, Engine};
-use crate::seal;
+use crate::rekey::{self, Rekeyed};
+use crate::seal::{self, SealingKey};
 use crate::send::{self, Client, ssrf};
 use crate::server::{self, Tls};
 use crate::store::Store;
@@ -72,6 +74,29 @@ pub async fn build(config: Config) -> anyhow::Result<App> {
     };
     let store: Arc<dyn Store> = Arc::new(RedbStore::open(&data_dir.join(STORE_FILE), options)?);
     build_on(store, config, clock).await
+}
+
+/// Replaces the sealing key of the data directory, which no host may use meanwhile: see [`rekey::run`].
+///
+/// # Errors
+///
+/// What stands in the way, as a sentence with what to do about it.
+pub async fn rekey(
+    config: &Config,
+    brought: Option<&SealingKey>,
+    watch: impl FnMut(rekey::Step) -> ControlFlow<()>,
+) -> anyhow::Result<Rekeyed> {
+    let data_dir = &config.host.data_dir;
+    let path = data_dir.join(STORE_FILE);
+    anyhow::ensure!(
+        path.exists(),
+        "there is no store in {}; say where the data is with --data-dir",
+        data_dir.display()
+    );
+    let store = RedbStore::open(&path, redb::Options::default())?;
+    let file = data_dir.join(seal::KEY_FILE);
+    let keys = rekey::Keys { given: config.sealing_key.as_ref(), file: &file, brought };
+    Ok(rekey::run(&store, &store, keys, watch).await?)
 }
 
 /// As [`build`], on a store that is open.

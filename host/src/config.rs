@@ -10,7 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::seal;
-use crate::secret::Secret;
+use crate::secret::{MAX_OVERLAP, Secret};
 use crate::send::Proxy;
 
 mod value;
@@ -212,6 +212,8 @@ settings! {
         max_events: usize = 100,
         max_channels: usize = 100,
         max_concurrency: u32 = 1_000,
+        /// For which the secret that is replaced goes on signing, unless the rotation says otherwise.
+        rotation_overlap: Duration = DAY,
     }
 }
 
@@ -401,6 +403,7 @@ impl Config {
             ("endpoint.max_channels", self.endpoint.max_channels, 0, 10_000),
             ("endpoint.max_concurrency", self.endpoint_concurrency(), 1, 1_000_000),
             ("key.max", self.key.max, 1, 100_000),
+            ("endpoint.rotation_overlap", span(self.endpoint.rotation_overlap), 0, span(MAX_OVERLAP)),
             ("plugin.time_limit", span(self.plugin.time_limit), 10, year),
             ("plugin.memory_limit", self.plugin.memory_limit.0, 64 * KIB, 4_096 * MIB),
             ("plugin.table_limit", self.plugin.table_limit, 0, 10_000_000),
@@ -467,7 +470,13 @@ impl Config {
 /// Variables of the environment that look like settings and are none, each as a sentence for the log. They are
 /// no error: container platforms put variables of their own under a service's name.
 pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<String> {
-    const OTHERS: [&str; 4] = ["HOOKWRIGHT_URL", "HOOKWRIGHT_KEY", "HOOKWRIGHT_CONFIG", "HOOKWRIGHT_SECRET"];
+    const OTHERS: [&str; 5] = [
+        "HOOKWRIGHT_URL",
+        "HOOKWRIGHT_KEY",
+        "HOOKWRIGHT_CONFIG",
+        "HOOKWRIGHT_SECRET",
+        "HOOKWRIGHT_NEW_SEALING_KEY",
+    ];
     let keys = Config::keys();
     let known = |name: &str| {
         OTHERS.contains(&name)
@@ -602,6 +611,7 @@ mod tests {
             ("[ingest]\nbody_timeout = 30", "`ingest.body_timeout`"),
             ("[log]\nformat = \"xml\"", "`log.format`"),
             ("[plugin]\noutput_limit = 0", "`plugin.output_limit`"),
+            ("[endpoint]\nrotation_overlap = \"8d\"", "`endpoint.rotation_overlap`"),
             ("[plugin]\nlog_lines = 1000000", "`plugin.log_lines`"),
             ("[delivery]\nstored_answer_body = \"1MiB\"", "`delivery.stored_answer_body`"),
             ("listen = \"localhost\"", "`listen`"),

@@ -29,6 +29,7 @@ pub mod disk;
 pub mod store;
 pub mod seal;
 pub mod book;
+pub mod rekey;
 pub mod metrics;
 pub mod plugin;
 pub mod send;

@@ -50,6 +50,7 @@ struct Running {
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     pub id: String,
+    /// The signing secret, or the public key where the secret is nobody's but the host's.
     pub secret: String,
     pub view: Value,
 }
@@ -184,7 +185,9 @@ impl World {
         let web = self.web.clone();
         async move {
             let view = web.post("/v1/endpoints", &whole).await.expect(201);
-            Endpoint { id: text(&view["id"]), secret: text(&view["secret"]), view }
+            let public_key = &view["secrets"][0]["public_key"];
+            let secret = text(view.get("secret").unwrap_or(public_key));
+            Endpoint { id: text(&view["id"]), secret, view }
         }
     }
 

@@ -12,6 +12,7 @@ mod operate;
 mod parity;
 mod plugin_host;
 mod restart;
+mod rotation;
 mod secrets;
 mod tidy;
 mod transform;
