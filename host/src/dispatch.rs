@@ -37,6 +37,8 @@ pub use self::housekeeping::Retention;
 use self::schedule::{Limits, Schedule};
 use self::worker::{Job, Workshop};
 
+/// Why a delivery was skipped.
+pub const SKIPPED: &str = "It waited while its endpoint was held, and was skipped when that ended.";
 /// How long a claimed delivery is kept from others; renewed while it is held.
 pub const LEASE: Duration = Duration::from_secs(90);
 /// How often leases are renewed.
@@ -261,7 +263,9 @@ impl Drop for End {
 const NO_LIMITS: Limits = Limits { concurrency: 1, rate: None };
 
 fn limits(endpoint: &Arc<Endpoint>) -> Limits {
-    Limits { concurrency: endpoint.concurrency, rate: endpoint.rate_limit }
+    // One at a time is what keeps an order: the next one is not even handed out before the head has ended.
+    let concurrency = if endpoint.order.is_kept() { 1 } else { endpoint.concurrency };
+    Limits { concurrency, rate: endpoint.rate_limit }
 }
 
 async fn give_back(queue: &Arc<dyn Queue>, jobs: Vec<Job>, now: Timestamp) {

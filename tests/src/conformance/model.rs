@@ -440,10 +440,11 @@ impl<S: Subject> Pair<S> {
                 (Delivery { state: State::Pending, due, finished_at: None, ..delivery }, None)
             }
         };
+        let works = vec![self.arrival(Post { producer_id: None, tenant: 0, content: 1, deliveries: 0b10, take: 0 })];
         let told = Post { producer_id: None, tenant: 0, content: 0, deliveries: 0b1, take: 0b1 };
         let tells = delivery.state == State::Failed;
         let announce = if tells { vec![self.arrival(told)] } else { vec![] };
-        Settled { lease, delivery, attempt, announce }
+        Settled { lease, delivery, attempt, announce, recovery: works }
     }
 
     async fn renew(&mut self, pick: Index, lease: u64) {
