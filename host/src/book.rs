@@ -218,7 +218,9 @@ impl Book {
         let book = Arc::clone(self);
         to_the_end(async move {
             let _writing = book.writing.lock().await;
-            let Some(version) = book.store.put_endpoint(row, book.snapshot().told_of_change(&endpoint)).await? else {
+            let Some(version) =
+                book.store.put_endpoint(row, book.snapshot().told_of_change(&endpoint)).await?
+            else {
                 book.reload_locked().await?;
                 return Ok(None);
             };

@@ -7,6 +7,7 @@ pub mod backlog;
 pub mod chain;
 pub mod feed;
 pub mod housekeeping;
+pub mod rates;
 pub mod redact;
 pub mod request;
 pub mod schedule;
@@ -28,7 +29,7 @@ use crate::disk::Disk;
 use crate::endpoint::Endpoint;
 use crate::event::Event;
 use crate::id::{DeliveryId, EndpointId};
-use crate::store::{Lease, Queue};
+use crate::store::{Lease, Queue, Statistics};
 use crate::time::Timestamp;
 
 use self::backlog::{Backlog, Slot};
@@ -111,6 +112,21 @@ impl Dispatcher {
     pub fn new(workshop: Arc<Workshop>, backlog: Arc<Backlog>, max_in_flight: usize) -> Self {
         let (sender, messages) = mpsc::unbounded_channel();
         Self { workshop, schedule: Schedule::new(max_in_flight), backlog, sender, messages }
+    }
+
+    /// Has the rates of endpoints go on from what was sent before the host started.
+    ///
+    /// # Errors
+    ///
+    /// Where the store cannot say what that was.
+    pub async fn recall_rates(&mut self, store: &dyn Statistics) -> crate::store::Result<()> {
+        let (book, now) = (self.workshop.book.snapshot(), self.workshop.clock.now());
+        for (id, sent) in rates::recall(store, &book, now).await? {
+            if let Some(entry) = book.entry(id) {
+                self.schedule.recall(id, limits(&entry.endpoint), sent);
+            }
+        }
+        Ok(())
     }
 
     pub fn intake(&self) -> Intake {

@@ -319,7 +319,14 @@ pub(super) mod tests {
         ];
         for own in said {
             let terms = InForce::of(&[&own], Duration::ZERO);
-            let other = Endpoint { own, terms, rate_limit: None, order: Order::Strict, hold: Hold::default(), ..endpoint() };
+            let other = Endpoint {
+                own,
+                terms,
+                rate_limit: None,
+                order: Order::Strict,
+                hold: Hold::default(),
+                ..endpoint()
+            };
             let document = write(&other, &key).unwrap();
             assert_eq!(read(other.id, &document, &key).unwrap(), other);
         }

@@ -212,7 +212,8 @@ impl Workshop {
         if let Some(reason) = disable_endpoint {
             self.disable(endpoint, &reason, now).await;
         }
-        let (due, settled) = (delivery.due, self.settled(endpoint, &event, lease, delivery, Some(attempt), now));
+        let (due, settled) =
+            (delivery.due, self.settled(endpoint, &event, lease, delivery, Some(attempt), now));
         let told = !settled.announce.is_empty() || !settled.recovery.is_empty();
         let health = self.write(settled).await;
         drop(slot);
@@ -238,7 +239,8 @@ impl Workshop {
     ) -> Settled {
         let book = self.book.snapshot();
         let tell = |topic: Topic| {
-            let notice = |topic| Notice::of_delivery(topic, endpoint, event, &delivery, attempt.as_ref(), now);
+            let notice =
+                |topic| Notice::of_delivery(topic, endpoint, event, &delivery, attempt.as_ref(), now);
             book.tell(topic, &endpoint.tenant, notice, now)
         };
         let end = Topic::of_end(&delivery);

@@ -135,12 +135,7 @@ impl Standing {
     }
 
     /// As [`Ledger::settled`]. Attempts that began before `judged_from` do not count for its health.
-    pub(super) fn settled(
-        &mut self,
-        delivery: &Delivery,
-        attempt: Option<&Attempt>,
-        judged_from: Timestamp,
-    ) {
+    pub(super) fn settled(&mut self, delivery: &Delivery, attempt: Option<&Attempt>, judged_from: Timestamp) {
         if delivery.state.is_final() {
             self.pending = self.pending.saturating_sub(1);
         }

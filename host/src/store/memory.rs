@@ -166,7 +166,8 @@ impl Queue for MemoryStore {
     ) -> Result<usize> {
         let mut contents = self.contents();
         let waits = |row: &Row| row.delivery.endpoint == endpoint && row.delivery.created_at < before;
-        let waiting = contents.deliveries.values_mut().filter(|row| row.is_pending() && waits(row)).take(limit);
+        let waiting =
+            contents.deliveries.values_mut().filter(|row| row.is_pending() && waits(row)).take(limit);
         let ended: Vec<_> = waiting.map(|row| row.cancel(reason.clone(), now)).collect();
         ended.iter().for_each(|delivery| contents.note_end(delivery));
         contents.count();
@@ -439,7 +440,10 @@ impl Row {
 
     /// When it can be claimed; `None` once it is final, and while it stands in line.
     fn claimable_from(&self) -> Option<Timestamp> {
-        self.delivery.due.filter(|_| !self.in_line).map(|due| self.leased_until.map_or(due, |until| until.max(due)))
+        self.delivery
+            .due
+            .filter(|_| !self.in_line)
+            .map(|due| self.leased_until.map_or(due, |until| until.max(due)))
     }
 
     fn lease(&mut self, until: Timestamp) -> Lease {

@@ -5,8 +5,8 @@ use hookwright::endpoint::Order;
 use hookwright::id::{DeliveryId, EndpointId};
 use hookwright::store::{EndpointRow, Replay, Settle, Steer};
 
-use super::world::{World, arrival, at, finished, retried, row, taken};
 use super::Subject;
+use super::world::{World, arrival, at, finished, retried, row, taken};
 
 pub(super) async fn ordered<S: Subject>(world: &World<S>, order: Order) -> EndpointId {
     let id = world.stranger();
@@ -115,8 +115,13 @@ pub async fn only_the_head_is_taken<S: Subject>() {
     assert_eq!(world.claim_all(5).await.len(), 0, "all that may go is leased");
     let head = leases[0].1[0];
     let delivery = world.stored(head.delivery).await.finish(State::Delivered, None, at(6));
-    let settled =
-        hookwright::store::Settled { lease: head, delivery, attempt: None, announce: vec![], recovery: vec![] };
+    let settled = hookwright::store::Settled {
+        lease: head,
+        delivery,
+        attempt: None,
+        announce: vec![],
+        recovery: vec![],
+    };
     assert!(world.settle_one(settled).await.is_done());
     assert_eq!(delivered(&world, 7).await, [DeliveryId::of(leases[1].0, 0)]);
 }
@@ -152,7 +157,9 @@ pub async fn a_replay_comes_last<S: Subject>() {
     let first = world.post_one(0, endpoint).await;
     assert_eq!(delivered(&world, 1).await, [first]);
     let ids = line(&world, endpoint, 2).await;
-    let Replay::Done(replay) = world.replay(first, false, at(2)).await.unwrap() else { panic!("it has ended") };
+    let Replay::Done(replay) = world.replay(first, false, at(2)).await.unwrap() else {
+        panic!("it has ended")
+    };
     let last = world.post_one(3, endpoint).await;
     assert_eq!(delivered(&world, 10).await, [ids[0], ids[1], replay.id, last]);
 }

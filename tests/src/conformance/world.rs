@@ -252,7 +252,14 @@ impl<T> Cursor<T> {
 
 pub fn row(id: EndpointId, revision: u64, held: bool) -> EndpointRow {
     let (order, judged_from) = (Order::Free, START);
-    EndpointRow { id, revision, held, order, judged_from, document: format!("revision {revision}").into_bytes() }
+    EndpointRow {
+        id,
+        revision,
+        held,
+        order,
+        judged_from,
+        document: format!("revision {revision}").into_bytes(),
+    }
 }
 
 pub fn event_type(text: &str) -> EventType {

@@ -37,7 +37,13 @@ pub fn load(txn: &mut Txn<'_>) -> Result<()> {
 }
 
 /// Whether a new delivery has to stand in line. Where it need not and its endpoint keeps an order, it is the head now.
-pub fn joins(txn: &mut Txn<'_>, place: Place, id: DeliveryId, endpoint: EndpointId, due: Timestamp) -> Result<bool> {
+pub fn joins(
+    txn: &mut Txn<'_>,
+    place: Place,
+    id: DeliveryId,
+    endpoint: EndpointId,
+    due: Timestamp,
+) -> Result<bool> {
     if !keeps_order(txn.desk, endpoint) {
         return Ok(false);
     }
@@ -115,7 +121,12 @@ pub fn dissolve(txn: &mut Txn<'_>) -> Result<()> {
 }
 
 /// Up to `limit` deliveries that stand in the line, from its beginning on, and would have been due before `before`.
-pub fn due_before(txn: &Txn<'_>, endpoint: EndpointId, before: Timestamp, limit: usize) -> Result<Vec<Place>> {
+pub fn due_before(
+    txn: &Txn<'_>,
+    endpoint: EndpointId,
+    before: Timestamp,
+    limit: usize,
+) -> Result<Vec<Place>> {
     let mut found = Vec::new();
     for row in txn.tables.lines.range(line(endpoint)).map_err(io)?.take(limit) {
         let (_, place, due) = row.map_err(io)?.1.value();

@@ -20,10 +20,10 @@ use crate::time::Timestamp;
 use super::counters;
 use super::desk::{Desk, Held, Implied};
 use super::index;
-use super::{io, lines};
 use super::record::{self, StoredEvent};
 use super::tables::{Snapshot, due_key, place_at, place_key, place_of};
 use super::writer::Txn;
+use super::{io, lines};
 
 /// Most deliveries that get their rows in one commit.
 const ROWS_PER_COMMIT: usize = 2_000;
@@ -293,7 +293,9 @@ pub fn retry_now(txn: &mut Txn<'_>, id: DeliveryId, now: Timestamp) -> Result<St
         Standing::Written(_, delivery) if delivery.state.is_final() => Ok(Steer::Final(delivery)),
         Standing::Implied(_, delivery) => Ok(Steer::Done(delivery)),
         Standing::Written(_, delivery) if txn.desk.leases.contains_key(&id) => Ok(Steer::Done(delivery)),
-        Standing::Written(place, delivery) if lines::stands(txn, place, delivery.endpoint)? => Ok(Steer::Done(delivery)),
+        Standing::Written(place, delivery) if lines::stands(txn, place, delivery.endpoint)? => {
+            Ok(Steer::Done(delivery))
+        }
         Standing::Written(place, delivery) => {
             remove_due(txn, delivery.endpoint, delivery.due, place)?;
             let delivery = Delivery { due: Some(now), ..delivery };
