@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 
-use crate::terms::AutoDisable;
 use crate::signature::SignatureScheme;
+use crate::terms::AutoDisable;
 use crate::time::{Timestamp, format_span, parse_span};
 
 /// Most bytes read for one argument: above the largest batch that the host's settings allow by default.
@@ -229,9 +229,12 @@ mod tests {
     #[test]
     fn patience() {
         let days = Duration::from_secs(5 * 86_400);
-        for (text, after_failures, after) in
-            [("off", None, None), ("10", Some(10), None), ("5d", None, Some(days)), ("10,5d", Some(10), Some(days))]
-        {
+        for (text, after_failures, after) in [
+            ("off", None, None),
+            ("10", Some(10), None),
+            ("5d", None, Some(days)),
+            ("10,5d", Some(10), Some(days)),
+        ] {
             assert_eq!(auto_disable(text), Ok(AutoDisable { after_failures, after }), "{text}");
         }
         for bad in ["", "never", "0", "1,2", "5d,5d"] {

@@ -15,8 +15,8 @@ use super::screen::{Paint, one_line, say};
 use super::statistics::{self, Span};
 use super::table::Table;
 use crate::signature::SignatureScheme;
-use crate::terms::BodyForm;
 use crate::terms::AutoDisable;
+use crate::terms::BodyForm;
 use crate::time::format_span;
 
 const PATH: &str = "/v1/endpoints";
@@ -303,7 +303,9 @@ impl Endpoint {
                 };
                 set_enabled(&client, &endpoint, body, json).await
             }
-            Action::Disable(Name { endpoint }) => set_enabled(&client, &endpoint, r#"{"enabled":false}"#, json).await,
+            Action::Disable(Name { endpoint }) => {
+                set_enabled(&client, &endpoint, r#"{"enabled":false}"#, json).await
+            }
             Action::Delete(delete) => delete.run(&client, json).await,
         }
     }
@@ -441,7 +443,7 @@ async fn set_enabled(client: &Client, endpoint: &str, body: &str, json: bool) ->
         return answer.print();
     }
     let shown: Shown = answer.read()?;
-    let state = if shown.enabled { "Enabled" } else { "Disabled" };
+    let state = if shown.status == "disabled" { "Disabled" } else { "Enabled" };
     Ok(say(&format!("{state} {}  {}", shown.id, one_line(&shown.name)))?)
 }
 

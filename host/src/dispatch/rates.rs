@@ -37,9 +37,10 @@ pub async fn recall(
         for part in endpoints.chunks(ENDPOINTS_AT_ONCE) {
             let scopes = part.iter().map(|(id, _)| Scope::Endpoint(*id)).collect();
             let tallies = store.tallies(scopes, window).await?;
-            let sent = part.iter().zip(tallies).map(|((id, rate), buckets)| {
-                (*id, sent(*rate, resolution, &buckets, now))
-            });
+            let sent = part
+                .iter()
+                .zip(tallies)
+                .map(|((id, rate), buckets)| (*id, sent(*rate, resolution, &buckets, now)));
             recalled.extend(sent.filter(|(_, sent)| !sent.is_empty()));
         }
     }

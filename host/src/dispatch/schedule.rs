@@ -188,7 +188,14 @@ impl<T: Ord> PopFirstIf<T> for BTreeSet<T> {
 
 impl<J> Lane<J> {
     fn new(limits: Limits) -> Self {
-        Self { queue: VecDeque::new(), limits, in_flight: 0, sent: VecDeque::new(), listed: false, was_paced: false }
+        Self {
+            queue: VecDeque::new(),
+            limits,
+            in_flight: 0,
+            sent: VecDeque::new(),
+            listed: false,
+            was_paced: false,
+        }
     }
 
     /// When the rate lets the lane send again; `None` where it may now.

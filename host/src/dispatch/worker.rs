@@ -323,7 +323,7 @@ impl Workshop {
 
     /// Ends what nobody wants any more.
     async fn end(&self, endpoint: &Endpoint, job: Job, state: State, reason: &str, now: Timestamp) {
-        let Job { lease, delivery, event, slot } = job;
+        let Job { lease, delivery, event, slot, .. } = job;
         let delivery = delivery.finish(state, Some(reason.to_owned()), now);
         self.metrics.delivery_finished(delivery.state, now.since(delivery.created_at));
         self.write(self.settled(endpoint, &event, lease, delivery, None, now)).await;

@@ -10,6 +10,7 @@ mod ingest;
 mod look;
 mod parity;
 mod plugin_host;
+mod policies;
 mod restart;
 mod secrets;
 mod tidy;

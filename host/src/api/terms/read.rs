@@ -345,7 +345,8 @@ fn auto_disable(fields: &mut Fields<'_>) -> Option<AutoDisable> {
         Value::String(text) if text == "off" => return Some(AutoDisable::NEVER),
         Value::Object(map) => map,
         _ => {
-            return fields.wrong("auto_disable", "it must be \"off\", or an object such as {\"failures\":10}");
+            return fields
+                .wrong("auto_disable", "it must be \"off\", or an object such as {\"failures\":10}");
         }
     };
     let mut fields = fields.below("auto_disable", map);
