@@ -144,7 +144,8 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         deliveries: config.delivery.backlog_deliveries,
         bytes: config.delivery.backlog_bytes.0,
     });
-    let dispatcher = Dispatcher::new(workshop, backlog, config.delivery.max_in_flight);
+    let mut dispatcher = Dispatcher::new(workshop, backlog, config.delivery.max_in_flight);
+    dispatcher.recall_rates(store.as_ref()).await?;
     let disk = Arc::new(Disk::new(data_dir.clone(), config.ingest.disk_floor.0 as u64));
     let (stop, stopped) = watch::channel(false);
     let retention = dispatch::Retention {

@@ -9,13 +9,16 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, watch};
+use tracing::error;
 
 use crate::access::{Key, KeyDigest};
 use crate::endpoint::{Endpoint, Hold};
 use crate::event::{Channel, EventType, Tenant};
 use crate::id::EndpointId;
+use crate::notice::{Notice, Topic};
 use crate::seal::SealingKey;
-use crate::store::{BookVersion, DocumentRow, EndpointRow, Shelf, StoreError};
+use crate::store::{Arrival, BookVersion, DocumentRow, EndpointRow, Shelf, StoreError};
+use crate::subscription::Pattern;
 use crate::tenant::{HostProfile, Profile};
 use crate::terms::{InForce, Terms};
 use crate::time::Timestamp;
@@ -67,6 +70,8 @@ pub struct Snapshot {
     timeout: Duration,
     by_id: BTreeMap<EndpointId, Entry>,
     by_tenant: HashMap<Tenant, Vec<Arc<Endpoint>>>,
+    /// How many endpoints of a tenant want operational events.
+    listening: HashMap<Tenant, usize>,
     tenants: BTreeMap<String, Kept<Profile>>,
     /// One at the most.
     host: BTreeMap<String, Kept<HostProfile>>,
@@ -167,14 +172,21 @@ impl Book {
         Err(BookError::Contended(format!("endpoint {id}")))
     }
 
-    /// Holds its deliveries. One that is disabled already keeps its reason.
+    /// Holds the endpoint's deliveries, unless it has begun anew since `endpoint`: enabled again, or pointed elsewhere.
+    /// One that is disabled already keeps its reason.
     pub async fn disable(
         self: &Arc<Self>,
-        id: EndpointId,
+        endpoint: &Endpoint,
         reason: &str,
         now: Timestamp,
     ) -> Result<(), BookError> {
-        self.change(id, |endpoint| endpoint.hold.disable(reason, now)).await.map(|_| ())
+        let judged_from = endpoint.judged_from;
+        let disable = |current: &mut Endpoint| {
+            if current.judged_from == judged_from {
+                current.hold.disable(reason, now);
+            }
+        };
+        self.change(endpoint.id, disable).await.map(|_| ())
     }
 
     /// Deletes it with its secrets. False where there is none.
@@ -197,11 +209,20 @@ impl Book {
         let id = endpoint.id;
         let document =
             record::write(&endpoint, &self.key).map_err(|source| BookError::Record { id, source })?;
-        let row = EndpointRow { id, revision, held: !endpoint.enabled(), document };
+        let row = EndpointRow {
+            id,
+            revision,
+            held: !endpoint.enabled(),
+            order: endpoint.order,
+            judged_from: endpoint.judged_from,
+            document,
+        };
         let book = Arc::clone(self);
         to_the_end(async move {
             let _writing = book.writing.lock().await;
-            let Some(version) = book.store.put_endpoint(row, Vec::new()).await? else {
+            let Some(version) =
+                book.store.put_endpoint(row, book.snapshot().told_of_change(&endpoint)).await?
+            else {
                 book.reload_locked().await?;
                 return Ok(None);
             };
@@ -329,6 +350,39 @@ impl Snapshot {
         self.of_tenant(tenant).iter().filter(wants).cloned().collect()
     }
 
+    /// The operational event of this topic, made by `notice` where somebody subscribes to it.
+    pub fn tell(
+        &self,
+        topic: Topic,
+        tenant: &Tenant,
+        notice: impl FnOnce(Topic) -> Notice,
+        now: Timestamp,
+    ) -> Option<Arrival> {
+        self.listening.get(tenant)?;
+        let notice = notice(topic);
+        let event_type = topic.event_type().ok()?;
+        let wants = |endpoint: &&Arc<Endpoint>| endpoint.subscription.matches(&event_type, &notice.channels);
+        let to: Vec<_> = self.of_tenant(tenant).iter().filter(wants).cloned().collect();
+        if to.is_empty() {
+            return None;
+        }
+        let arrival = notice.arrival(&to, rand::random(), now);
+        arrival.inspect_err(|error| error!(topic = topic.word(), error, "an operational event is lost")).ok()
+    }
+
+    /// What there is to tell about an endpoint that becomes as it is here.
+    fn told_of_change(&self, next: &Endpoint) -> Vec<Arrival> {
+        let was_enabled = self.entry(next.id).is_some_and(|entry| entry.endpoint.enabled());
+        let Some(disabled) = next.hold.current.as_ref().filter(|_| was_enabled) else { return Vec::new() };
+        let notice = |_| Notice::of_disabled(next, disabled);
+        self.tell(Topic::EndpointDisabled, &next.tenant, notice, disabled.since).into_iter().collect()
+    }
+
+    /// What was made before then is not delivered to the endpoint: it waited, and was skipped.
+    pub fn skips_before(&self, endpoint: &Endpoint) -> Option<Timestamp> {
+        self.holds(endpoint).iter().flatten().filter_map(|hold| hold.skips_before).max()
+    }
+
     /// A tenant that somebody has described.
     pub fn tenant(&self, tenant: &Tenant) -> Option<&Kept<Profile>> {
         self.tenants.get(tenant.as_str())
@@ -405,6 +459,9 @@ impl Snapshot {
         let (id, tenant) = (endpoint.id, endpoint.tenant.clone());
         self.remove(id);
         let endpoint = Arc::new(endpoint);
+        if endpoint.subscription.events.iter().any(Pattern::is_reserved) {
+            *self.listening.entry(tenant.clone()).or_default() += 1;
+        }
         let row = self.by_tenant.entry(tenant).or_default();
         let place = row.partition_point(|other| other.id < id);
         row.insert(place, Arc::clone(&endpoint));
@@ -424,6 +481,10 @@ impl Snapshot {
 
     fn remove(&mut self, id: EndpointId) {
         let Some(entry) = self.by_id.remove(&id) else { return };
+        if entry.endpoint.subscription.events.iter().any(Pattern::is_reserved) {
+            let listening = self.listening.remove(&entry.endpoint.tenant).unwrap_or(1);
+            self.listening.extend((listening > 1).then(|| (entry.endpoint.tenant.clone(), listening - 1)));
+        }
         if let Some(row) = self.by_tenant.get_mut(&entry.endpoint.tenant) {
             row.retain(|other| other.id != id);
             if row.is_empty() {
@@ -496,7 +557,9 @@ mod tests {
         assert_eq!(wanted(&other), (version, endpoints));
 
         let now = Timestamp::from_secs(9);
-        other.disable(first.id, "gone", now).await.unwrap();
+        other.disable(&Endpoint { judged_from: now, ..first.clone() }, "outdated", now).await.unwrap();
+        assert!(other.snapshot().held().is_empty());
+        other.disable(&first, "gone", now).await.unwrap();
         assert_eq!(other.snapshot().held(), HashSet::from([first.id]));
         // A change that was made from an outdated state is refused, and what stands is then known.
         assert!(one.replace(first.clone(), 1).await.unwrap().is_none());

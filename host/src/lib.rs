@@ -27,6 +27,7 @@ pub mod access;
 // Machinery: each does one kind of I/O.
 pub mod disk;
 pub mod store;
+pub mod notice;
 pub mod seal;
 pub mod book;
 pub mod rekey;

@@ -20,6 +20,7 @@ pub struct Terms {
     /// For the whole of an attempt's request, from resolving the name to the end of the answer.
     pub timeout: Option<Duration>,
     pub success: Option<SuccessCodes>,
+    pub auto_disable: Option<AutoDisable>,
 }
 
 /// What holds for an endpoint in the end.
@@ -33,6 +34,7 @@ pub struct InForce {
     pub retry: RetryPolicy,
     pub timeout: Duration,
     pub success: SuccessCodes,
+    pub auto_disable: AutoDisable,
 }
 
 /// A plugin and its configuration: one link of a chain.
@@ -97,6 +99,26 @@ impl BodyForm {
     }
 }
 
+/// When an endpoint that fails is disabled. With neither, it never is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AutoDisable {
+    /// After so many failures in a row; at least 1.
+    pub after_failures: Option<u32>,
+    /// After it has failed for so long without a success between.
+    pub after: Option<Duration>,
+}
+
+impl AutoDisable {
+    pub const NEVER: AutoDisable = AutoDisable { after_failures: None, after: None };
+}
+
+/// Five days of failures.
+impl Default for AutoDisable {
+    fn default() -> Self {
+        Self { after_failures: None, after: Some(Duration::from_secs(5 * 86_400)) }
+    }
+}
+
 impl SuccessCodes {
     pub fn contains(&self, status: u16) -> bool {
         match self {
@@ -118,6 +140,7 @@ impl InForce {
             retry: first(said, |terms| terms.retry.as_ref()).unwrap_or_default(),
             timeout: first(said, |terms| terms.timeout.as_ref()).unwrap_or(timeout),
             success: first(said, |terms| terms.success.as_ref()).unwrap_or(SuccessCodes::Any2xx),
+            auto_disable: first(said, |terms| terms.auto_disable.as_ref()).unwrap_or_default(),
         }
     }
 }

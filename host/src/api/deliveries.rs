@@ -44,6 +44,8 @@ pub(super) struct DeliveryView {
     created_at: String,
     due_at: Option<String>,
     finished_at: Option<String>,
+    /// When it arrived.
+    delivered_at: Option<String>,
     replay_of: Option<String>,
 }
 
@@ -64,6 +66,7 @@ impl DeliveryView {
             created_at: delivery.created_at.to_string(),
             due_at: delivery.due.map(|time| time.to_string()),
             finished_at: delivery.finished_at.map(|time| time.to_string()),
+            delivered_at: delivered_at(delivery).map(|time| time.to_string()),
             replay_of: delivery.replay_of.map(|id| id.to_string()),
         }
     }
@@ -75,6 +78,10 @@ struct DeliveryWithAttempts {
     delivery: DeliveryView,
     /// The latest ones, oldest first.
     attempt_log: Vec<AttemptView>,
+}
+
+fn delivered_at(delivery: &Delivery) -> Option<Timestamp> {
+    delivery.finished_at.filter(|_| delivery.state == DeliveryState::Delivered)
 }
 
 fn held_because(delivery: &Delivery, book: &Snapshot, plugins: &Catalog) -> Option<String> {

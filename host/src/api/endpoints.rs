@@ -16,7 +16,8 @@ use super::problem::{Kind, Problem};
 use super::statistics::Fare;
 use super::{Api, json};
 use crate::book::{Entry, Snapshot};
-use crate::endpoint::{Endpoint, Hold};
+use crate::dispatch::SKIPPED;
+use crate::endpoint::{Endpoint, Hold, Waiting};
 use crate::event::Tenant;
 use crate::id::EndpointId;
 use crate::secret::{Secret, SigningSecret, SigningSecrets};
@@ -101,7 +102,8 @@ pub(super) async fn show(
     json(StatusCode::OK, &EndpointView::of(&entry.endpoint, fare, api.clock.now()))
 }
 
-/// A merge patch (RFC 7396); what is masked in it keeps what is stored.
+/// A merge patch (RFC 7396); what is masked in it keeps what is stored. Where it enables the endpoint, `waiting` says
+/// what becomes of what has waited.
 pub(super) async fn patch(
     caller: Caller,
     State(api): State<Arc<Api>>,
@@ -111,12 +113,14 @@ pub(super) async fn patch(
     let id: EndpointId = super::id(id)?;
     let (parts, body) = request.into_parts();
     require_json(&parts.headers, &["application/merge-patch+json"])?;
-    let change = document::read(&api, &parts.headers, body).await?;
+    let mut change = document::read(&api, &parts.headers, body).await?;
+    let waiting = waiting(&mut change)?;
     for _ in 0..TRIES {
         let book = api.book.snapshot();
         let Entry { revision, endpoint } = entry(&book, &caller, id)?.clone();
-        let patched = patched(&api, &endpoint, change.clone()).await?;
+        let patched = patched(&api, &endpoint, change.clone(), waiting).await?;
         if let Some(written) = api.book.replace(patched, revision).await? {
+            skip(&api, &written).await?;
             let now = api.clock.now();
             api.intake.expect(now);
             let fare = Fare::of(&api, &written).await?;
@@ -146,6 +150,7 @@ async fn patched(
     api: &Api,
     stored: &Endpoint,
     change: serde_json::Map<String, serde_json::Value>,
+    waiting: Waiting,
 ) -> Result<Endpoint, Problem> {
     if change.contains_key("secret") {
         let message = "it is not changed here; rotate it with `POST /v1/endpoints/{id}/secret/rotate`";
@@ -169,10 +174,36 @@ async fn patched(
     check_scheme(stored, &scheme, now)?;
     let mut hold = stored.hold.clone();
     match spec.enabled {
-        true => hold.enable(now),
+        true => hold.resume(waiting, now),
         false => hold.disable(DISABLED_BY_REQUEST, now),
     }
-    Ok(endpoint(spec, stored.id, stored.secrets.tidied(now), hold, stored.created_at, now))
+    let anew = spec.url != stored.url || (spec.enabled && !stored.enabled());
+    let judged_from = if anew { now } else { stored.judged_from };
+    let patched = endpoint(spec, stored.id, stored.secrets.tidied(now), hold, stored.created_at, now);
+    Ok(Endpoint { judged_from, ..patched })
+}
+
+/// What becomes of the deliveries that have waited. No member of an endpoint, so it is taken out.
+fn waiting(change: &mut serde_json::Map<String, serde_json::Value>) -> Result<Waiting, Problem> {
+    let Some(said) = change.remove("waiting") else { return Ok(Waiting::default()) };
+    if change.get("enabled") != Some(&serde_json::Value::Bool(true)) {
+        let message = "it says what becomes of what has waited; send it with `enabled`: true";
+        return Err(Problem::field("/waiting", message));
+    }
+    match said.as_str() {
+        Some("deliver") => Ok(Waiting::Deliver),
+        Some("skip") => Ok(Waiting::Skip),
+        _ => Err(Problem::field("/waiting", "it must be `deliver` or `skip`")),
+    }
+}
+
+/// Cancels the first of what is skipped, so that most callers see it at once; housekeeping does the rest.
+async fn skip(api: &Api, endpoint: &Endpoint) -> Result<(), Problem> {
+    if let Some(before) = endpoint.hold.skips_before {
+        let reason = SKIPPED.to_owned();
+        api.store.cancel_waiting(endpoint.id, before, CANCEL_BATCH, reason, api.clock.now()).await?;
+    }
+    Ok(())
 }
 
 fn endpoint(
@@ -196,7 +227,9 @@ fn endpoint(
         secrets,
         rate_limit: spec.rate_limit,
         concurrency: spec.concurrency,
+        order: spec.order,
         hold,
+        judged_from: created_at,
         created_at,
         updated_at,
     }

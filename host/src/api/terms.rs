@@ -7,5 +7,5 @@ pub(super) use read::{ON_FAILURE, read, span, within};
 pub(super) use show::{TermsView, in_full, inherited};
 
 /// The members that are terms.
-pub(super) const MEMBERS: [&str; 8] =
-    ["transforms", "body", "signature", "auth", "headers", "retry", "timeout", "success"];
+pub(super) const MEMBERS: [&str; 9] =
+    ["transforms", "body", "signature", "auth", "headers", "retry", "timeout", "success", "auto_disable"];

@@ -11,7 +11,7 @@ use url::{Position, Url};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::terms::{HiddenTerms, OpenTerms};
-use crate::endpoint::{Disabled, Endpoint, Hold, RateLimit};
+use crate::endpoint::{Disabled, Endpoint, Hold, Order, RateLimit};
 use crate::event::{Channel, Tenant};
 use crate::id::EndpointId;
 use crate::seal::{Owner, SealError, SealingKey};
@@ -47,8 +47,11 @@ pub(super) fn write(endpoint: &Endpoint, key: &SealingKey) -> Result<Vec<u8>, Re
         terms: OpenTerms::of(&endpoint.own),
         rate_limit: endpoint.rate_limit.map(Rate::of),
         concurrency: endpoint.concurrency,
+        order: Line::of(endpoint.order),
         disabled: endpoint.hold.current.as_ref().map(Held::of),
         held_past_us: endpoint.hold.past.as_micros() as u64,
+        skips_before: endpoint.hold.skips_before.map(Timestamp::as_micros),
+        judged_from: endpoint.judged_from.as_micros(),
         created_at: endpoint.created_at.as_micros(),
         updated_at: endpoint.updated_at.as_micros(),
         sealed: BASE64.encode(&key.seal(owner, &plain)?),
@@ -83,10 +86,13 @@ pub(super) fn read(id: EndpointId, document: &[u8], key: &SealingKey) -> Result<
         secrets: hidden.signing_secrets()?,
         rate_limit: open.rate_limit.map(Rate::into_word),
         concurrency: open.concurrency,
+        order: open.order.map_or(Order::Free, Line::into_word),
         hold: Hold {
             current: open.disabled.map(Held::into_word),
             past: Duration::from_micros(open.held_past_us),
+            skips_before: open.skips_before.map(Timestamp::from_micros),
         },
+        judged_from: Timestamp::from_micros(open.judged_from),
         created_at: Timestamp::from_micros(open.created_at),
         updated_at: Timestamp::from_micros(open.updated_at),
     })
@@ -111,8 +117,14 @@ struct Document {
     terms: OpenTerms,
     rate_limit: Option<Rate>,
     concurrency: u32,
+    #[serde(default)]
+    order: Option<Line>,
     disabled: Option<Held>,
     held_past_us: u64,
+    #[serde(default)]
+    skips_before: Option<i64>,
+    #[serde(default)]
+    judged_from: i64,
     created_at: i64,
     updated_at: i64,
     /// Base64 of the sealed [`Hidden`].
@@ -181,6 +193,26 @@ impl Rate {
     }
 }
 
+/// Whether, and after how many attempts, the head of the line steps aside.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    park_after: Option<u32>,
+}
+
+impl Line {
+    fn of(order: Order) -> Option<Self> {
+        match order {
+            Order::Free => None,
+            Order::Strict => Some(Self { park_after: None }),
+            Order::Parking { after } => Some(Self { park_after: Some(after) }),
+        }
+    }
+
+    fn into_word(self) -> Order {
+        self.park_after.map_or(Order::Strict, |after| Order::Parking { after })
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 pub(super) struct Held {
     since: i64,
@@ -224,7 +256,7 @@ pub(super) mod tests {
     use super::*;
     use crate::retry::RetryPolicy;
     use crate::signature::SignatureScheme;
-    use crate::terms::{Auth, BodyForm, OnFailure, SuccessCodes, Terms, Transform};
+    use crate::terms::{Auth, AutoDisable, BodyForm, OnFailure, SuccessCodes, Terms, Transform};
 
     fn terms() -> Terms {
         Terms {
@@ -243,6 +275,7 @@ pub(super) mod tests {
             retry: Some(RetryPolicy::Every { every: Duration::from_secs(10), lasting: None }),
             timeout: Some(Duration::from_secs(10)),
             success: Some(SuccessCodes::Only(vec![200, 204])),
+            auto_disable: Some(AutoDisable { after_failures: Some(10), after: None }),
         }
     }
 
@@ -266,10 +299,13 @@ pub(super) mod tests {
             ),
             rate_limit: Some(RateLimit { requests: 1, per: Duration::from_secs(1) }),
             concurrency: 4,
+            order: Order::Parking { after: 2 },
             hold: Hold {
                 current: Some(Disabled { since: Timestamp::from_secs(5), reason: "by hand".into() }),
                 past: Duration::from_micros(3),
+                skips_before: Some(Timestamp::from_secs(4)),
             },
+            judged_from: Timestamp::from_secs(2),
             created_at: Timestamp::from_secs(1),
             updated_at: Timestamp::from_secs(2),
         }
@@ -313,6 +349,7 @@ pub(super) mod tests {
                 auth: Some(Some(Auth::Bearer { token: Secret::new("t") })),
                 retry: Some(RetryPolicy::default()),
                 success: Some(SuccessCodes::Any2xx),
+                auto_disable: Some(AutoDisable::NEVER),
                 ..Terms::default()
             },
             Terms { auth: Some(None), ..terms() },
@@ -321,8 +358,15 @@ pub(super) mod tests {
         for own in said {
             let terms = InForce::of(&[&own], Duration::ZERO);
             let secrets = terms.signature.new_secret([8; 32]).into();
-            let other =
-                Endpoint { own, terms, secrets, rate_limit: None, hold: Hold::default(), ..endpoint() };
+            let other = Endpoint {
+                own,
+                terms,
+                secrets,
+                rate_limit: None,
+                order: Order::Strict,
+                hold: Hold::default(),
+                ..endpoint()
+            };
             let document = write(&other, &key).unwrap();
             assert_eq!(read(other.id, &document, &key).unwrap(), other);
         }

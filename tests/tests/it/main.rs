@@ -11,6 +11,7 @@ mod look;
 mod operate;
 mod parity;
 mod plugin_host;
+mod policies;
 mod restart;
 mod rotation;
 mod secrets;

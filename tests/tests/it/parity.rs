@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use hookwright_tests::harness::{Stage, World, on_each_store, play};
+use hookwright::time::Timestamp;
+use hookwright_tests::harness::{Endpoint, Mailbox, Site, Stage, World, on_each_store, play};
 use serde_json::{Value, json};
 
 use crate::verifiers::{Language, Server, Toolbox, skip};
@@ -434,5 +435,227 @@ fn t4_signature() {
         other["secret"] = json!("whsec_QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB");
         let refused = delivered(world, &other, REWRITTEN[0]).await;
         assert_eq!(refused, (json!("failed"), json!(401)), "with another secret");
+    });
+}
+
+/// The pauses between a delivery's attempts, as its log tells them.
+fn due_after(delivery: &Value) -> Duration {
+    let time = |name: &str| Timestamp::parse(delivery[name].as_str().expect("a time")).expect("a time");
+    let last = delivery["attempt_log"].as_array().and_then(|log| log.last()).expect("an attempt");
+    let started = Timestamp::parse(last["started_at"].as_str().expect("a time")).expect("a time");
+    time("due_at").since(started)
+}
+
+async fn view(world: &World, endpoint: &Endpoint) -> Value {
+    world.web.get(&endpoint.path()).await.expect(200)
+}
+
+#[test]
+fn k8_disable_enable() {
+    on_each_store(async |world| {
+        let endpoint = world.endpoint(json!({})).await;
+        let path = endpoint.path();
+        let disabled = world.web.patch(&path, &json!({"enabled": false})).await.expect(200);
+        assert_eq!(disabled["status"], "disabled");
+        let skipped = world.post("record.created", "1").await;
+        let enabled = world.web.patch(&path, &json!({"enabled": true, "waiting": "skip"})).await.expect(200);
+        assert_eq!(enabled["status"], "active");
+        assert_eq!(world.outcome(&skipped).await["state"], "cancelled");
+        world.web.patch(&path, &json!({"enabled": false})).await.expect(200);
+        let resumed = world.post("record.created", "2").await;
+        world.web.patch(&path, &json!({"enabled": true, "waiting": "deliver"})).await.expect(200);
+        assert_eq!(world.receiver.next().await.body, "2");
+        assert_eq!(world.outcome(&resumed).await["state"], "delivered");
+        assert!(world.receiver.is_empty().await);
+    });
+}
+
+#[test]
+fn k13_retries_and_log() {
+    on_each_store(async |world| {
+        world.receiver.answer_first([500, 429]);
+        let spec = json!({"retry": {"schedule": ["1m", "10m", "1h"]}, "timeout": "1s"});
+        world.endpoint(spec).await;
+        let posted = world.post("sync.completed", "1").await;
+        let id = world.only_delivery(&posted).await;
+        let mut pauses = Vec::new();
+        for attempt in 1..=2 {
+            pauses.push(due_after(&world.attempted(&id, attempt).await));
+            world.clock.advance(Duration::from_secs(3_600));
+        }
+        let delivery = world.ended(&id).await;
+        assert_eq!(delivery["state"], "delivered");
+        let log = delivery["attempt_log"].as_array().expect("a log");
+        let statuses: Vec<u64> = log.iter().filter_map(|attempt| attempt["status"].as_u64()).collect();
+        assert_eq!(statuses, [500, 429, 200]);
+        assert!(pauses[0] >= Duration::from_secs(60) && pauses[1] >= Duration::from_secs(600), "{pauses:?}");
+
+        // Nobody listens there: a network error is retried too.
+        let closed = Site::open(|_| http::Response::default()).await.url("/");
+        world.endpoint(json!({"events": ["lost"], "url": closed, "retry": {"schedule": ["1h"]}})).await;
+        let posted = world.post("lost", "1").await;
+        let deliveries = world.deliveries(&format!("event={}", posted.id)).await;
+        assert_eq!(deliveries.len(), 2);
+        let waiting = world
+            .until("it waits for its retry", async || {
+                let deliveries = world.deliveries(&format!("event={}&state=pending", posted.id)).await;
+                deliveries.into_iter().find(|delivery| delivery["attempts"] == 1)
+            })
+            .await;
+        assert_eq!(
+            world.delivery(waiting["id"].as_str().expect("an id")).await["attempt_log"][0]["outcome"],
+            "unreachable"
+        );
+    });
+}
+
+#[test]
+fn r5_retry_schedule() {
+    play(async |world| {
+        world.receiver.answer(503);
+        world.endpoint(json!({"retry": {"schedule": ["1m", "5m", "30m", "2h", "24h"]}})).await;
+        let posted = world.post("payment.failed", "1").await;
+        let id = world.only_delivery(&posted).await;
+        for (attempt, seconds) in [(1, 60), (2, 300), (3, 1_800), (4, 7_200), (5, 86_400)] {
+            let pause = due_after(&world.attempted(&id, attempt).await).as_secs_f64();
+            let planned = f64::from(seconds);
+            assert!((planned..planned * 1.1 + 5.0).contains(&pause), "after attempt {attempt}: {pause}");
+            world.clock.advance(Duration::from_secs_f64(pause));
+        }
+        let delivery = world.ended(&id).await;
+        assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("failed"), &json!(6)));
+        world.receiver.take(6).await;
+        world.receiver.answer(200);
+        let again = world.web.post(&format!("/v1/deliveries/{id}/retry"), &json!({})).await.expect(201);
+        assert_eq!(world.ended(again["id"].as_str().expect("an id")).await["state"], "delivered");
+    });
+}
+
+#[test]
+fn r8_held_then_delivered() {
+    on_each_store(async |world| {
+        let endpoint = world.endpoint(json!({"enabled": false})).await;
+        let mut posted = Vec::new();
+        for n in 0..3 {
+            posted.push(world.post("invoice.paid", &n.to_string()).await);
+        }
+        assert_eq!(world.event(&posted[0].id).await["deliveries"][0]["held"], true);
+        world.restart().await;
+        assert!(world.receiver.is_empty().await);
+        world.web.patch(&endpoint.path(), &json!({"enabled": true})).await.expect(200);
+        let mut bodies: Vec<_> =
+            world.receiver.take(3).await.into_iter().map(|arrival| arrival.body).collect();
+        bodies.sort();
+        assert_eq!(bodies, ["0", "1", "2"]);
+    });
+}
+
+#[test]
+fn t5_timeout() {
+    play(async |world| {
+        let slow = Site::open_async(|_| std::future::pending()).await;
+        let spec = json!({"url": slow.url("/"), "timeout": "10s", "retry": {"attempts": 1}});
+        let endpoint = world.endpoint(spec).await;
+        assert_eq!(endpoint.view["timeout"], "10s");
+        let posted = world.post("message.received", "1").await;
+        let delivery = world.outcome(&posted).await;
+        let attempt = &delivery["attempt_log"][0];
+        assert_eq!((&attempt["outcome"], &attempt["kind"]), (&json!("unreachable"), &json!("timeout")));
+        let spent = attempt["duration_ms"].as_f64().expect("a time");
+        assert!((10_000.0..14_000.0).contains(&spent), "{attempt}");
+    });
+}
+
+#[test]
+fn t6_auto_disable() {
+    on_each_store(async |world| {
+        let spec = json!({"auto_disable": {"failures": 10}, "retry": {"attempts": 1}});
+        let endpoint = world.endpoint(spec).await;
+        let fail = async |world: &mut World, times: usize| {
+            world.receiver.answer_first(vec![500; times]);
+            for n in 0..times {
+                let posted = world.post("lead.captured", &n.to_string()).await;
+                world.outcome(&posted).await;
+            }
+        };
+        fail(world, 9).await;
+        assert_eq!(view(world, &endpoint).await["status"], "failing");
+        let posted = world.post("lead.captured", "1").await;
+        world.outcome(&posted).await;
+        assert_eq!(view(world, &endpoint).await["status"], "active", "a success resets the count");
+        fail(world, 9).await;
+        assert_eq!(view(world, &endpoint).await["enabled"], true);
+        fail(world, 1).await;
+        let disabled = world
+            .until("it is disabled", async || {
+                let view = view(world, &endpoint).await;
+                (view["status"] == "disabled").then_some(view)
+            })
+            .await;
+        assert!(disabled["disabled_because"].to_string().contains("10 attempts in a row"), "{disabled}");
+        let held = world.post("lead.captured", "2").await;
+        world.web.patch(&endpoint.path(), &json!({"enabled": true})).await.expect(200);
+        assert_eq!(world.outcome(&held).await["state"], "delivered", "toggled on again");
+    });
+}
+
+#[test]
+fn e8_success_codes() {
+    play(async |world| {
+        let spec = json!({"success": [200, 201, 204], "timeout": "30s", "retry": {"attempts": 1}});
+        let endpoint = world.endpoint(spec).await;
+        assert_eq!(endpoint.view["timeout"], "30s");
+        for (status, state) in
+            [(200, "delivered"), (201, "delivered"), (204, "delivered"), (202, "failed"), (206, "failed")]
+        {
+            world.receiver.answer_first([status]);
+            let posted = world.post("case.created", "1").await;
+            assert_eq!(world.outcome(&posted).await["state"], state, "{status}");
+        }
+    });
+}
+
+#[test]
+fn e9_retry_until_it_lands() {
+    on_each_store(async |world| {
+        world.receiver.answer(500);
+        let spec = json!({"retry": {"every": "10s"}, "auto_disable": "off"});
+        let endpoint = world.endpoint(spec).await;
+        assert_eq!(endpoint.view["auto_disable"], "off");
+        let posted = world.post("document.exported", "1").await;
+        let id = world.only_delivery(&posted).await;
+        for attempt in 1..=12 {
+            let pause = due_after(&world.attempted(&id, attempt).await);
+            assert!((10..12).contains(&pause.as_secs()), "{pause:?}");
+            // Days of failing: neither the policy nor the endpoint gives up.
+            world.clock.advance(Duration::from_secs(86_400));
+        }
+        world.receiver.answer(200);
+        world.clock.advance(Duration::from_secs(20));
+        assert_eq!(world.ended(&id).await["state"], "delivered");
+        assert_eq!(view(world, &endpoint).await["enabled"], true);
+    });
+}
+
+#[test]
+fn e12_delivered_event() {
+    on_each_store(async |world| {
+        let mut sender = Mailbox::open().await;
+        let spec = json!({
+            "name": "sender",
+            "url": sender.url("/synced"),
+            "events": ["hookwright.delivery.delivered"],
+        });
+        world.endpoint(spec).await;
+        world.receiver.answer_first([500, 200]);
+        world.endpoint(json!({"events": ["document.exported"]})).await;
+        let posted = world.post_with("document.exported", "1", json!({"id": "doc-1"})).await;
+        let arrival = sender.next().await;
+        let told: Value = serde_json::from_slice(&arrival.body).expect("JSON");
+        let event = json!({"id": posted.id, "type": "document.exported", "producer_id": "doc-1"});
+        assert_eq!((&told["event"], &told["delivery"]["attempts"]), (&event, &json!(2)));
+        let delivery = world.event(&posted.id).await["deliveries"][0].clone();
+        assert_eq!((&delivery["state"], &delivery["delivered_at"]), (&json!("delivered"), &told["at"]));
+        assert!(sender.is_empty().await);
     });
 }

@@ -1,7 +1,8 @@
 //! Changing an endpoint by a JSON merge patch (RFC 7396).
 //!
 //! What an answer masks may be sent back as it was shown: `***` keeps what is stored there. A link of a chain
-//! without `config` keeps that of the same plugin. `retry` and `signature` are replaced whole,
+//! without `config` keeps that of the same plugin. `retry`, `signature`, `auto_disable` and
+//! `order` are replaced whole,
 //! and so is `auth` where its type changes, since half of one form and half of another make neither.
 
 use serde_json::{Map, Value};
@@ -30,7 +31,7 @@ pub(super) fn apply(stored: &Endpoint, change: Map<String, Value>) -> Map<String
         let merged = match (name.as_str(), kept) {
             (_, None) => (!value.is_null()).then_some(value),
             ("url", kept) if value == masked_url(stored.url.expose()) => kept,
-            ("retry" | "signature", _) => Some(value),
+            ("retry" | "signature" | "auto_disable" | "order", _) => Some(value),
             ("auth", Some(kept)) if changes_type(&kept, &value) => Some(value),
             ("transforms", Some(kept)) => Some(chain(kept, value)),
             ("headers", Some(kept)) => headers(kept, without_inherited(stored, value)),

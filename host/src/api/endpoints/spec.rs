@@ -10,7 +10,7 @@ use crate::api::fields::Fields;
 use crate::api::problem::Problem;
 use crate::api::terms::{self, span};
 use crate::config::Config;
-use crate::endpoint::{Endpoint, RateLimit};
+use crate::endpoint::{Endpoint, Order, RateLimit};
 use crate::event::{Channel, Tenant};
 use crate::secret::{MASK, Secret};
 use crate::send::check_url;
@@ -19,7 +19,7 @@ use crate::subscription::{Pattern, Subscription};
 use crate::terms::Terms;
 
 /// The members that are not terms.
-const MEMBERS: [&str; 10] = [
+const MEMBERS: [&str; 11] = [
     "name",
     "description",
     "url",
@@ -29,11 +29,14 @@ const MEMBERS: [&str; 10] = [
     "secret",
     "rate_limit",
     "concurrency",
+    "order",
     "enabled",
 ];
 
 const MAX_NAME: usize = 200;
 const MAX_DESCRIPTION: usize = 2_000;
+/// Most attempts after which the head of a line steps aside.
+const MAX_PARK_AFTER: u32 = 100;
 const MAX_REQUESTS: u32 = 1_000_000;
 const MIN_PER: Duration = Duration::from_millis(1);
 const MAX_PER: Duration = Duration::from_secs(86_400);
@@ -50,6 +53,7 @@ pub(super) struct Spec {
     pub secret: Option<Secret>,
     pub rate_limit: Option<RateLimit>,
     pub concurrency: u32,
+    pub order: Order,
     pub enabled: bool,
 }
 
@@ -136,6 +140,7 @@ fn read_fields(config: &Config, targets: &Rule, mut from: Source<'_, '_>) -> Opt
         |stored| Some(stored.concurrency),
         |fields| fields.number("concurrency", 1, limits.max_concurrency),
     );
+    let order = from.member("order", |stored| stored.order, |fields| order(fields).unwrap_or_default());
     let enabled =
         from.member("enabled", Endpoint::enabled, |fields| fields.boolean("enabled").unwrap_or(true));
     from.fields.finish(&[&MEMBERS, terms::MEMBERS.as_slice()].concat());
@@ -149,6 +154,7 @@ fn read_fields(config: &Config, targets: &Rule, mut from: Source<'_, '_>) -> Opt
         secret,
         rate_limit,
         concurrency: concurrency.unwrap_or(delivery.concurrency),
+        order,
         enabled,
     })
 }
@@ -204,6 +210,24 @@ fn rate_limit(fields: &mut Fields<'_>) -> Option<RateLimit> {
     Some(RateLimit { requests: requests?, per: per? })
 }
 
+fn order(fields: &mut Fields<'_>) -> Option<Order> {
+    let map = fields.object("order")?;
+    let mut fields = fields.below("order", map);
+    match fields.required("head")?.as_str() {
+        "wait" => {
+            fields.finish(&["head"]);
+            Some(Order::Strict)
+        }
+        "park" => {
+            let given = fields.has("after");
+            let after = fields.number("after", 1, MAX_PARK_AFTER);
+            fields.finish(&["head", "after"]);
+            after.or((!given).then_some(1)).map(|after| Order::Parking { after })
+        }
+        _ => fields.wrong("head", "it must be `wait` or `park`"),
+    }
+}
+
 /// For tests of this module's neighbours.
 #[cfg(test)]
 pub(super) fn read_for_test(value: Value) -> Result<Spec, Vec<crate::api::problem::FieldError>> {
@@ -225,7 +249,7 @@ mod tests {
     use super::*;
     use crate::retry::RetryPolicy;
     use crate::secret::Secret;
-    use crate::terms::Auth;
+    use crate::terms::{Auth, AutoDisable};
     use serde_json::json;
 
     fn base() -> Value {
@@ -279,6 +303,32 @@ mod tests {
     }
 
     #[test]
+    fn orders() {
+        for (value, expected) in [
+            (json!(null), Order::Free),
+            (json!({"head": "wait"}), Order::Strict),
+            (json!({"head": "park"}), Order::Parking { after: 1 }),
+            (json!({"head": "park", "after": 5}), Order::Parking { after: 5 }),
+        ] {
+            assert_eq!(read_for_test(with("order", value.clone())).unwrap().order, expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn patience_with_a_failing_endpoint() {
+        let days = Duration::from_secs(5 * 86_400);
+        for (value, after_failures, after) in [
+            (json!("off"), None, None),
+            (json!({"failures": 10}), Some(10), None),
+            (json!({"after": "5d"}), None, Some(days)),
+            (json!({"failures": 10, "after": "5d"}), Some(10), Some(days)),
+        ] {
+            let read = read_for_test(with("auto_disable", value.clone())).unwrap();
+            assert_eq!(read.terms.auto_disable, Some(AutoDisable { after_failures, after }), "{value}");
+        }
+    }
+
+    #[test]
     fn each_error_names_its_place() {
         let table = [
             ("name", json!(""), "/name"),
@@ -327,6 +377,15 @@ mod tests {
             ("rate_limit", json!({"requests": 1}), "/rate_limit"),
             ("concurrency", json!(0), "/concurrency"),
             ("enabled", json!("yes"), "/enabled"),
+            ("order", json!(true), "/order"),
+            ("order", json!({}), "/order/head"),
+            ("order", json!({"head": "sit"}), "/order/head"),
+            ("order", json!({"head": "wait", "after": 2}), "/order/after"),
+            ("order", json!({"head": "park", "after": 0}), "/order/after"),
+            ("auto_disable", json!("never"), "/auto_disable"),
+            ("auto_disable", json!({}), "/auto_disable"),
+            ("auto_disable", json!({"failures": 0}), "/auto_disable/failures"),
+            ("auto_disable", json!({"after": "1ms"}), "/auto_disable/after"),
             ("colour", json!("red"), "/colour"),
         ];
         for (field, value, pointer) in table {

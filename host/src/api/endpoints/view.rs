@@ -6,7 +6,7 @@ use url::{Position, Url};
 
 use crate::api::statistics::Fare;
 use crate::api::terms::{self, TermsView};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Order};
 use crate::secret::{MASK, SecretForm, SigningSecret};
 use crate::time::{Timestamp, format_span};
 
@@ -26,6 +26,7 @@ pub(super) struct EndpointView<'a> {
     secrets: Vec<SecretView>,
     rate_limit: Option<Value>,
     concurrency: u32,
+    order: Option<Value>,
     enabled: bool,
     disabled_since: Option<String>,
     disabled_because: Option<&'a str>,
@@ -67,6 +68,7 @@ impl<'a> EndpointView<'a> {
             secrets: secrets(endpoint, now),
             rate_limit: rate_limit(endpoint),
             concurrency: endpoint.concurrency,
+            order: order(endpoint.order),
             enabled: endpoint.enabled(),
             disabled_since: disabled.map(|disabled| disabled.since.to_string()),
             disabled_because: disabled.map(|disabled| disabled.reason.as_str()),
@@ -99,6 +101,7 @@ pub(super) fn in_full(endpoint: &Endpoint) -> Map<String, Value> {
         "channels": channels,
         "rate_limit": rate_limit(endpoint),
         "concurrency": endpoint.concurrency,
+        "order": order(endpoint.order),
         "enabled": endpoint.enabled(),
     });
     match whole {
@@ -159,6 +162,14 @@ fn secrets(endpoint: &Endpoint, now: Timestamp) -> Vec<SecretView> {
 fn rate_limit(endpoint: &Endpoint) -> Option<Value> {
     let limit = endpoint.rate_limit?;
     Some(json!({"requests": limit.requests, "per": format_span(limit.per)}))
+}
+
+fn order(order: Order) -> Option<Value> {
+    match order {
+        Order::Free => None,
+        Order::Strict => Some(json!({"head": "wait"})),
+        Order::Parking { after } => Some(json!({"head": "park", "after": after})),
+    }
 }
 
 #[cfg(test)]

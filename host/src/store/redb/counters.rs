@@ -62,15 +62,40 @@ pub fn replayed(txn: &mut Txn<'_>, delivery: &Delivery) -> Result<()> {
     Ok(())
 }
 
-/// Counts an attempt, or an end without one. Answers how the endpoint fares after it.
-pub fn settled(txn: &mut Txn<'_>, delivery: &Delivery, attempt: Option<&Attempt>) -> Result<Health> {
-    let known = txn.desk.endpoints.contains_key(&delivery.endpoint);
-    let attempt_of_known = attempt.filter(|_| known);
+/// Counts an attempt, or an end without one. Answers how the endpoint fared before it and fares after it.
+pub fn settled(
+    txn: &mut Txn<'_>,
+    delivery: &Delivery,
+    attempt: Option<&Attempt>,
+) -> Result<(Health, Health)> {
+    let known = txn.desk.endpoints.get(&delivery.endpoint).map(|state| state.judged_from);
+    let attempt_of_known = attempt.filter(|_| known.is_some());
     let standing = standing(txn, delivery.endpoint)?;
-    standing.settled(delivery, attempt_of_known);
+    let before = standing.health;
+    standing.settled(delivery, attempt_of_known, known.unwrap_or(Timestamp::ZERO));
     let health = standing.health;
     txn.gathered.ledger.settled(delivery, attempt);
-    Ok(health)
+    Ok((before, health))
+}
+
+/// The endpoint is judged anew.
+pub fn begins_anew(txn: &mut Txn<'_>, endpoint: EndpointId) -> Result<()> {
+    let standing = standing(txn, endpoint)?;
+    standing.health = standing.health.anew();
+    Ok(())
+}
+
+/// The places of the endpoint's deliveries that have rows, wait and were made before `before`; up to `limit`.
+pub fn waiting_since(
+    txn: &Txn<'_>,
+    endpoint: EndpointId,
+    before: Timestamp,
+    limit: usize,
+) -> Result<Vec<Place>> {
+    let endpoint = endpoint.as_u128();
+    let rows = txn.tables.pending_since.range((endpoint, i64::MIN, 0)..(endpoint, before.as_micros(), 0));
+    let places = rows.map_err(io)?.take(limit).map(|row| Ok(place_of(row.map_err(io)?.0.value().2)));
+    places.collect()
 }
 
 /// Forgets how a deleted endpoint stood, but for what is pending.
@@ -442,6 +467,7 @@ struct StandingRow {
     pending: u64,
     consecutive_failures: u32,
     failing_since: Option<i64>,
+    on_trial: bool,
     last_attempt_at: Option<i64>,
     last_delivery_at: Option<i64>,
     last_event_at: Option<i64>,
@@ -453,6 +479,7 @@ impl From<Standing> for StandingRow {
             pending: standing.pending,
             consecutive_failures: standing.health.consecutive_failures,
             failing_since: standing.health.failing_since.map(Timestamp::as_micros),
+            on_trial: standing.health.on_trial,
             last_attempt_at: standing.last_attempt_at.map(Timestamp::as_micros),
             last_delivery_at: standing.last_delivery_at.map(Timestamp::as_micros),
             last_event_at: standing.last_event_at.map(Timestamp::as_micros),
@@ -468,6 +495,7 @@ fn decode_standing(bytes: &[u8]) -> Result<Standing> {
         health: Health {
             consecutive_failures: row.consecutive_failures,
             failing_since: row.failing_since.map(Timestamp::from_micros),
+            on_trial: row.on_trial,
         },
         last_attempt_at: row.last_attempt_at.map(Timestamp::from_micros),
         last_delivery_at: row.last_delivery_at.map(Timestamp::from_micros),

@@ -51,6 +51,13 @@ pub const ERRORS: TableDefinition<'_, (u128, &str), &[u8]> = TableDefinition::ne
 /// (last time, endpoint, kind) of each row of `errors`.
 pub const ERROR_TIMES: TableDefinition<'_, (i64, u128, &str), ()> = TableDefinition::new("error_times");
 
+/// (endpoint, turn) of each delivery that stands in line -> its id, its place, and when it is due once it is the head.
+pub const LINES: TableDefinition<'_, (u128, u64), (u128, u64, i64)> = TableDefinition::new("lines");
+/// Place of each delivery that stands in line -> its turn.
+pub const TURNS: TableDefinition<'_, u64, u64> = TableDefinition::new("turns");
+/// Endpoint -> the delivery at the head of its line.
+pub const HEADS: TableDefinition<'_, u128, u128> = TableDefinition::new("heads");
+
 pub const META_FORMAT: &str = "format";
 pub const META_NEXT_SEQUENCE: &str = "next_sequence";
 /// The oldest sequence with a delivery that may be unfinished and has no line in the journal.
@@ -84,6 +91,9 @@ pub struct Tables<'txn> {
     pub pending_since: Table<'txn, (u128, i64, u64), ()>,
     pub errors: Table<'txn, (u128, &'static str), &'static [u8]>,
     pub error_times: Table<'txn, (i64, u128, &'static str), ()>,
+    pub lines: Table<'txn, (u128, u64), (u128, u64, i64)>,
+    pub turns: Table<'txn, u64, u64>,
+    pub heads: Table<'txn, u128, u128>,
 }
 
 impl<'txn> Tables<'txn> {
@@ -106,6 +116,9 @@ impl<'txn> Tables<'txn> {
             pending_since: txn.open_table(PENDING_SINCE).map_err(io)?,
             errors: txn.open_table(ERRORS).map_err(io)?,
             error_times: txn.open_table(ERROR_TIMES).map_err(io)?,
+            lines: txn.open_table(LINES).map_err(io)?,
+            turns: txn.open_table(TURNS).map_err(io)?,
+            heads: txn.open_table(HEADS).map_err(io)?,
         })
     }
 }
