@@ -32,13 +32,17 @@ mod endpoints;
 mod events;
 mod exact;
 mod fields;
+mod hooks;
+mod host;
 mod keys;
 mod page;
 mod plugins;
 mod probes;
 pub mod problem;
+mod profile;
 pub mod routes;
 mod statistics;
+mod tenants;
 mod terms;
 
 pub use body::Budget;
