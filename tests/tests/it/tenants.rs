@@ -76,3 +76,44 @@ fn the_host_speaks_where_nobody_else_does() {
         assert_eq!(arrival.header("x-who"), Some("tenant"));
     });
 }
+
+#[test]
+fn a_tenant_posts_within_its_quota() {
+    on_each_store(async |world| {
+        let quota = json!({"quota": {"ingest": {"requests": 2, "per": "1h"}}});
+        world.web.patch("/v1/tenants/acme", &quota).await.expect(200);
+        let event = json!({"type": "a", "payload": 1, "tenant": "acme"});
+        let batch = json!([event, event, event, {"type": "a", "payload": 1}]);
+        let answer = world.web.post("/v1/events", &batch).await.expect(207);
+        let statuses: Vec<&Value> =
+            answer["items"].as_array().expect("a list").iter().map(|item| &item["status"]).collect();
+        assert_eq!(statuses, [202, 202, 429, 202]);
+        let refused = world.web.post("/v1/events", &event).await;
+        assert!(refused.problem(429)["detail"].to_string().contains("quota.ingest"));
+        let pause: u64 = refused.header("retry-after").expect("a pause").parse().expect("seconds");
+        assert!((1..=3_660).contains(&pause), "{pause}");
+        world.clock.advance(std::time::Duration::from_secs(pause));
+        world.web.post("/v1/events", &event).await.expect(202);
+    });
+}
+
+#[test]
+fn a_tenant_keeps_no_more_bytes_than_its_quota() {
+    on_each_store(async |world| {
+        world.web.patch("/v1/tenants/acme", &json!({"quota": {"stored_bytes": 10}})).await.expect(200);
+        let event = json!({"type": "a", "payload": "12345678", "tenant": "acme"});
+        world.web.post("/v1/events", &event).await.expect(202);
+        // What another tenant keeps does not count.
+        world.web.post("/v1/events", &json!({"type": "a", "payload": "12345678"})).await.expect(202);
+        world
+            .web
+            .post("/v1/events", &json!({"type": "a", "payload": 1, "tenant": "acme"}))
+            .await
+            .problem(429);
+        world.restart().await;
+        let refused = world.web.post("/v1/events", &event).await.problem(429);
+        assert!(refused["detail"].to_string().contains("take up 10 bytes"), "{refused}");
+        world.web.patch("/v1/tenants/acme", &json!({"quota": null})).await.expect(200);
+        world.web.post("/v1/events", &event).await.expect(202);
+    });
+}
