@@ -389,7 +389,7 @@ impl Snapshot {
     }
 
     /// Those that somebody has described, by name.
-    pub fn tenants(&self) -> impl Iterator<Item = &Arc<Profile>> {
+    pub fn tenants(&self) -> impl ExactSizeIterator<Item = &Arc<Profile>> {
         self.tenants.values().map(|kept| &kept.value)
     }
 

@@ -17,7 +17,9 @@ mod demo;
 mod endpoint;
 mod event;
 mod healthcheck;
+mod host;
 mod json;
+mod key;
 mod listen;
 mod plugin;
 mod rekey;
@@ -26,6 +28,8 @@ mod serve;
 mod signals;
 mod statistics;
 mod table;
+mod tenant;
+mod terms;
 mod verify;
 
 /// A self-hosted webhook delivery server whose deliveries are shaped by WebAssembly components.
@@ -46,6 +50,9 @@ enum Command {
     Stats(statistics::Stats),
     Errors(statistics::Errors),
     Plugin(plugin::Plugin),
+    Key(key::Key),
+    Tenant(tenant::Tenant),
+    Host(host::Host),
     Listen(listen::Listen),
     Verify(verify::Verify),
     Completions(completions::Completions),
@@ -80,6 +87,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Delivery(delivery) => delivery.run().await.map(|()| ExitCode::SUCCESS),
             Command::Stats(stats) => stats.run().await.map(|()| ExitCode::SUCCESS),
             Command::Errors(errors) => errors.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Key(key) => key.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Tenant(tenant) => tenant.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Host(host) => host.run().await.map(|()| ExitCode::SUCCESS),
             Command::Plugin(plugin) => plugin.run().await.map(|()| ExitCode::SUCCESS),
             Command::Listen(listen) => listen.run().await.map(|()| ExitCode::SUCCESS),
             Command::Verify(verify) => verify.run(),
@@ -149,6 +159,17 @@ mod tests {
             "stats --tenant acme",
             "endpoint stats ep_x --since 7d",
             "errors --endpoint crm --since 1h",
+            "key create ingest --json",
+            "key create tenant --tenant acme --expires 90d --description portal",
+            "key revoke key_x --yes",
+            "tenant list",
+            "tenant set acme --bearer @token --ingest 100/1s --stored-bytes 1000000",
+            "tenant online acme --waiting skip",
+            "tenant delete acme --force --yes",
+            "host show",
+            "host set --timeout 30s --success 200,201,204 --unset auth",
+            "host offline",
+            "host online --waiting deliver --json",
             "plugin list",
             "plugin inspect flatten",
             "rekey --data-dir d --new-key-file k --json",
@@ -193,6 +214,9 @@ mod tests {
             "verify --secret s --request @r -H a:b",
             "verify --secret s --body {} -H nothing",
             "completions csh",
+            "key create root",
+            "key create tenant",
+            "host set --retry 1m --every 10s",
         ] {
             let words = std::iter::once("hookwright").chain(line.split(' '));
             let error = Cli::try_parse_from(words).expect_err(line);

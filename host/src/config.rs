@@ -125,6 +125,7 @@ groups! {
     delivery: DeliverySettings,
     endpoint: EndpointSettings,
     key: KeySettings,
+    tenant: TenantSettings,
     plugin: PluginSettings,
     retention: Retention,
     metrics: MetricsSettings,
@@ -221,6 +222,13 @@ settings! {
     /// Keys of the API.
     KeySettings {
         max: usize = 1_000,
+    }
+}
+
+settings! {
+    /// Tenants that somebody describes.
+    TenantSettings {
+        max: usize = 10_000,
     }
 }
 
@@ -404,6 +412,7 @@ impl Config {
             ("endpoint.max_concurrency", self.endpoint_concurrency(), 1, 1_000_000),
             ("key.max", self.key.max, 1, 100_000),
             ("endpoint.rotation_overlap", span(self.endpoint.rotation_overlap), 0, span(MAX_OVERLAP)),
+            ("tenant.max", self.tenant.max, 1, 1_000_000),
             ("plugin.time_limit", span(self.plugin.time_limit), 10, year),
             ("plugin.memory_limit", self.plugin.memory_limit.0, 64 * KIB, 4_096 * MIB),
             ("plugin.table_limit", self.plugin.table_limit, 0, 10_000_000),

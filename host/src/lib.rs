@@ -17,6 +17,7 @@ pub mod retry;
 pub mod terms;
 pub mod endpoint;
 pub mod tenant;
+pub mod meter;
 pub mod attempt;
 pub mod delivery;
 pub mod trouble;

@@ -18,7 +18,7 @@ use super::body::{self, media_type, require_json};
 use super::deliveries::DeliveryView;
 use super::page::{self, Page, Query};
 use super::problem::{FieldError, Kind, Problem};
-use super::{Api, json};
+use super::{Api, json, quota};
 use crate::config::Ingest as Limits;
 use crate::event::{Channel, Event, EventType, NewEvent, ProducerId, Tenant};
 use crate::id::EventId;
@@ -70,17 +70,25 @@ pub(super) async fn post(
     let limits = &api.config.ingest;
     let whole = body::read(&api, &parts.headers, body, |start| form.size_limit(limits, start)).await?;
     match parse(&api, whole.bytes.clone(), form, parts.headers, key).await? {
-        Posted::One(event) => post_one(&api, owned(&caller, *event)?).await,
+        Posted::One(event) => post_one(&api, admitted(&api, &caller, *event).await?).await,
         Posted::Many(items) => {
-            let owned = |item: Result<NewEvent, Problem>| owned(&caller, item?);
-            post_many(&api, items.into_iter().map(owned).collect()).await
+            let mut admitted_items = Vec::with_capacity(items.len());
+            for item in items {
+                admitted_items.push(match item {
+                    Ok(event) => admitted(&api, &caller, event).await,
+                    refused => refused,
+                });
+            }
+            post_many(&api, admitted_items).await
         }
     }
 }
 
-/// The event, of a tenant that the caller may post for.
-fn owned(caller: &Caller, mut event: NewEvent) -> Result<NewEvent, Problem> {
-    event.tenant = Some(caller.owner(event.tenant)?);
+/// The event, where the caller may post it and its tenant's quota allows it.
+async fn admitted(api: &Api, caller: &Caller, mut event: NewEvent) -> Result<NewEvent, Problem> {
+    let tenant = caller.owner(event.tenant)?;
+    quota::admit(api, &tenant).await?;
+    event.tenant = Some(tenant);
     Ok(event)
 }
 

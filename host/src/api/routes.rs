@@ -10,7 +10,9 @@ use axum::{Router, middleware};
 use http::Method;
 
 use super::auth::{self, Caller};
-use super::{Api, backup, deliveries, endpoints, events, keys, plugins, probes, statistics};
+use super::{
+    Api, backup, deliveries, endpoints, events, hooks, host, keys, plugins, probes, statistics, tenants,
+};
 use crate::access::Role;
 
 /// Who may use an operation.
@@ -105,6 +107,16 @@ pub fn table() -> Vec<Route> {
         keyed(&get, "/v1/keys/{id}", Admins, "show_key", keys::show),
         keyed(&delete, "/v1/keys/{id}", Admins, "revoke_key", keys::revoke),
         keyed(&post, "/v1/backup", Admins, "take_backup", backup::take),
+        keyed(&get, "/v1/tenants", Admins, "list_tenants", tenants::list),
+        keyed(&get, "/v1/tenants/{id}", Admins, "show_tenant", tenants::show),
+        keyed(&patch, "/v1/tenants/{id}", Admins, "change_tenant", tenants::patch),
+        keyed(&delete, "/v1/tenants/{id}", Admins, "delete_tenant", tenants::delete),
+        keyed(&get, "/v1/host", Admins, "show_host", host::show),
+        keyed(&patch, "/v1/host", Admins, "change_host", host::patch),
+        keyed(&get, hooks::PATH, Customers, "list_webhooks", hooks::list),
+        keyed(&post, hooks::PATH, Customers, "create_webhook", hooks::create),
+        keyed(&patch, hooks::PATH, Customers, "change_webhook", hooks::patch),
+        keyed(&delete, hooks::PATH, Customers, "delete_webhook", hooks::delete),
         keyed(&get, "/v1/plugins", Admins, "list_plugins", plugins::list),
         keyed(&get, "/v1/plugins/{name}", Admins, "show_plugin", plugins::show),
     ]

@@ -199,6 +199,10 @@ impl Client {
         Ok(())
     }
 
+    pub async fn delete_with(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Answer> {
+        self.call(Method::DELETE, path, query, None).await
+    }
+
     /// All pages of a list.
     pub async fn all<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Vec<T>> {
         let mut items = Vec::new();

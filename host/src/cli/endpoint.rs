@@ -486,7 +486,7 @@ impl Delete {
 }
 
 /// Asks on a terminal. Where there is none, nobody can have agreed.
-fn confirmed(question: &str) -> anyhow::Result<bool> {
+pub fn confirmed(question: &str) -> anyhow::Result<bool> {
     if !io::stdin().is_terminal() {
         bail!("there is no terminal to ask on\nhint: agree with `--yes`");
     }

@@ -7,7 +7,7 @@ use crate::plugin::{Catalog, Plugin, Snapshot};
 /// What stands between a plugin's name and the digest that pins it.
 const PIN: &str = "@sha256:";
 
-pub(super) async fn check(
+pub(in crate::api) async fn check(
     snapshot: &Snapshot,
     catalog: &Catalog,
     transforms: &[Transform],

@@ -17,7 +17,11 @@ use crate::config::EndpointSettings;
 /// Bytes of a body beside configurations and header values.
 const REST: usize = 1 << 20;
 
-pub(super) async fn read(api: &Api, headers: &HeaderMap, body: Body) -> Result<Map<String, Value>, Problem> {
+pub(in crate::api) async fn read(
+    api: &Api,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Map<String, Value>, Problem> {
     let limit = size_limit(&api.config.endpoint);
     let whole = body::read(api, headers, body, |_| limit).await?;
     parse(&whole.bytes)

@@ -14,12 +14,25 @@ use crate::endpoint::Endpoint;
 use crate::secret::MASK;
 
 /// The members that are to be other than they are stored, as a client would send them; `null` where one is to go.
-pub(super) fn apply(stored: &Endpoint, change: Map<String, Value>) -> Map<String, Value> {
-    let mut whole = in_full(stored);
-    let told = told(stored);
+pub(super) fn apply(stored: &Endpoint, mut change: Map<String, Value>) -> Map<String, Value> {
+    // What is shown of the secrets changes with the time.
+    change.retain(|name, value| name != "secrets" || !are_secrets_of(stored, value));
+    let own = |name: &str| stored.own.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+    let others = |name: &str| stored.terms.headers.iter().any(|(known, _)| known == name) && !own(name);
+    apply_to(in_full(stored), &told(stored), others, change)
+}
+
+/// As [`apply`], to anything that has terms. `whole` is what a client would send to make it, `told` what is shown and
+/// not set; `others` knows the headers that are shown and that others say.
+pub(in crate::api) fn apply_to(
+    mut whole: Map<String, Value>,
+    told: &Map<String, Value>,
+    others: impl Fn(&str) -> bool,
+    change: Map<String, Value>,
+) -> Map<String, Value> {
     let mut changed = Map::new();
     for (name, value) in change {
-        if told.get(&name) == Some(&value) || name == "secrets" && are_secrets_of(stored, &value) {
+        if told.get(&name) == Some(&value) {
             continue;
         }
         // How it fares changes between a client's look and its patch.
@@ -30,11 +43,11 @@ pub(super) fn apply(stored: &Endpoint, change: Map<String, Value>) -> Map<String
         let before = kept.clone();
         let merged = match (name.as_str(), kept) {
             (_, None) => (!value.is_null()).then_some(value),
-            ("url", kept) if value == masked_url(stored.url.expose()) => kept,
+            ("url", Some(Value::String(kept))) if value == masked_url(&kept) => Some(Value::String(kept)),
             ("retry" | "signature" | "auto_disable" | "order", _) => Some(value),
             ("auth", Some(kept)) if changes_type(&kept, &value) => Some(value),
             ("transforms", Some(kept)) => Some(chain(kept, value)),
-            ("headers", Some(kept)) => headers(kept, without_inherited(stored, value)),
+            ("headers", Some(kept)) => headers(kept, without_inherited(&others, value)),
             (_, Some(kept)) => merge(kept, value),
         };
         let merged = merged.filter(|merged| !merged.is_null());
@@ -67,9 +80,7 @@ fn changes_type(stored: &Value, patch: &Value) -> bool {
 }
 
 /// Without the headers that come back as they were shown and are others'.
-fn without_inherited(stored: &Endpoint, mut patch: Value) -> Value {
-    let own = |name: &str| stored.own.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
-    let others = |name: &str| stored.terms.headers.iter().any(|(known, _)| known == name) && !own(name);
+fn without_inherited(others: &impl Fn(&str) -> bool, mut patch: Value) -> Value {
     if let Value::Object(patch) = &mut patch {
         patch.retain(|name, value| *value != MASK || !others(name));
     }

@@ -134,7 +134,8 @@ fn read_fields(config: &Config, targets: &Rule, mut from: Source<'_, '_>) -> Opt
     );
     let terms = terms::read(&mut from.fields, config, from.stored.map(|stored| &stored.own));
     let secret = from.fields.text("secret").map(Secret::new);
-    let rate_limit = from.member("rate_limit", |stored| stored.rate_limit, rate_limit);
+    let rate_limit =
+        from.member("rate_limit", |stored| stored.rate_limit, |fields| rate_limit(fields, "rate_limit"));
     let concurrency = from.member(
         "concurrency",
         |stored| Some(stored.concurrency),
@@ -169,7 +170,7 @@ fn name(fields: &mut Fields<'_>) -> Option<String> {
     }
 }
 
-fn description(fields: &mut Fields<'_>) -> String {
+pub(in crate::api) fn description(fields: &mut Fields<'_>) -> String {
     let text = fields.text("description").unwrap_or_default();
     if text.chars().count() > MAX_DESCRIPTION {
         fields.wrong::<()>("description", format!("it is longer than {MAX_DESCRIPTION} characters"));
@@ -197,9 +198,10 @@ fn events(fields: &mut Fields<'_>, most: usize) -> Vec<Pattern> {
     events
 }
 
-fn rate_limit(fields: &mut Fields<'_>) -> Option<RateLimit> {
-    let map = fields.object("rate_limit")?;
-    let mut fields = fields.below("rate_limit", map);
+/// So many in so long.
+pub(in crate::api) fn rate_limit(fields: &mut Fields<'_>, name: &str) -> Option<RateLimit> {
+    let map = fields.object(name)?;
+    let mut fields = fields.below(name, map);
     let before = fields.error_count();
     let requests = fields.number("requests", 1, MAX_REQUESTS);
     let per = span(&mut fields, "per", MIN_PER, MAX_PER);

@@ -114,7 +114,7 @@ pub(super) fn in_full(endpoint: &Endpoint) -> Map<String, Value> {
 }
 
 /// Scheme, host and port. Path and query are often the credential.
-pub(super) fn masked_url(url: &str) -> String {
+pub(in crate::api) fn masked_url(url: &str) -> String {
     match Url::parse(url) {
         Ok(url) if &url[Position::BeforePath..] == "/" => url.to_string(),
         Ok(url) => format!("{}/{MASK}", &url[..Position::BeforePath]),
