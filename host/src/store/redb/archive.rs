@@ -243,6 +243,9 @@ kinds![
     PENDING_SINCE,
     ERRORS,
     ERROR_TIMES,
+    LINES,
+    TURNS,
+    HEADS,
 ];
 
 impl Kind {
