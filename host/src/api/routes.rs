@@ -10,7 +10,9 @@ use axum::{Router, middleware};
 use http::Method;
 
 use super::auth::{self, Caller};
-use super::{Api, backup, deliveries, endpoints, events, hooks, host, keys, plugins, probes, statistics, tenants};
+use super::{
+    Api, backup, deliveries, endpoints, events, hooks, host, keys, plugins, probes, statistics, tenants,
+};
 use crate::access::Role;
 
 /// Who may use an operation.

@@ -102,6 +102,7 @@ impl Said {
 fn signature(scheme: &SignatureScheme) -> Value {
     match scheme {
         SignatureScheme::Standard => json!({"scheme": "standard"}),
+        SignatureScheme::StandardAsymmetric => json!({"scheme": "standard-asymmetric"}),
         SignatureScheme::HmacSha256 { header, prefix } => {
             json!({"scheme": "hmac-sha256", "header": header, "prefix": prefix})
         }

@@ -13,9 +13,13 @@ use crate::endpoint::Endpoint;
 use crate::secret::MASK;
 
 /// The members that are to be other than they are stored, as a client would send them; `null` where one is to go.
-pub(super) fn apply(stored: &Endpoint, change: Map<String, Value>) -> Map<String, Value> {
+pub(super) fn apply(stored: &Endpoint, mut change: Map<String, Value>) -> Map<String, Value> {
     let own = |name: &str| stored.own.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
     let others = |name: &str| stored.terms.headers.iter().any(|(known, _)| known == name) && !own(name);
+    // How it fares changes between a client's look and its patch.
+    change.retain(|name, value| {
+        !FARE_FIELDS.contains(&name.as_str()) && (name != "secrets" || !are_secrets_of(stored, value))
+    });
     apply_to(in_full(stored), &told(stored), others, change)
 }
 
@@ -29,11 +33,7 @@ pub(in crate::api) fn apply_to(
 ) -> Map<String, Value> {
     let mut changed = Map::new();
     for (name, value) in change {
-        if told.get(&name) == Some(&value) || name == "secrets" && are_secrets_of(stored, &value) {
-            continue;
-        }
-        // How it fares changes between a client's look and its patch.
-        if FARE_FIELDS.contains(&name.as_str()) {
+        if told.get(&name) == Some(&value) {
             continue;
         }
         let kept = whole.remove(&name);
