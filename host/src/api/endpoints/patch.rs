@@ -1,8 +1,7 @@
 //! Changing an endpoint by a JSON merge patch (RFC 7396).
 //!
 //! What an answer masks may be sent back as it was shown: `***` keeps what is stored there. A link of a chain
-//! without `config` keeps that of the same plugin. `retry`, `signature`, `auto_disable` and
-//! `order` are replaced whole,
+//! without `config` keeps that of the same plugin. `retry` and `signature` are replaced whole,
 //! and so is `auth` where its type changes, since half of one form and half of another make neither.
 
 use serde_json::{Map, Value};
@@ -15,10 +14,12 @@ use crate::secret::MASK;
 
 /// The members that are to be other than they are stored, as a client would send them; `null` where one is to go.
 pub(super) fn apply(stored: &Endpoint, mut change: Map<String, Value>) -> Map<String, Value> {
-    // What is shown of the secrets changes with the time.
-    change.retain(|name, value| name != "secrets" || !are_secrets_of(stored, value));
     let own = |name: &str| stored.own.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
     let others = |name: &str| stored.terms.headers.iter().any(|(known, _)| known == name) && !own(name);
+    // How it fares changes between a client's look and its patch.
+    change.retain(|name, value| {
+        !FARE_FIELDS.contains(&name.as_str()) && (name != "secrets" || !are_secrets_of(stored, value))
+    });
     apply_to(in_full(stored), &told(stored), others, change)
 }
 
@@ -35,16 +36,12 @@ pub(in crate::api) fn apply_to(
         if told.get(&name) == Some(&value) {
             continue;
         }
-        // How it fares changes between a client's look and its patch.
-        if FARE_FIELDS.contains(&name.as_str()) {
-            continue;
-        }
         let kept = whole.remove(&name);
         let before = kept.clone();
         let merged = match (name.as_str(), kept) {
             (_, None) => (!value.is_null()).then_some(value),
             ("url", Some(Value::String(kept))) if value == masked_url(&kept) => Some(Value::String(kept)),
-            ("retry" | "signature" | "auto_disable" | "order", _) => Some(value),
+            ("retry" | "signature", _) => Some(value),
             ("auth", Some(kept)) if changes_type(&kept, &value) => Some(value),
             ("transforms", Some(kept)) => Some(chain(kept, value)),
             ("headers", Some(kept)) => headers(kept, without_inherited(&others, value)),
