@@ -94,7 +94,7 @@ fn headers(stored: Value, patch: Value) -> Option<Value> {
 }
 
 /// A merge patch replaces lists whole; the links' configurations are what it may leave out.
-fn chain(stored: Value, patch: Value) -> Value {
+pub(in crate::api) fn chain(stored: Value, patch: Value) -> Value {
     let (Value::Array(stored), Value::Array(mut links)) = (stored, patch.clone()) else { return patch };
     let places: Vec<Place<'_>> = (0..links.len()).map(|index| place(&stored, &links, index)).collect();
     for (link, place) in links.iter_mut().zip(places) {
