@@ -29,6 +29,7 @@ pub mod backup;
 mod body;
 mod deliveries;
 mod endpoints;
+mod event_types;
 mod events;
 mod exact;
 mod fields;
@@ -45,6 +46,7 @@ pub mod routes;
 mod statistics;
 mod tenants;
 mod terms;
+mod versions;
 
 pub use body::Budget;
 use problem::{Kind, Problem};

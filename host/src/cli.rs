@@ -16,6 +16,7 @@ mod delivery;
 mod demo;
 mod endpoint;
 mod event;
+mod event_type;
 mod healthcheck;
 mod host;
 mod json;
@@ -31,6 +32,7 @@ mod table;
 mod tenant;
 mod terms;
 mod verify;
+mod version;
 
 /// A self-hosted webhook delivery server whose deliveries are shaped by WebAssembly components.
 #[derive(Debug, Parser)]
@@ -45,6 +47,8 @@ enum Command {
     Serve(serve::Serve),
     Demo(demo::Demo),
     Event(event::Event),
+    EventType(event_type::EventType),
+    Version(version::Version),
     Endpoint(endpoint::Endpoint),
     Delivery(delivery::Delivery),
     Stats(statistics::Stats),
@@ -83,6 +87,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Serve(serve) => serve.run().await.map(|()| ExitCode::SUCCESS),
             Command::Demo(demo) => demo.run().await,
             Command::Event(event) => event.run().await.map(|()| ExitCode::SUCCESS),
+            Command::EventType(event_type) => event_type.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Version(version) => version.run().await.map(|()| ExitCode::SUCCESS),
             Command::Endpoint(endpoint) => endpoint.run().await.map(|()| ExitCode::SUCCESS),
             Command::Delivery(delivery) => delivery.run().await.map(|()| ExitCode::SUCCESS),
             Command::Stats(stats) => stats.run().await.map(|()| ExitCode::SUCCESS),
@@ -143,6 +149,15 @@ mod tests {
             "event send --data @events.ndjson",
             "endpoint add crm https://example.com/hook --event invoice.* --retry 1m,5m --success 200,204",
             "endpoint add crm https://example.com/hook --event * --every 10s --for 72h --signature hmac:X-A:sha256=",
+            "endpoint add crm https://example.com/hook --event * --api-version 2026-03",
+            "event-type list --group Payments --json",
+            "event-type show invoice.paid",
+            "event-type put invoice.paid -f invoice.json",
+            "event-type put invoice.paid --file -",
+            "event-type delete invoice.paid --yes",
+            "version list",
+            "version show --json",
+            "version put -f versions.json",
             "endpoint list --json",
             "endpoint --url http://h:1 list",
             "endpoint delete ep_x --yes",

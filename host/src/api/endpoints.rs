@@ -17,9 +17,10 @@ use super::problem::{Kind, Problem};
 use super::statistics::Fare;
 use super::{Api, json};
 use crate::book::{Entry, Snapshot};
+use crate::catalogue::UnknownVersion;
 use crate::dispatch::SKIPPED;
 use crate::endpoint::{Endpoint, Hold, Waiting};
-use crate::event::Tenant;
+use crate::event::{Tenant, VersionName};
 use crate::id::EndpointId;
 use crate::secret::{Secret, SigningSecret, SigningSecrets};
 use crate::signature::SignatureScheme;
@@ -27,13 +28,13 @@ use crate::terms::InForce;
 use crate::time::Timestamp;
 
 mod chain;
-mod document;
-mod patch;
+pub(super) mod document;
+pub(super) mod patch;
 pub(super) mod secret;
 mod spec;
 mod view;
 
-pub(super) use chain::{check as check_chain, missing_plugin};
+pub(super) use chain::{check as check_chain, link_errors, missing_plugin};
 pub(super) use document::read as read_document;
 pub(super) use patch::apply_to;
 pub(super) use spec::{description, rate_limit};
@@ -67,7 +68,8 @@ pub(super) async fn make(
     caller: &Caller,
     map: Map<String, Value>,
 ) -> Result<(Arc<Endpoint>, SigningSecret), Problem> {
-    let spec = Spec::read(api, caller, map)?;
+    let mut spec = Spec::read(api, caller, map)?;
+    spec.version = pinned(&api.book.snapshot(), spec.version)?;
     chain::check(&api.plugins.snapshot(), &api.plugins, spec.terms.transforms.as_deref().unwrap_or_default())
         .await?;
     check_room(api, &spec.tenant)?;
@@ -189,6 +191,9 @@ async fn patched(
         let message = "an endpoint stays with its tenant; create another one";
         return Err(Problem::field("/tenant", message));
     }
+    if spec.version != stored.version && spec.version.is_some() {
+        pinned(&api.book.snapshot(), spec.version.clone())?;
+    }
     if spec.terms.transforms != stored.own.transforms {
         chain::check(
             &api.plugins.snapshot(),
@@ -249,6 +254,7 @@ fn endpoint(
         description: spec.description,
         url: spec.url,
         subscription: spec.subscription,
+        version: spec.version,
         // The book puts in what others say.
         terms: InForce::of(&[&spec.terms], Duration::ZERO),
         own: spec.terms,
@@ -279,6 +285,17 @@ fn check_scheme(stored: &Endpoint, scheme: &SignatureScheme, now: Timestamp) -> 
     let message = "the endpoint's signing secret is of another kind than this scheme's; create another endpoint, or, \
                    from `hmac-sha256` to `standard`, first rotate to a `whsec_` secret and promote it";
     Err(Problem::field("/signature", message))
+}
+
+/// The version that an endpoint gets: the given one, or the newest; none where the catalogue names none.
+fn pinned(book: &Snapshot, given: Option<VersionName>) -> Result<Option<VersionName>, Problem> {
+    let versions = book.versions().map(|kept| &kept.value);
+    match (given, versions) {
+        (None, versions) => Ok(versions.and_then(|versions| versions.newest().cloned())),
+        (Some(given), Some(versions)) if versions.contains(&given) => Ok(Some(given)),
+        (Some(given), Some(versions)) => Err(Problem::field("/version", versions.unknown(&given))),
+        (Some(given), None) => Err(Problem::field("/version", UnknownVersion::of_none(given))),
+    }
 }
 
 fn check_room(api: &Api, tenant: &Tenant) -> Result<(), Problem> {

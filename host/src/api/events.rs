@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use self::batch::Verdict;
 use self::cloudevents::Attributes;
+use self::gate::Gate;
 use super::auth::Caller;
 use super::body::{self, media_type, require_json};
 use super::deliveries::DeliveryView;
@@ -28,7 +29,10 @@ use crate::time::Timestamp;
 
 mod batch;
 mod cloudevents;
+mod gate;
 mod posted;
+
+pub(super) use gate::payload_error;
 
 pub(super) const NDJSON: &str = "application/x-ndjson";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -93,11 +97,12 @@ async fn admitted(api: &Api, caller: &Caller, mut event: NewEvent) -> Result<New
 }
 
 async fn post_one(api: &Api, event: NewEvent) -> Result<Response, Problem> {
+    let warning = Gate::of(api).warning(&event.event_type);
     let accepted = api.ingest.accept(vec![event]).await?;
     match accepted.first() {
         Some(Accepted::Event { id, deliveries, duplicate }) => json(
             StatusCode::ACCEPTED,
-            &Taken { id: id.to_string(), deliveries: *deliveries, duplicate: *duplicate },
+            &Taken { id: id.to_string(), deliveries: *deliveries, duplicate: *duplicate, warning },
         ),
         Some(Accepted::Conflict { event }) => Err(conflict(*event)),
         None => Err(Problem::internal(&"ingest answered nothing")),
@@ -105,11 +110,14 @@ async fn post_one(api: &Api, event: NewEvent) -> Result<Response, Problem> {
 }
 
 async fn post_many(api: &Api, items: Vec<Result<NewEvent, Problem>>) -> Result<Response, Problem> {
+    let gate = Gate::of(api);
+    let mut warnings = Vec::with_capacity(items.len());
     let mut verdicts = Vec::with_capacity(items.len());
     let mut events = Vec::with_capacity(items.len());
     for item in items {
         verdicts.push(match item {
             Ok(event) => {
+                warnings.push(gate.warning(&event.event_type));
                 events.push(event);
                 None
             }
@@ -120,9 +128,10 @@ async fn post_many(api: &Api, items: Vec<Result<NewEvent, Problem>>) -> Result<R
         true => Vec::new(),
         false => api.ingest.accept(events).await?,
     };
-    let mut accepted = accepted.into_iter();
+    let mut accepted = accepted.into_iter().zip(warnings);
+    let mut taken = || accepted.next().map(|(accepted, warning)| Verdict::of(accepted, warning));
     let verdicts: Option<Vec<Verdict>> =
-        verdicts.into_iter().map(|refused| refused.or_else(|| accepted.next().map(Verdict::of))).collect();
+        verdicts.into_iter().map(|refused| refused.or_else(&mut taken)).collect();
     let verdicts = verdicts.ok_or_else(|| Problem::internal(&"ingest answered too few items"))?;
     batch::answer(&verdicts)
 }
@@ -132,6 +141,9 @@ struct Taken {
     id: String,
     deliveries: u32,
     duplicate: bool,
+    /// It was taken on, and something should be changed all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
 }
 
 fn conflict(event: EventId) -> Problem {
@@ -170,6 +182,15 @@ impl Form {
         }
     }
 
+    /// Pointer to an event's payload.
+    fn place(&self) -> &'static str {
+        match self {
+            Form::Own | Form::Lines => "/payload",
+            Form::CloudEvent | Form::CloudEvents => "/data",
+            Form::Data(_) => "",
+        }
+    }
+
     fn is_batch(&self, bytes: &[u8]) -> bool {
         match self {
             Form::Own => is_array(bytes),
@@ -190,13 +211,18 @@ async fn parse(
     headers: HeaderMap,
     key: Option<ProducerId>,
 ) -> Result<Posted, Problem> {
+    let gate = Gate::of(api);
     if bytes.len() <= LARGE {
-        return parse_now(&api.config.ingest, &bytes, &form, &headers, key);
+        return parse_now(&api.config.ingest, &bytes, &form, &headers, key)
+            .and_then(|posted| gate.admit(posted, form.place()));
     }
     let api = Arc::clone(api);
-    tokio::task::spawn_blocking(move || parse_now(&api.config.ingest, &bytes, &form, &headers, key))
-        .await
-        .map_err(|error| Problem::internal(&error))?
+    tokio::task::spawn_blocking(move || {
+        parse_now(&api.config.ingest, &bytes, &form, &headers, key)
+            .and_then(|posted| gate.admit(posted, form.place()))
+    })
+    .await
+    .map_err(|error| Problem::internal(&error))?
 }
 
 fn parse_now(

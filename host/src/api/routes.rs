@@ -11,7 +11,8 @@ use http::Method;
 
 use super::auth::{self, Caller};
 use super::{
-    Api, backup, deliveries, endpoints, events, hooks, host, keys, plugins, probes, statistics, tenants,
+    Api, backup, deliveries, endpoints, event_types, events, hooks, host, keys, plugins, probes, statistics,
+    tenants, versions,
 };
 use crate::access::Role;
 
@@ -60,6 +61,7 @@ pub struct Route {
 pub fn table() -> Vec<Route> {
     use Who::{Admins, Customers, Everybody, Producers};
     let (get, post, patch, delete) = (Method::GET, Method::POST, Method::PATCH, Method::DELETE);
+    let put = Method::PUT;
     vec![
         open(&get, "/healthz", Everybody, "healthz", probes::healthz),
         open(&get, "/readyz", Everybody, "readyz", probes::readyz),
@@ -102,6 +104,13 @@ pub fn table() -> Vec<Route> {
         keyed(&get, "/v1/deliveries/{id}", Customers, "show_delivery", deliveries::show),
         keyed(&post, "/v1/deliveries/{id}/retry", Customers, "retry_delivery", deliveries::retry),
         keyed(&post, "/v1/deliveries/{id}/cancel", Customers, "cancel_delivery", deliveries::cancel),
+        keyed(&get, "/v1/event-types", Customers, "list_event_types", event_types::list),
+        keyed(&get, "/v1/event-types/{name}", Customers, "show_event_type", event_types::show),
+        keyed(&put, "/v1/event-types/{name}", Admins, "put_event_type", event_types::put),
+        keyed(&patch, "/v1/event-types/{name}", Admins, "change_event_type", event_types::patch),
+        keyed(&delete, "/v1/event-types/{name}", Admins, "delete_event_type", event_types::delete),
+        keyed(&get, "/v1/versions", Customers, "show_versions", versions::show),
+        keyed(&put, "/v1/versions", Admins, "put_versions", versions::put),
         keyed(&post, "/v1/keys", Admins, "create_key", keys::create),
         keyed(&get, "/v1/keys", Admins, "list_keys", keys::list),
         keyed(&get, "/v1/keys/{id}", Admins, "show_key", keys::show),

@@ -47,8 +47,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Map<String, Value>, Problem> {
     members.into_iter().map(value).collect()
 }
 
-/// What is no chain is left for the check to name.
-fn chain(raw: &RawValue) -> Result<Value, Problem> {
+/// A list of links with their configurations as text. What is no chain is left for the check to name.
+pub(in crate::api) fn chain(raw: &RawValue) -> Result<Value, Problem> {
     if !raw.get().starts_with('[') {
         return body::strict(raw.get());
     }

@@ -41,7 +41,7 @@ pub(in crate::api) fn apply_to(
         let merged = match (name.as_str(), kept) {
             (_, None) => (!value.is_null()).then_some(value),
             ("url", Some(Value::String(kept))) if value == masked_url(&kept) => Some(Value::String(kept)),
-            ("retry" | "signature", _) => Some(value),
+            ("retry" | "signature" | "auto_disable" | "order", _) => Some(value),
             ("auth", Some(kept)) if changes_type(&kept, &value) => Some(value),
             ("transforms", Some(kept)) => Some(chain(kept, value)),
             ("headers", Some(kept)) => headers(kept, without_inherited(&others, value)),
@@ -103,7 +103,7 @@ fn headers(stored: Value, patch: Value) -> Option<Value> {
 }
 
 /// A merge patch replaces lists whole; the links' configurations are what it may leave out.
-fn chain(stored: Value, patch: Value) -> Value {
+pub(in crate::api) fn chain(stored: Value, patch: Value) -> Value {
     let (Value::Array(stored), Value::Array(mut links)) = (stored, patch.clone()) else { return patch };
     let places: Vec<Place<'_>> = (0..links.len()).map(|index| place(&stored, &links, index)).collect();
     for (link, place) in links.iter_mut().zip(places) {
