@@ -212,6 +212,8 @@ settings! {
         max_events: usize = 100,
         max_channels: usize = 100,
         max_concurrency: u32 = 1_000,
+        /// Test events under way at once, over all endpoints.
+        max_tests: usize = 16,
     }
 }
 
@@ -400,6 +402,7 @@ impl Config {
             ("endpoint.max_events", self.endpoint.max_events, 1, 10_000),
             ("endpoint.max_channels", self.endpoint.max_channels, 0, 10_000),
             ("endpoint.max_concurrency", self.endpoint_concurrency(), 1, 1_000_000),
+            ("endpoint.max_tests", self.endpoint.max_tests, 1, 10_000),
             ("key.max", self.key.max, 1, 100_000),
             ("plugin.time_limit", span(self.plugin.time_limit), 10, year),
             ("plugin.memory_limit", self.plugin.memory_limit.0, 64 * KIB, 4_096 * MIB),

@@ -10,6 +10,8 @@ pub mod housekeeping;
 pub mod redact;
 pub mod request;
 pub mod schedule;
+pub mod tester;
+pub mod tries;
 pub mod turns;
 pub mod wardrobe;
 pub mod worker;
@@ -36,6 +38,7 @@ use self::backlog::{Backlog, Slot};
 use self::feed::Agenda;
 pub use self::housekeeping::Retention;
 use self::schedule::{Limits, Schedule};
+use self::tester::Tester;
 use self::worker::{Job, Workshop};
 
 /// How long a claimed delivery is kept from others; renewed while it is held.
@@ -127,6 +130,11 @@ impl Dispatcher {
             backlog: self.backlog.clone(),
             agenda: self.workshop.agenda.clone(),
         }
+    }
+
+    /// Sends test events, so many at once.
+    pub fn tester(&self, at_once: usize) -> Tester {
+        Tester::new(&self.workshop, at_once)
     }
 
     /// Delivers until `shutdown` ends, then waits for what is under way, for `drain` at the most. What is left stays

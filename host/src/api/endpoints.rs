@@ -27,9 +27,11 @@ mod chain;
 mod document;
 mod patch;
 mod spec;
+mod trial;
 mod view;
 
 pub(super) use chain::missing_plugin;
+pub(super) use trial::test;
 use view::EndpointView;
 
 /// How often a patch is made again that lost to another change.

@@ -30,6 +30,8 @@ mod batch;
 mod cloudevents;
 mod posted;
 
+pub(super) use posted::check_bounds;
+
 pub(super) const NDJSON: &str = "application/x-ndjson";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 

@@ -102,6 +102,7 @@ impl Host {
             budget: Budget::new(config.ingest.in_flight_bytes.0),
             config: Arc::new(config),
             intake: dispatcher.intake(),
+            tester: dispatcher.tester(2),
             stopping: Arc::new(AtomicBool::new(false)),
         };
         let api = Arc::new(api);
