@@ -32,12 +32,14 @@ pub(super) mod document;
 pub(super) mod patch;
 pub(super) mod secret;
 mod spec;
+mod trial;
 mod view;
 
 pub(super) use chain::{check as check_chain, link_errors, missing_plugin};
 pub(super) use document::read as read_document;
 pub(super) use patch::apply_to;
 pub(super) use spec::{description, rate_limit};
+pub(super) use trial::test;
 use view::EndpointView;
 pub(super) use view::masked_url;
 

@@ -33,6 +33,7 @@ mod gate;
 mod posted;
 
 pub(super) use gate::payload_error;
+pub(super) use posted::check_bounds;
 
 pub(super) const NDJSON: &str = "application/x-ndjson";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
