@@ -1,7 +1,7 @@
 //! The interface to programs: JSON under `/v1`, and the probes.
 //!
 //! Errors are `application/problem+json` (RFC 9457), see `problem`; lists are cursor pages. Nothing
-//! that is sealed at rest is ever part of an answer, but for a new endpoint's signing secret, once.
+//! that is sealed at rest is ever part of an answer, but for a new signing secret, once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +25,7 @@ use crate::store::Store;
 use crate::time::Clock;
 
 pub mod auth;
+pub mod backup;
 mod body;
 mod deliveries;
 mod endpoints;

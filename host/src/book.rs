@@ -20,17 +20,19 @@ use crate::seal::SealingKey;
 use crate::store::{Arrival, BookVersion, DocumentRow, EndpointRow, Shelf, StoreError};
 use crate::subscription::Pattern;
 use crate::tenant::{HostProfile, Profile};
-use crate::terms::InForce;
+use crate::terms::{InForce, Terms};
 use crate::time::Timestamp;
 
 mod described;
 mod keys;
 mod profiles;
 mod record;
+mod reseal;
 mod terms;
 
 pub use described::{Described, Kept};
 pub use record::RecordError;
+pub use reseal::reseal;
 
 /// How long [`Book::caught_up`] waits for a change made elsewhere before it reads the store itself.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -431,6 +433,14 @@ impl Snapshot {
         self.holds(endpoint).iter().flatten().map(|hold| hold.total(now)).sum()
     }
 
+    /// What holds for an endpoint of `tenant` that says so itself.
+    pub fn in_force(&self, own: &Terms, tenant: &Tenant) -> InForce {
+        let tenant = self.tenant(tenant).map(|kept| &kept.value.terms);
+        let host = self.host().map(|kept| &kept.value.terms);
+        let said: Vec<_> = [Some(own), tenant, host].into_iter().flatten().collect();
+        InForce::of(&said, self.timeout)
+    }
+
     fn holds<'s>(&'s self, endpoint: &'s Endpoint) -> [Option<&'s Hold>; 3] {
         let tenant = self.tenant(&endpoint.tenant).map(|kept| &kept.value.hold);
         [Some(&endpoint.hold), tenant, self.host().map(|kept| &kept.value.hold)]
@@ -445,7 +455,7 @@ impl Snapshot {
     }
 
     fn insert(&mut self, mut endpoint: Endpoint, revision: u64) {
-        endpoint.terms = self.in_force(&endpoint);
+        endpoint.terms = self.in_force(&endpoint.own, &endpoint.tenant);
         let (id, tenant) = (endpoint.id, endpoint.tenant.clone());
         self.remove(id);
         let endpoint = Arc::new(endpoint);
@@ -458,17 +468,12 @@ impl Snapshot {
         self.by_id.insert(id, Entry { revision, endpoint });
     }
 
-    fn in_force(&self, endpoint: &Endpoint) -> InForce {
-        let tenant = self.tenant(&endpoint.tenant).map(|kept| &kept.value.terms);
-        let host = self.host().map(|kept| &kept.value.terms);
-        let said: Vec<_> = [Some(&endpoint.own), tenant, host].into_iter().flatten().collect();
-        InForce::of(&said, self.timeout)
-    }
-
     /// Brings endpoints to what their tenants and the host say now. Those that it changes nothing for stay the same.
     fn put_in_force(&mut self, concerned: impl Fn(&Tenant) -> bool) {
         let entries = self.by_id.values().filter(|entry| concerned(&entry.endpoint.tenant));
-        let outdated = entries.filter(|entry| self.in_force(&entry.endpoint) != entry.endpoint.terms);
+        let outdated = entries.filter(|entry| {
+            self.in_force(&entry.endpoint.own, &entry.endpoint.tenant) != entry.endpoint.terms
+        });
         for Entry { revision, endpoint } in outdated.cloned().collect::<Vec<_>>() {
             self.insert(Endpoint::clone(&endpoint), revision);
         }

@@ -9,15 +9,18 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod argument;
+mod backup;
 mod client;
 mod completions;
 mod delivery;
 mod demo;
 mod endpoint;
 mod event;
+mod healthcheck;
 mod json;
 mod listen;
 mod plugin;
+mod rekey;
 mod screen;
 mod serve;
 mod signals;
@@ -46,6 +49,10 @@ enum Command {
     Listen(listen::Listen),
     Verify(verify::Verify),
     Completions(completions::Completions),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
+    Healthcheck(healthcheck::Healthcheck),
+    Rekey(rekey::Rekey),
 }
 
 /// Does what the arguments of the process say.
@@ -77,6 +84,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Listen(listen) => listen.run().await.map(|()| ExitCode::SUCCESS),
             Command::Verify(verify) => verify.run(),
             Command::Completions(completions) => completions.run().map(|()| ExitCode::SUCCESS),
+            Command::Backup(backup) => backup.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Restore(restore) => restore.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Healthcheck(check) => check.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Rekey(rekey) => rekey.run().await.map(|()| ExitCode::SUCCESS),
         }
     });
     // What still runs has had its chance: `serve` drains before it returns.
@@ -125,6 +136,12 @@ mod tests {
             "endpoint list --json",
             "endpoint --url http://h:1 list",
             "endpoint delete ep_x --yes",
+            "endpoint add crm https://example.com/hook --event * --signature standard-asymmetric",
+            "endpoint secret show crm",
+            "endpoint secret rotate crm --overlap 0s --secret @secret.txt --json",
+            "endpoint secret promote crm",
+            "endpoint secret remove-previous crm",
+            "listen --secret whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4= --scheme standard-asymmetric",
             "delivery list --state failed --since 1h",
             "delivery show dlv_x",
             "delivery retry dlv_x",
@@ -134,10 +151,16 @@ mod tests {
             "errors --endpoint crm --since 1h",
             "plugin list",
             "plugin inspect flatten",
+            "rekey --data-dir d --new-key-file k --json",
             "listen --port 0 --fail 2",
             "verify --secret whsec_x --request @request.txt --json",
             "verify --secret @secret --scheme hmac:X-A:sha256= -H X-A:1 -H b:2 --body - --at 2026-03-22T08:30:00Z",
             "completions bash",
+            "serve --tls-cert c --tls-key k --ca-file ca --egress-proxy http://u:p@proxy:1",
+            "backup all.backup --force --url http://h:1 --ca-file ca.pem",
+            "restore all.backup --data-dir d",
+            "healthcheck --url https://h:1 --timeout 1s --live",
+            "healthcheck --config c.toml",
             "listen --listen 127.0.0.1:0 --status 503",
         ] {
             let words = std::iter::once("hookwright").chain(line.split(' '));

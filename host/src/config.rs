@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::secret::Secret;
+use crate::seal;
+use crate::secret::{MAX_OVERLAP, Secret};
+use crate::send::Proxy;
 
 mod value;
 
@@ -133,11 +135,20 @@ settings! {
     /// Where the host listens and keeps its things.
     Host {
         listen: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8420),
+        /// Both or neither: with them the listener speaks TLS.
+        tls_cert: Option<PathBuf> = None,
+        tls_key: Option<PathBuf> = None,
         data_dir: PathBuf = PathBuf::from("hookwright-data"),
         /// `None`: `plugins` in the data directory.
         plugins_dir: Option<PathBuf> = None,
         /// Address ranges, otherwise refused, that endpoints may point to.
         allow_targets: Vec<IpNet> = Vec::new(),
+        /// Certificate authorities of receivers, beside those of the platform.
+        ca_file: Option<PathBuf> = None,
+        /// Through which deliveries go.
+        egress_proxy: Option<Proxy> = None,
+        /// `None`: `sealing.key` in the data directory.
+        sealing_key_file: Option<PathBuf> = None,
     }
 }
 
@@ -145,11 +156,14 @@ settings! {
     /// Connections.
     Server {
         max_connections: usize = 4_096,
+        tls_handshake_timeout: Duration = Duration::from_secs(10),
         /// For each request's head, and for a new connection's first one.
         header_timeout: Duration = Duration::from_secs(10),
         header_limit: Size = Size(64 * KIB),
         max_headers: usize = 100,
         drain_timeout: Duration = Duration::from_secs(30),
+        /// How long a client may keep a backup waiting.
+        backup_stall_timeout: Duration = Duration::from_secs(60),
     }
 }
 
@@ -198,6 +212,8 @@ settings! {
         max_events: usize = 100,
         max_channels: usize = 100,
         max_concurrency: u32 = 1_000,
+        /// For which the secret that is replaced goes on signing, unless the rotation says otherwise.
+        rotation_overlap: Duration = DAY,
     }
 }
 
@@ -284,6 +300,12 @@ impl Config {
         self.host.plugins_dir.clone().unwrap_or_else(|| self.host.data_dir.join("plugins"))
     }
 
+    /// Where the sealing key is, unless the environment holds it.
+    pub fn sealing_key_file(&self) -> PathBuf {
+        let default = || self.host.data_dir.join(seal::KEY_FILE);
+        self.host.sealing_key_file.clone().unwrap_or_else(default)
+    }
+
     fn read_toml(&mut self, text: &str, path: &Path) -> Result<(), ConfigError> {
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
             path: path.to_owned(),
@@ -351,8 +373,10 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         let span = |span: Duration| span.as_millis() as usize;
         let year = span(366 * DAY);
-        let rows: [(&'static str, usize, usize, usize); 40] = [
+        let rows: &[(&'static str, usize, usize, usize)] = &[
             ("server.max_connections", self.server.max_connections, 1, 1_000_000),
+            ("server.tls_handshake_timeout", span(self.server.tls_handshake_timeout), 1, year),
+            ("server.backup_stall_timeout", span(self.server.backup_stall_timeout), 1, year),
             ("server.header_timeout", span(self.server.header_timeout), 1, year),
             ("server.header_limit", self.server.header_limit.0, 8 * KIB, 16 * MIB),
             ("server.max_headers", self.server.max_headers, 16, 10_000),
@@ -379,6 +403,7 @@ impl Config {
             ("endpoint.max_channels", self.endpoint.max_channels, 0, 10_000),
             ("endpoint.max_concurrency", self.endpoint_concurrency(), 1, 1_000_000),
             ("key.max", self.key.max, 1, 100_000),
+            ("endpoint.rotation_overlap", span(self.endpoint.rotation_overlap), 0, span(MAX_OVERLAP)),
             ("plugin.time_limit", span(self.plugin.time_limit), 10, year),
             ("plugin.memory_limit", self.plugin.memory_limit.0, 64 * KIB, 4_096 * MIB),
             ("plugin.table_limit", self.plugin.table_limit, 0, 10_000_000),
@@ -394,7 +419,8 @@ impl Config {
             ("retention.attempts_kept", self.retention.attempts_kept, 1, 100_000),
         ];
         self.check_admin_key()?;
-        match rows.into_iter().find(|(_, value, least, most)| value < least || value > most) {
+        self.check_tls()?;
+        match rows.iter().find(|(_, value, least, most)| value < least || value > most) {
             Some((key, value, least, most)) => Err(ConfigError::Range {
                 key,
                 problem: format!(
@@ -421,6 +447,17 @@ impl Config {
         })
     }
 
+    fn check_tls(&self) -> Result<(), ConfigError> {
+        let missing = match (&self.host.tls_cert, &self.host.tls_key) {
+            (Some(_), None) => "tls_key",
+            (None, Some(_)) => "tls_cert",
+            _ => return Ok(()),
+        };
+        let problem =
+            "is missing; `tls_cert` and `tls_key` belong together: give both, or neither".to_owned();
+        Err(ConfigError::Range { key: missing, problem })
+    }
+
     fn endpoint_concurrency(&self) -> usize {
         self.endpoint.max_concurrency as usize
     }
@@ -433,7 +470,13 @@ impl Config {
 /// Variables of the environment that look like settings and are none, each as a sentence for the log. They are
 /// no error: container platforms put variables of their own under a service's name.
 pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<String> {
-    const OTHERS: [&str; 4] = ["HOOKWRIGHT_URL", "HOOKWRIGHT_KEY", "HOOKWRIGHT_CONFIG", "HOOKWRIGHT_SECRET"];
+    const OTHERS: [&str; 5] = [
+        "HOOKWRIGHT_URL",
+        "HOOKWRIGHT_KEY",
+        "HOOKWRIGHT_CONFIG",
+        "HOOKWRIGHT_SECRET",
+        "HOOKWRIGHT_NEW_SEALING_KEY",
+    ];
     let keys = Config::keys();
     let known = |name: &str| {
         OTHERS.contains(&name)
@@ -568,11 +611,17 @@ mod tests {
             ("[ingest]\nbody_timeout = 30", "`ingest.body_timeout`"),
             ("[log]\nformat = \"xml\"", "`log.format`"),
             ("[plugin]\noutput_limit = 0", "`plugin.output_limit`"),
+            ("[endpoint]\nrotation_overlap = \"8d\"", "`endpoint.rotation_overlap`"),
             ("[plugin]\nlog_lines = 1000000", "`plugin.log_lines`"),
             ("[delivery]\nstored_answer_body = \"1MiB\"", "`delivery.stored_answer_body`"),
             ("listen = \"localhost\"", "`listen`"),
             ("allow_targets = [\"10.0.0.0/33\"]", "`allow_targets`"),
             ("admin_key = \"x\"", "HOOKWRIGHT_ADMIN_KEY"),
+            ("tls_cert = \"cert.pem\"", "`tls_key` is missing"),
+            ("tls_key = \"key.pem\"", "`tls_cert` is missing"),
+            ("egress_proxy = \"https://proxy.example\"", "`egress_proxy` does not begin with `http://`"),
+            ("[server]\ntls_handshake_timeout = \"0s\"", "`server.tls_handshake_timeout`"),
+            ("[server]\nbackup_stall_timeout = \"0s\"", "`server.backup_stall_timeout`"),
             ("zzzzzzzz = 1", "there is no setting `zzzzzzzz`"),
             ("= 1", "is not TOML"),
         ];
@@ -580,6 +629,20 @@ mod tests {
             let message = read(text).unwrap_err().to_string();
             assert!(message.contains(expected), "{text}: {message}");
         }
+    }
+
+    #[test]
+    fn the_password_of_a_proxy_is_never_shown() {
+        let given = |url: &str| {
+            let flag = [("egress_proxy", vec![url.to_owned()])];
+            Config::load(None, [], flag).map_err(|error| error.to_string())
+        };
+        let config = given("http://user:swordfish@proxy.example:3128").unwrap();
+        assert_eq!(config.host.egress_proxy.as_ref().unwrap().to_string(), "proxy.example:3128");
+        assert!(!format!("{config:?}").contains("swordfish"));
+        let refused = given("https://user:swordfish@proxy.example").unwrap_err();
+        assert!(refused.contains("--egress-proxy") && !refused.contains("swordfish"), "{refused}");
+        assert_eq!(given("").unwrap().host.egress_proxy, None);
     }
 
     #[test]

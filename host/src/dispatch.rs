@@ -22,6 +22,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
+use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
 use crate::delivery::Delivery;
@@ -44,6 +45,8 @@ pub const SKIPPED: &str = "It waited while its endpoint was held, and was skippe
 pub const LEASE: Duration = Duration::from_secs(90);
 /// How often leases are renewed.
 pub const RENEWAL: Duration = Duration::from_secs(15);
+/// How often the driver shows that its loop goes round.
+pub const BEAT: Duration = Duration::from_millis(500);
 /// How often the schedule forgets lanes that have nothing to do.
 const TIDY: Duration = Duration::from_secs(30);
 
@@ -106,12 +109,19 @@ pub struct Dispatcher {
     backlog: Arc<Backlog>,
     sender: mpsc::UnboundedSender<Message>,
     messages: mpsc::UnboundedReceiver<Message>,
+    pulse: watch::Sender<u64>,
 }
 
 impl Dispatcher {
     pub fn new(workshop: Arc<Workshop>, backlog: Arc<Backlog>, max_in_flight: usize) -> Self {
         let (sender, messages) = mpsc::unbounded_channel();
-        Self { workshop, schedule: Schedule::new(max_in_flight), backlog, sender, messages }
+        let pulse = watch::Sender::new(0);
+        Self { workshop, schedule: Schedule::new(max_in_flight), backlog, sender, messages, pulse }
+    }
+
+    /// Changes every [`BEAT`] for as long as the driver's loop goes round, and ends with it.
+    pub fn pulse(&self) -> watch::Receiver<u64> {
+        self.pulse.subscribe()
     }
 
     /// Has the rates of endpoints go on from what was sent before the host started.
@@ -147,6 +157,8 @@ impl Dispatcher {
         let mut feed = tokio::spawn(self.feed().run());
         let mut changes = self.workshop.book.watch();
         let mut tidy = tokio::time::interval(TIDY);
+        let mut beat = tokio::time::interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut messages = Vec::with_capacity(MESSAGES_AT_ONCE);
         tokio::pin!(shutdown);
         loop {
@@ -159,6 +171,7 @@ impl Dispatcher {
                 }
                 () = wake_up => {}
                 Ok(()) = changes.changed() => self.follow_book(),
+                _ = beat.tick() => self.pulse.send_modify(|beats| *beats = beats.wrapping_add(1)),
                 _ = tidy.tick() => self.schedule.tidy(self.workshop.clock.now()),
                 () = &mut shutdown => break,
                 Err(fault) = &mut feed => return Err(fault),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::event::Tenant;
 use crate::id::EndpointId;
-use crate::secret::{Secret, SigningSecret};
+use crate::secret::{Secret, SigningSecrets};
 use crate::subscription::Subscription;
 use crate::terms::{InForce, Terms};
 use crate::time::Timestamp;
@@ -24,8 +24,7 @@ pub struct Endpoint {
     pub own: Terms,
     /// What holds for it, with what its tenant and the host say.
     pub terms: InForce,
-    /// The live signing secrets, newest first; never empty.
-    pub secrets: Vec<SigningSecret>,
+    pub secrets: SigningSecrets,
     pub rate_limit: Option<RateLimit>,
     /// Most requests under way at once, per host.
     pub concurrency: u32,

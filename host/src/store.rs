@@ -14,8 +14,11 @@ pub mod redb;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::mpsc;
 
 use crate::attempt::Attempt;
 use crate::delivery::{Delivery, State};
@@ -40,8 +43,8 @@ pub enum StoreError {
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Everything that a host needs of its store.
-pub trait Store: Inbox + Queue + Shelf + Settings + History + Statistics {}
-impl<T: Inbox + Queue + Shelf + Settings + History + Statistics> Store for T {}
+pub trait Store: Inbox + Queue + Shelf + Settings + History + Statistics + Backup {}
+impl<T: Inbox + Queue + Shelf + Settings + History + Statistics + Backup> Store for T {}
 
 /// What operators describe.
 pub trait Shelf: Endpoints + Documents {}
@@ -495,6 +498,24 @@ impl Kept {
             Resolution::Day => self.days,
         }
     }
+}
+
+/// Gives itself away, to be kept elsewhere.
+#[async_trait]
+pub trait Backup: Send + Sync + 'static {
+    /// Begins a copy of everything as of now, while the store goes on. `label` goes ahead of it as it is. A taker who
+    /// takes nothing for as long as `patience` gets no more.
+    async fn backup(&self, label: Vec<u8>, patience: Duration) -> Result<Copying>;
+}
+
+#[derive(Debug)]
+pub enum Copying {
+    /// The copy, bit by bit. It is whole where the last bit ends as its format says.
+    Begun(mpsc::Receiver<Result<Bytes>>),
+    /// Another copy is being taken; there is one at a time.
+    UnderWay,
+    /// This store cannot be copied so.
+    Impossible,
 }
 
 #[derive(Debug, Clone)]

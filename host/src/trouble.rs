@@ -26,6 +26,8 @@ pub enum Trouble {
     RefusedAddress,
     Dns,
     Connect,
+    /// The operator's proxy failed, or did not connect to the receiver.
+    Proxy,
     Tls,
     Timeout,
     Protocol,
@@ -48,7 +50,7 @@ pub enum Trouble {
 type Entry = (&'static str, &'static str, &'static str);
 
 impl Trouble {
-    pub const ALL: [Trouble; 32] = [
+    pub const ALL: [Trouble; 33] = [
         Trouble::OtherSuccess,
         Trouble::Redirect,
         Trouble::BadRequest,
@@ -68,6 +70,7 @@ impl Trouble {
         Trouble::RefusedAddress,
         Trouble::Dns,
         Trouble::Connect,
+        Trouble::Proxy,
         Trouble::Tls,
         Trouble::Timeout,
         Trouble::Protocol,
@@ -116,7 +119,7 @@ impl Trouble {
 
     /// Whether it lies with the receiver or the way to it: what counts towards disabling an endpoint.
     pub fn is_receivers(self) -> bool {
-        self <= Trouble::Unreachable && self != Trouble::Internal
+        self <= Trouble::Unreachable && !matches!(self, Trouble::Internal | Trouble::Proxy)
     }
 
     fn entry(self) -> Entry {
@@ -235,6 +238,12 @@ impl Trouble {
                 "Nothing accepts connections at the URL's host and port. Check that the receiver is running, and \
                  that no firewall stands between.",
             ),
+            Trouble::Proxy => (
+                "proxy",
+                "Proxy failed",
+                "Deliveries leave this server through a proxy, which could not be used or did not connect to the \
+                 receiver. Have the operator check `--egress-proxy`, and the proxy's rules and log.",
+            ),
             Trouble::Tls => (
                 "tls",
                 "TLS failed",
@@ -343,6 +352,7 @@ fn of_fault(kind: &str) -> Trouble {
         "refused_address" => Trouble::RefusedAddress,
         "dns" => Trouble::Dns,
         "connect" => Trouble::Connect,
+        "proxy" => Trouble::Proxy,
         "tls" => Trouble::Tls,
         "timeout" => Trouble::Timeout,
         "protocol" => Trouble::Protocol,
@@ -434,6 +444,10 @@ mod tests {
             assert_eq!(trouble.word(), format!("plugin_{kind}"));
             assert!(!trouble.is_receivers());
         }
-        assert!(Trouble::Timeout.is_receivers() && !Trouble::Internal.is_receivers());
+        assert!(
+            Trouble::Timeout.is_receivers()
+                && !Trouble::Internal.is_receivers()
+                && !Trouble::Proxy.is_receivers()
+        );
     }
 }

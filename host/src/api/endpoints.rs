@@ -20,13 +20,15 @@ use crate::dispatch::SKIPPED;
 use crate::endpoint::{Endpoint, Hold, Waiting};
 use crate::event::Tenant;
 use crate::id::EndpointId;
-use crate::secret::{NEW_KEY_LENGTH, SigningSecret};
+use crate::secret::{Secret, SigningSecret, SigningSecrets};
+use crate::signature::SignatureScheme;
 use crate::terms::InForce;
 use crate::time::Timestamp;
 
 mod chain;
 mod document;
 mod patch;
+pub(super) mod secret;
 mod spec;
 mod view;
 
@@ -57,12 +59,13 @@ pub(super) async fn create(
     if !spec.enabled {
         hold.disable(DISABLED_BY_REQUEST, now);
     }
-    let secret = spec.secret.clone().unwrap_or_else(new_secret);
+    let scheme = api.book.snapshot().in_force(&spec.terms, &spec.tenant).signature;
+    let secret = first_secret(&scheme, spec.secret.as_ref())?;
     let id = EndpointId::mint(now, rand::random());
-    let endpoint = endpoint(spec, id, vec![secret.clone()], hold, now, now);
+    let endpoint = endpoint(spec, id, secret.clone().into(), hold, now, now);
     let endpoint = api.book.create(endpoint).await?;
     let fare = Fare::of(&api, &endpoint).await?;
-    json(StatusCode::CREATED, &EndpointView::of(&endpoint, fare).with_secret(&secret))
+    json(StatusCode::CREATED, &EndpointView::of(&endpoint, fare, now).with_secret(&secret))
 }
 
 pub(super) async fn list(caller: Caller, State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
@@ -82,8 +85,9 @@ pub(super) async fn list(caller: Caller, State(api): State<Arc<Api>>, uri: Uri) 
     let next = found.last().filter(|_| more).map(|entry| entry.endpoint.id.to_string());
     let endpoints: Vec<&Endpoint> = found.iter().map(|entry| &*entry.endpoint).collect();
     let fares = Fare::of_all(&api, &endpoints).await?;
+    let now = api.clock.now();
     let items =
-        endpoints.iter().zip(fares).map(|(endpoint, fare)| EndpointView::of(endpoint, fare)).collect();
+        endpoints.iter().zip(fares).map(|(endpoint, fare)| EndpointView::of(endpoint, fare, now)).collect();
     json(StatusCode::OK, &Page { items, next })
 }
 
@@ -95,7 +99,7 @@ pub(super) async fn show(
     let book = api.book.snapshot();
     let entry = entry(&book, &caller, super::id(id)?)?;
     let fare = Fare::of(&api, &entry.endpoint).await?;
-    json(StatusCode::OK, &EndpointView::of(&entry.endpoint, fare))
+    json(StatusCode::OK, &EndpointView::of(&entry.endpoint, fare, api.clock.now()))
 }
 
 /// A merge patch (RFC 7396); what is masked in it keeps what is stored. Where it enables the endpoint, `waiting` says
@@ -117,12 +121,13 @@ pub(super) async fn patch(
         let patched = patched(&api, &endpoint, change.clone(), waiting).await?;
         if let Some(written) = api.book.replace(patched, revision).await? {
             skip(&api, &written).await?;
-            api.intake.expect(api.clock.now());
+            let now = api.clock.now();
+            api.intake.expect(now);
             let fare = Fare::of(&api, &written).await?;
-            return json(StatusCode::OK, &EndpointView::of(&written, fare));
+            return json(StatusCode::OK, &EndpointView::of(&written, fare, now));
         }
     }
-    Err(Problem::new(Kind::Conflict, "The endpoint is changed by others all the time; try again."))
+    Err(contended())
 }
 
 /// The deliveries that waited for it are cancelled; what it was and did stays in the log until retention.
@@ -148,7 +153,7 @@ async fn patched(
     waiting: Waiting,
 ) -> Result<Endpoint, Problem> {
     if change.contains_key("secret") {
-        let message = "a signing secret is given when the endpoint is created and is not changed here";
+        let message = "it is not changed here; rotate it with `POST /v1/endpoints/{id}/secret/rotate`";
         return Err(Problem::field("/secret", message));
     }
     let spec = Spec::read_over(api, stored, patch::apply(stored, change))?;
@@ -165,6 +170,8 @@ async fn patched(
         .await?;
     }
     let now = api.clock.now();
+    let scheme = api.book.snapshot().in_force(&spec.terms, &spec.tenant).signature;
+    check_scheme(stored, &scheme, now)?;
     let mut hold = stored.hold.clone();
     match spec.enabled {
         true => hold.resume(waiting, now),
@@ -172,7 +179,7 @@ async fn patched(
     }
     let anew = spec.url != stored.url || (spec.enabled && !stored.enabled());
     let judged_from = if anew { now } else { stored.judged_from };
-    let patched = endpoint(spec, stored.id, stored.secrets.clone(), hold, stored.created_at, now);
+    let patched = endpoint(spec, stored.id, stored.secrets.tidied(now), hold, stored.created_at, now);
     Ok(Endpoint { judged_from, ..patched })
 }
 
@@ -202,7 +209,7 @@ async fn skip(api: &Api, endpoint: &Endpoint) -> Result<(), Problem> {
 fn endpoint(
     spec: Spec,
     id: EndpointId,
-    secrets: Vec<SigningSecret>,
+    secrets: SigningSecrets,
     hold: Hold,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -228,8 +235,22 @@ fn endpoint(
     }
 }
 
-fn new_secret() -> SigningSecret {
-    SigningSecret::from_key(rand::random::<[u8; NEW_KEY_LENGTH]>())
+/// The one that is brought along, or a new one.
+fn first_secret(scheme: &SignatureScheme, brought: Option<&Secret>) -> Result<SigningSecret, Problem> {
+    match brought {
+        Some(text) => scheme.read_secret(text.expose()).map_err(|error| Problem::field("/secret", error)),
+        None => Ok(scheme.new_secret(rand::random())),
+    }
+}
+
+/// A scheme that is changed has to be one that the live secrets can sign in.
+fn check_scheme(stored: &Endpoint, scheme: &SignatureScheme, now: Timestamp) -> Result<(), Problem> {
+    if *scheme == stored.terms.signature || stored.secrets.live(now).all(|secret| scheme.takes(secret)) {
+        return Ok(());
+    }
+    let message = "the endpoint's signing secret is of another kind than this scheme's; create another endpoint, or, \
+                   from `hmac-sha256` to `standard`, first rotate to a `whsec_` secret and promote it";
+    Err(Problem::field("/signature", message))
 }
 
 fn check_room(api: &Api, tenant: &Tenant) -> Result<(), Problem> {
@@ -244,6 +265,10 @@ fn check_room(api: &Api, tenant: &Tenant) -> Result<(), Problem> {
 /// One that the caller may see.
 pub(super) fn entry<'b>(book: &'b Snapshot, caller: &Caller, id: EndpointId) -> Result<&'b Entry, Problem> {
     book.entry(id).filter(|entry| caller.sees(&entry.endpoint.tenant)).ok_or_else(|| not_found(id))
+}
+
+fn contended() -> Problem {
+    Problem::new(Kind::Conflict, "The endpoint is changed by others all the time; try again.")
 }
 
 fn not_found(id: EndpointId) -> Problem {

@@ -10,7 +10,7 @@ use axum::{Router, middleware};
 use http::Method;
 
 use super::auth::{self, Caller};
-use super::{Api, deliveries, endpoints, events, keys, plugins, probes, statistics};
+use super::{Api, backup, deliveries, endpoints, events, keys, plugins, probes, statistics};
 use crate::access::Role;
 
 /// Who may use an operation.
@@ -72,6 +72,27 @@ pub fn table() -> Vec<Route> {
         keyed(&patch, "/v1/endpoints/{id}", Customers, "change_endpoint", endpoints::patch),
         keyed(&delete, "/v1/endpoints/{id}", Customers, "delete_endpoint", endpoints::delete),
         keyed(&get, "/v1/endpoints/{id}/stats", Customers, "endpoint_stats", statistics::stats),
+        keyed(
+            &post,
+            "/v1/endpoints/{id}/secret/rotate",
+            Customers,
+            "rotate_secret",
+            endpoints::secret::rotate,
+        ),
+        keyed(
+            &post,
+            "/v1/endpoints/{id}/secret/promote",
+            Customers,
+            "promote_secret",
+            endpoints::secret::promote,
+        ),
+        keyed(
+            &delete,
+            "/v1/endpoints/{id}/secret/previous",
+            Customers,
+            "remove_previous_secret",
+            endpoints::secret::remove_previous,
+        ),
         keyed(&get, "/v1/overview", Customers, "overview", statistics::overview),
         keyed(&get, "/v1/errors", Customers, "list_errors", statistics::errors),
         keyed(&get, "/v1/warnings", Customers, "list_warnings", statistics::warnings),
@@ -83,6 +104,7 @@ pub fn table() -> Vec<Route> {
         keyed(&get, "/v1/keys", Admins, "list_keys", keys::list),
         keyed(&get, "/v1/keys/{id}", Admins, "show_key", keys::show),
         keyed(&delete, "/v1/keys/{id}", Admins, "revoke_key", keys::revoke),
+        keyed(&post, "/v1/backup", Admins, "take_backup", backup::take),
         keyed(&get, "/v1/plugins", Admins, "list_plugins", plugins::list),
         keyed(&get, "/v1/plugins/{name}", Admins, "show_plugin", plugins::show),
     ]

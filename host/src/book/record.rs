@@ -15,7 +15,7 @@ use crate::endpoint::{Disabled, Endpoint, Hold, Order, RateLimit};
 use crate::event::{Channel, Tenant};
 use crate::id::EndpointId;
 use crate::seal::{Owner, SealError, SealingKey};
-use crate::secret::{Secret, SigningSecret};
+use crate::secret::{Previous, Secret, SigningSecret, SigningSecrets};
 use crate::subscription::{Pattern, Subscription};
 use crate::terms::InForce;
 use crate::time::Timestamp;
@@ -83,7 +83,7 @@ pub(super) fn read(id: EndpointId, document: &[u8], key: &SealingKey) -> Result<
         // Until the book says what else holds.
         terms: InForce::of(&[&own], Duration::ZERO),
         own,
-        secrets: parse_all(&hidden.secrets, SigningSecret::parse)?,
+        secrets: hidden.signing_secrets()?,
         rate_limit: open.rate_limit.map(Rate::into_word),
         concurrency: open.concurrency,
         order: open.order.map_or(Order::Free, Line::into_word),
@@ -136,7 +136,11 @@ struct Document {
 struct Hidden {
     /// Path and query of the URL.
     tail: String,
+    /// Newest first.
     secrets: Vec<String>,
+    /// When the second one ends, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    previous_until: Option<i64>,
     #[serde(flatten)]
     terms: HiddenTerms,
 }
@@ -145,9 +149,24 @@ impl Hidden {
     fn of(endpoint: &Endpoint) -> Result<Self, RecordError> {
         Ok(Self {
             tail: split(endpoint.url.expose())?.1,
-            secrets: endpoint.secrets.iter().map(|secret| secret.text().expose().to_owned()).collect(),
+            secrets: endpoint.secrets.kept().map(|secret| secret.text().expose().to_owned()).collect(),
+            previous_until: endpoint.secrets.overlap_end().map(Timestamp::as_micros),
             terms: HiddenTerms::of(&endpoint.own),
         })
+    }
+
+    fn signing_secrets(&self) -> Result<SigningSecrets, RecordError> {
+        let mut secrets = parse_all(&self.secrets, SigningSecret::restore)?.into_iter();
+        let newest = secrets.next().ok_or_else(|| malformed("it has no signing secret"))?;
+        let previous = match (secrets.next(), self.previous_until) {
+            (Some(secret), Some(until)) => Some(Previous { secret, until: Timestamp::from_micros(until) }),
+            (None, None) => None,
+            _ => return Err(malformed("a signing secret has no end, or an end no secret")),
+        };
+        match secrets.next() {
+            None => Ok(SigningSecrets::restored(newest, previous)),
+            Some(_) => Err(malformed("it has more than two signing secrets")),
+        }
     }
 }
 
@@ -274,7 +293,10 @@ pub(super) mod tests {
             },
             terms: InForce::of(&[&terms()], Duration::ZERO),
             own: terms(),
-            secrets: vec![SigningSecret::from_key([7; 32])],
+            secrets: SigningSecrets::restored(
+                SigningSecret::parse_text("planted-own-secret").unwrap(),
+                Some(Previous { secret: SigningSecret::from_key([7; 32]), until: Timestamp::from_secs(9) }),
+            ),
             rate_limit: Some(RateLimit { requests: 1, per: Duration::from_secs(1) }),
             concurrency: 4,
             order: Order::Parking { after: 2 },
@@ -300,6 +322,21 @@ pub(super) mod tests {
         assert!(!text.contains("whsec_"), "{text}");
     }
 
+    /// As it was written before secrets could be rotated.
+    #[test]
+    fn a_record_with_one_secret_and_no_end_is_read() {
+        let old = r#"{"tail":"/x","secrets":["whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="],"auth":null,
+                      "headers":[],"configs":[]}"#;
+        let hidden: Hidden = serde_json::from_str(old).unwrap();
+        assert_eq!(hidden.signing_secrets().unwrap(), SigningSecret::from_key([7; 32]).into());
+        for (secrets, until) in [(0, None), (1, Some(9)), (2, None), (3, Some(9))] {
+            let text = SigningSecret::from_key([7; 32]).text().expose().to_owned();
+            let mut hidden = Hidden::of(&endpoint()).unwrap();
+            (hidden.secrets, hidden.previous_until) = (vec![text; secrets], until);
+            assert!(hidden.signing_secrets().is_err(), "{secrets} {until:?}");
+        }
+    }
+
     #[test]
     fn every_variant_comes_back() {
         let key = SealingKey::generate();
@@ -316,12 +353,15 @@ pub(super) mod tests {
                 ..Terms::default()
             },
             Terms { auth: Some(None), ..terms() },
+            Terms { signature: Some(SignatureScheme::StandardAsymmetric), ..terms() },
         ];
         for own in said {
             let terms = InForce::of(&[&own], Duration::ZERO);
+            let secrets = terms.signature.new_secret([8; 32]).into();
             let other = Endpoint {
                 own,
                 terms,
+                secrets,
                 rate_limit: None,
                 order: Order::Strict,
                 hold: Hold::default(),

@@ -196,6 +196,8 @@ impl Body {
 enum Signature {
     #[serde(rename = "standard")]
     Standard,
+    #[serde(rename = "standard-asymmetric")]
+    StandardAsymmetric,
     #[serde(rename = "hmac-sha256")]
     HmacSha256 { header: String, prefix: String },
 }
@@ -204,6 +206,7 @@ impl Signature {
     fn of(scheme: &SignatureScheme) -> Self {
         match scheme {
             SignatureScheme::Standard => Self::Standard,
+            SignatureScheme::StandardAsymmetric => Self::StandardAsymmetric,
             SignatureScheme::HmacSha256 { header, prefix } => {
                 Self::HmacSha256 { header: header.clone(), prefix: prefix.clone() }
             }
@@ -213,6 +216,7 @@ impl Signature {
     fn into_word(self) -> SignatureScheme {
         match self {
             Self::Standard => SignatureScheme::Standard,
+            Self::StandardAsymmetric => SignatureScheme::StandardAsymmetric,
             Self::HmacSha256 { header, prefix } => SignatureScheme::HmacSha256 { header, prefix },
         }
     }

@@ -101,12 +101,16 @@ impl Transform {
     }
 }
 
-/// `standard`, or `hmac:HEADER` or `hmac:HEADER:PREFIX`.
+/// `standard`, `standard-asymmetric`, `hmac:HEADER` or `hmac:HEADER:PREFIX`.
 pub fn signature(text: &str) -> Result<SignatureScheme, String> {
-    if text == "standard" {
-        return Ok(SignatureScheme::Standard);
+    match text {
+        "standard" => return Ok(SignatureScheme::Standard),
+        "standard-asymmetric" => return Ok(SignatureScheme::StandardAsymmetric),
+        _ => {}
     }
-    let form = || "a signature is `standard`, `hmac:HEADER` or `hmac:HEADER:PREFIX`".to_owned();
+    let form = || {
+        "a signature is `standard`, `standard-asymmetric`, `hmac:HEADER` or `hmac:HEADER:PREFIX`".to_owned()
+    };
     let rest = text.strip_prefix("hmac:").ok_or_else(form)?;
     let (header, prefix) = rest.split_once(':').unwrap_or((rest, ""));
     header
@@ -263,6 +267,7 @@ mod tests {
             Ok(SignatureScheme::HmacSha256 { header: header.into(), prefix: prefix.into() })
         };
         assert_eq!(signature("standard"), Ok(SignatureScheme::Standard));
+        assert_eq!(signature("standard-asymmetric"), Ok(SignatureScheme::StandardAsymmetric));
         assert_eq!(signature("hmac:X-RKT-Signature"), plain("X-RKT-Signature", ""));
         assert_eq!(signature("hmac:X-RevKeen-Signature:sha256="), plain("X-RevKeen-Signature", "sha256="));
         assert_eq!(signature("hmac:X-A:v1:"), plain("X-A", "v1:"));

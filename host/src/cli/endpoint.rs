@@ -11,13 +11,15 @@ use serde_json::value::RawValue;
 use super::argument::{self, Rate, Schedule, Success, Text, Transform};
 use super::client::{Client, Connection, segment};
 use super::json;
-use super::screen::{Paint, one_line, say};
+use super::screen::{one_line, say};
 use super::statistics::{self, Span};
 use super::table::Table;
 use crate::signature::SignatureScheme;
 use crate::terms::AutoDisable;
 use crate::terms::BodyForm;
 use crate::time::format_span;
+
+mod secret;
 
 const PATH: &str = "/v1/endpoints";
 
@@ -44,6 +46,8 @@ enum Action {
     Enable(Enable),
     /// Keep its events waiting
     Disable(Name),
+    /// Rotate its signing secret
+    Secret(secret::Secret),
     /// Delete it: what waits is cancelled, its secrets are erased
     Delete(Delete),
 }
@@ -104,9 +108,12 @@ struct Add {
     /// as-is, or ecmascript: JSON as JSON.stringify(JSON.parse(body)) gives it [default: as-is]
     #[arg(long, value_name = "FORM", value_parser = BodyForm::parse)]
     body: Option<BodyForm>,
-    /// standard, hmac:HEADER or hmac:HEADER:PREFIX [default: standard]
+    /// standard, standard-asymmetric, hmac:HEADER or hmac:HEADER:PREFIX [default: standard]
     #[arg(long, value_parser = argument::signature)]
     signature: Option<SignatureScheme>,
+    /// A signing secret of your own; otherwise the server makes one
+    #[arg(long, value_name = "TEXT|@FILE|-", value_parser = Text::parse)]
+    secret: Option<Text>,
     /// Send `Authorization: Bearer`; @file and - keep the token out of the process list
     #[arg(long, value_name = "TOKEN|@FILE|-", value_parser = Text::parse)]
     bearer: Option<Text>,
@@ -175,6 +182,8 @@ struct NewEndpoint<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     signature: Option<Scheme<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     auth: Option<Auth>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<&'a str, &'a str>,
@@ -207,6 +216,8 @@ struct Link {
 enum Scheme<'a> {
     #[serde(rename = "standard")]
     Standard,
+    #[serde(rename = "standard-asymmetric")]
+    StandardAsymmetric,
     #[serde(rename = "hmac-sha256")]
     HmacSha256 { header: &'a str, prefix: &'a str },
 }
@@ -268,8 +279,19 @@ pub struct Shown {
     status: String,
     success_rate: Option<f64>,
     last_delivery_at: Option<String>,
-    /// There once, in the answer to its creation.
+    /// There once, in the answer to its creation or to a rotation.
     pub secret: Option<String>,
+    /// Newest first.
+    #[serde(default)]
+    secrets: Vec<ShownSecret>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ShownSecret {
+    fingerprint: String,
+    header: String,
+    public_key: Option<String>,
+    until: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -282,6 +304,11 @@ impl Shown {
     pub fn chain(&self) -> String {
         let plugins: Vec<&str> = self.transforms.iter().map(|link| link.plugin.as_str()).collect();
         if plugins.is_empty() { "-".to_owned() } else { plugins.join(" > ") }
+    }
+
+    /// What a receiver checks signatures with: the secret where it was just made, otherwise the public key.
+    pub fn key(&self) -> Option<&str> {
+        self.secret.as_deref().or(self.secrets.first()?.public_key.as_deref())
     }
 }
 
@@ -306,6 +333,7 @@ impl Endpoint {
             Action::Disable(Name { endpoint }) => {
                 set_enabled(&client, &endpoint, r#"{"enabled":false}"#, json).await
             }
+            Action::Secret(secret) => secret.run(&client, json).await,
             Action::Delete(delete) => delete.run(&client, json).await,
         }
     }
@@ -319,10 +347,7 @@ impl Add {
         }
         let created: Shown = answer.read()?;
         say(&format!("Created {}  {}", created.id, one_line(&created.name)))?;
-        if let Some(secret) = &created.secret {
-            say(&format!("Signing secret, shown this once: {}", Paint::stdout().bold(secret)))?;
-        }
-        Ok(())
+        secret::say_key(&created)
     }
 
     fn body(&self) -> anyhow::Result<NewEndpoint<'_>> {
@@ -336,6 +361,7 @@ impl Add {
             transforms: self.transform.iter().map(link).collect::<anyhow::Result<_>>()?,
             body: self.body.map(BodyForm::word),
             signature: self.signature.as_ref().map(scheme),
+            secret: self.secret.as_ref().map(secret::read).transpose()?,
             auth: self.auth()?,
             headers: self.header.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
             retry: self.retries(),
@@ -389,6 +415,7 @@ fn link(transform: &Transform) -> anyhow::Result<Link> {
 fn scheme(signature: &SignatureScheme) -> Scheme<'_> {
     match signature {
         SignatureScheme::Standard => Scheme::Standard,
+        SignatureScheme::StandardAsymmetric => Scheme::StandardAsymmetric,
         SignatureScheme::HmacSha256 { header, prefix } => Scheme::HmacSha256 { header, prefix },
     }
 }
@@ -525,6 +552,7 @@ mod tests {
             r#"--transform=filter={"keep":{"path":"n","gte":12345678901234567890.10}}"#,
             "--body=ecmascript",
             "--signature=hmac:X-RevKeen-Signature:sha256=",
+            "--secret=an-own-secret-text",
             "--basic=user:pass:word",
             "--header=X-A=1",
             "--every=10s",
@@ -542,6 +570,7 @@ mod tests {
             r#"{"name":"crm","url":"https://example.com","events":["invoice.*","a.b"],"channels":["eu"],"#,
             r#""transforms":[{"plugin":"flatten"},{"plugin":"filter","config":{"keep":{"path":"n","gte":12345678901234567890.10}}}],"#,
             r#""body":"ecmascript","signature":{"scheme":"hmac-sha256","header":"X-RevKeen-Signature","prefix":"sha256="},"#,
+            r#""secret":"an-own-secret-text","#,
             r#""auth":{"type":"basic","username":"user","password":"pass:word"},"headers":{"X-A":"1"},"#,
             r#""retry":{"every":"10s","for":"3d"},"timeout":"10s","success":[200,201],"#,
             r#""rate_limit":{"requests":1,"per":"1s"},"concurrency":4,"auto_disable":{"failures":10},"order":{"head":"park","after":3},"enabled":false}"#

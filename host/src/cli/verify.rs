@@ -127,6 +127,7 @@ fn scheme(signature: SignatureScheme, secret: &str) -> Scheme {
     match signature {
         SignatureScheme::Standard if secret.trim_start().starts_with(PUBLIC_KEY) => Scheme::Asymmetric,
         SignatureScheme::Standard => Scheme::Standard,
+        SignatureScheme::StandardAsymmetric => Scheme::Asymmetric,
         SignatureScheme::HmacSha256 { header, prefix } => Scheme::Plain { header, prefix },
     }
 }

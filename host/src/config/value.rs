@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::send::{InvalidProxy, Proxy};
 use crate::time::parse_span;
 
 /// A value as a file, a variable or a flag gives it.
@@ -121,6 +122,16 @@ impl Setting for PathBuf {
 impl Setting for Option<PathBuf> {
     fn read(given: &Given) -> Result<Self, String> {
         Ok(Some(given.one()?).filter(|path| !path.is_empty()).map(PathBuf::from))
+    }
+}
+
+/// An empty one is none.
+impl Setting for Option<Proxy> {
+    fn read(given: &Given) -> Result<Self, String> {
+        match given.one()? {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|error: InvalidProxy| error.to_string()),
+        }
     }
 }
 

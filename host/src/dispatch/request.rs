@@ -75,6 +75,10 @@ impl Outfit {
         for (name, value) in &self.headers {
             headers.insert(name.clone(), value.clone());
         }
+        // No other signature than the host's, also where one is not in use at the moment.
+        for name in endpoint.terms.signature.own_headers() {
+            headers.remove(name);
+        }
         let webhook_id = webhook_id.to_string();
         let signed = signature::sign(&endpoint.terms.signature, &endpoint.secrets, &webhook_id, now, &body);
         for (name, value) in std::iter::once((WEBHOOK_ID.to_owned(), webhook_id)).chain(signed) {
@@ -152,7 +156,18 @@ pub fn origin(url: &Url) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
     use super::*;
+    use crate::endpoint::{Hold, Order};
+    use crate::event::Tenant;
+    use crate::id::EndpointId;
+    use crate::secret::SigningSecret;
+    use crate::signature::SignatureScheme;
+    use crate::subscription::{Pattern, Subscription};
+    use crate::terms::{InForce, Terms};
 
     #[test]
     fn bodies_are_written_anew_where_they_are_json() {
@@ -170,6 +185,44 @@ mod tests {
         {
             assert_eq!(formed(content_type, body), body);
         }
+    }
+
+    #[test]
+    fn the_headers_of_a_signature_are_the_hosts() {
+        let signature = SignatureScheme::HmacSha256 { header: "X-Sig".into(), prefix: String::new() };
+        let forged = |name: &str| (name.to_owned(), Secret::new("forged"));
+        let own = Terms {
+            signature: Some(signature),
+            headers: vec![forged("X-SIG-next"), forged("X-Other")],
+            ..Terms::default()
+        };
+        let endpoint = Endpoint {
+            id: EndpointId::from_u128(1),
+            tenant: Tenant::default(),
+            name: String::new(),
+            description: String::new(),
+            url: Secret::new("https://example.com/"),
+            subscription: Subscription { events: vec![Pattern::Any], channels: Vec::new() },
+            terms: InForce::of(&[&own], Duration::from_secs(1)),
+            own,
+            secrets: SigningSecret::from_key([7; 32]).into(),
+            rate_limit: None,
+            concurrency: 1,
+            order: Order::Free,
+            hold: Hold::default(),
+            judged_from: Timestamp::ZERO,
+            created_at: Timestamp::ZERO,
+            updated_at: Timestamp::ZERO,
+        };
+        let mut message = Message::of_payload(Bytes::from_static(b"1"));
+        message.headers = vec![("x-sig-next".into(), "forged".into()), ("x-sig".into(), "forged".into())];
+        let outfit = Outfit::new(&endpoint).unwrap();
+        let id = WebhookId::from_u128(1);
+        let request = outfit.request(&endpoint, message, id, Timestamp::ZERO).unwrap();
+        assert_eq!(request.headers.get("x-sig-next"), None);
+        assert_eq!(request.headers.get_all("x-sig").iter().count(), 1);
+        assert_ne!(request.headers["x-sig"], "forged");
+        assert_eq!(request.headers["x-other"], "forged");
     }
 
     #[test]

@@ -15,6 +15,9 @@ use super::{ErrorGroup, Scope, Standing};
 /// Most characters of an error's message that are kept with its group.
 pub const MESSAGE_LENGTH: usize = 500;
 
+/// What each scope's spans of time get added.
+pub type Tallies = HashMap<(Resolution, i64, Scope), Tally>;
+
 /// Changes since it was last emptied. Its size is bounded by that of what changed.
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -55,8 +58,8 @@ impl Ledger {
     }
 
     /// Empties it: what each scope's buckets and each group of errors get added.
-    pub fn take(&mut self) -> (HashMap<(Resolution, i64, Scope), Tally>, Vec<ErrorGroup>) {
-        let mut tallies: HashMap<(Resolution, i64, Scope), Tally> = HashMap::new();
+    pub fn take(&mut self) -> (Tallies, Vec<ErrorGroup>) {
+        let mut tallies = Tallies::new();
         for ((minute, tenant, event_type), tally) in self.shared.drain() {
             let scopes = [
                 Scope::Host,
@@ -84,7 +87,7 @@ impl Ledger {
 }
 
 /// Adds a minute's tally to that minute, its hour and its day.
-fn spread(tallies: &mut HashMap<(Resolution, i64, Scope), Tally>, minute: i64, scope: &Scope, tally: &Tally) {
+fn spread(tallies: &mut Tallies, minute: i64, scope: &Scope, tally: &Tally) {
     let at = Resolution::Minute.start(minute);
     for resolution in Resolution::ALL {
         tallies.entry((resolution, resolution.bucket(at), scope.clone())).or_default().add(tally);

@@ -267,6 +267,13 @@ impl Settings for MemoryStore {
 }
 
 #[async_trait]
+impl Backup for MemoryStore {
+    async fn backup(&self, _: Vec<u8>, _: Duration) -> Result<Copying> {
+        Ok(Copying::Impossible)
+    }
+}
+
+#[async_trait]
 impl History for MemoryStore {
     async fn event(&self, id: EventId) -> Result<Option<EventRecord>> {
         let contents = self.contents();

@@ -4,6 +4,7 @@
 //! journal that is written when it is settled fulfils the promise. Only what waits longer gets a row of its own in
 //! `due`. The watermark says from which event on promises may be open, so that a restart looks at little.
 
+pub mod archive;
 mod bits;
 mod counters;
 mod desk;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend};
+use tokio::sync::Semaphore;
 use tracing::info;
 
 use self::counters::{Counters, Gathered};
@@ -35,10 +37,10 @@ use self::tables::{
 };
 use self::writer::{Txn, Writer};
 use super::{
-    Append, Arrival, BookVersion, Bucket, Claim, Claimed, DeliveryFilter, DeliveryRecord, EndpointRow,
-    Endpoints, ErrorFilter, ErrorPage, ErrorPageRequest, EventFilter, EventRecord, History, Inbox, Kept,
-    Lease, Page, PageRequest, Pruned, Queue, Replay, Result, Scope, Settings, Settle, Settled, Standing,
-    Statistics, Steer, StoreError, Volumes,
+    Append, Arrival, Backup, BookVersion, Bucket, Claim, Claimed, Copying, DeliveryFilter, DeliveryRecord,
+    EndpointRow, Endpoints, ErrorFilter, ErrorPage, ErrorPageRequest, EventFilter, EventRecord, History,
+    Inbox, Kept, Lease, Page, PageRequest, Pruned, Queue, Replay, Result, Scope, Settings, Settle, Settled,
+    Standing, Statistics, Steer, StoreError, Volumes,
 };
 use crate::delivery::Delivery;
 use crate::event::{Event, Tenant};
@@ -103,6 +105,8 @@ pub enum OpenError {
 pub struct RedbStore {
     writer: Writer,
     shared: Arc<Shared>,
+    /// One copy is taken at a time.
+    copying: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -179,7 +183,7 @@ impl RedbStore {
         shared.load(database)?;
         let writer = Writer::start(shared.clone())
             .map_err(|error| OpenError::Other { path: shared.path(), reason: error.to_string() })?;
-        Ok(Self { writer, shared })
+        Ok(Self { writer, shared, copying: Arc::new(Semaphore::new(1)) })
     }
 
     async fn write<T, F>(&self, work: F) -> Result<T>
@@ -678,5 +682,14 @@ impl Statistics for RedbStore {
 
     async fn prune_statistics(&self, kept: Kept, limit: usize) -> Result<usize> {
         self.write(move |txn| counters::prune(txn, kept, limit)).await
+    }
+}
+
+#[async_trait]
+impl Backup for RedbStore {
+    async fn backup(&self, label: Vec<u8>, patience: Duration) -> Result<Copying> {
+        let Ok(permit) = self.copying.clone().try_acquire_owned() else { return Ok(Copying::UnderWay) };
+        self.shared.database()?;
+        Ok(Copying::Begun(archive::begin(self.shared.clone(), label, patience, permit)))
     }
 }

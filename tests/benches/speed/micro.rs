@@ -51,7 +51,7 @@ fn row(name: &str, spread: &Spread) -> Vec<String> {
 }
 
 fn sign(time: Duration) -> anyhow::Result<Vec<String>> {
-    let (body, secrets) = (payload()?, [SigningSecret::from_key([7; 32])]);
+    let (body, secrets) = (payload()?, SigningSecret::from_key([7; 32]).into());
     let mut took = Vec::new();
     let end = Instant::now() + time;
     while Instant::now() < end {

@@ -86,6 +86,25 @@ async fn hint(world: &World, kind: &str) -> String {
     hint.expect("a hint").to_lowercase()
 }
 
+/// Everything that the API says about an endpoint and what was delivered to it.
+async fn shown(world: &World, path: &str) -> String {
+    let mut shown = String::new();
+    for path in [path, "/v1/endpoints", "/v1/events", "/v1/deliveries", "/metrics"] {
+        shown.push_str(world.web.get(path).await.text());
+    }
+    for delivery in world.deliveries("").await {
+        shown.push_str(&world.delivery(delivery["id"].as_str().expect("an id")).await.to_string());
+    }
+    shown
+}
+
+/// The signatures of the next delivery, each as the receiver got it.
+async fn signatures(world: &mut World) -> Vec<String> {
+    world.post("a", "1").await;
+    let arrival = world.receiver.next().await;
+    arrival.header("webhook-signature").expect("signatures").split(' ').map(str::to_owned).collect()
+}
+
 #[test]
 fn e4_envelope_and_samples() {
     play(async |world| {
@@ -218,6 +237,39 @@ fn k2_overview_api() {
 }
 
 #[test]
+fn k6_secret_once() {
+    play(async |world| {
+        let plain = json!({"scheme": "hmac-sha256", "header": "X-Sig", "prefix": ""});
+        for signature in [json!({"scheme": "standard"}), plain] {
+            let endpoint = world.endpoint(json!({"signature": signature})).await;
+            let rotate = format!("{}/secret/rotate", endpoint.path());
+            let rotated = world.web.post(&rotate, &json!({})).await.expect(200);
+            let new = rotated["secret"].as_str().expect("the new secret, this once").to_owned();
+            let posted = world.post("a", "1").await;
+            world.receiver.next().await;
+            world.outcome(&posted).await;
+            let patched = world.web.patch(&endpoint.path(), &json!({"name": "other"})).await.expect(200);
+            let promoted = world.web.post(&format!("{}/secret/promote", endpoint.path()), &json!({})).await;
+            let all = shown(world, &endpoint.path()).await + &patched.to_string() + promoted.text();
+            for secret in [&endpoint.secret, &new] {
+                assert!(secret.starts_with("whsec_") && secret.len() > 40, "{secret}");
+                assert!(!all.contains(secret.trim_start_matches("whsec_")), "{all}");
+            }
+            world.web.delete(&endpoint.path()).await.expect(204);
+        }
+        // A private key is not shown even once; its public half always is.
+        let private = world.endpoint(json!({"signature": {"scheme": "standard-asymmetric"}})).await;
+        assert!(private.view.get("secret").is_none(), "{}", private.view);
+        let view = world.web.get(&private.path()).await.expect(200);
+        assert_eq!(view["secrets"], private.view["secrets"]);
+        assert!(view["secrets"][0]["public_key"].as_str().is_some_and(|key| key.starts_with("whpk_")));
+        world.stop().await;
+        let stored = std::fs::read(world.store_file()).expect("the store");
+        assert!(!stored.windows(6).any(|window| window == b"whsec_" || window.starts_with(b"whsk_")));
+    });
+}
+
+#[test]
 fn k10_error_groups() {
     play(async |world| {
         let endpoint = world.endpoint(json!({"retry": {"attempts": 1}})).await;
@@ -290,6 +342,38 @@ fn k10_warnings() {
         for kind in ["near_timeout", "recovered", "rate_limited"] {
             assert!(kinds.contains(&kind), "{kind} in {page:#}");
         }
+    });
+}
+
+#[test]
+fn k14_rotation() {
+    on_each_store(async |world| {
+        let fingerprints = |view: &Value| -> Vec<String> {
+            let live = view["secrets"].as_array().expect("a list").iter();
+            live.map(|secret| secret["fingerprint"].as_str().expect("a fingerprint").to_owned()).collect()
+        };
+        let endpoint = world.endpoint(json!({})).await;
+        let rotate = format!("{}/secret/rotate", endpoint.path());
+        assert_eq!(signatures(world).await.len(), 1);
+
+        // Both sign for a day, if nothing else is said.
+        let rotated = world.web.post(&rotate, &json!({})).await.expect(200);
+        let [new, old] = fingerprints(&rotated).try_into().expect("two");
+        assert_eq!(fingerprints(&endpoint.view), [old.as_str()]);
+        assert_eq!(signatures(world).await.len(), 2);
+        world.clock.advance(Duration::from_secs(23 * 3_600));
+        assert_eq!(signatures(world).await.len(), 2);
+        world.clock.advance(Duration::from_secs(3_600));
+        assert_eq!(signatures(world).await.len(), 1);
+        let view = world.web.get(&endpoint.path()).await.expect(200);
+        assert_eq!(fingerprints(&view), [new.as_str()]);
+
+        // The old one can be removed at any time.
+        world.web.post(&rotate, &json!({"overlap": "7d"})).await.expect(200);
+        assert_eq!(signatures(world).await.len(), 2);
+        world.web.delete(&format!("{}/secret/previous", endpoint.path())).await.expect(200);
+        assert_eq!(signatures(world).await.len(), 1);
+        world.web.post(&rotate, &json!({"overlap": "8d"})).await.problem(422);
     });
 }
 

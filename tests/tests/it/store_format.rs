@@ -10,8 +10,9 @@ use hookwright::id::{DeliveryId, EndpointId, EventId};
 use hookwright::store::redb::{OpenError, Options, RedbStore};
 use hookwright::store::{
     Append, BookVersion, DeliveryFilter, Endpoints as _, EventFilter, History as _, Inbox as _, PageRequest,
-    Queue as _,
+    Queue as _, Statistics as _,
 };
+use hookwright::time::Timestamp;
 use hookwright_tests::conformance::world::{
     LEASE_END, START, all, arrival, at, channel, event_type, finished, retried, row, tenant,
 };
@@ -21,6 +22,9 @@ use tempfile::TempDir;
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const POSTINGS: TableDefinition<'_, (&[u8], u64), &[u8]> = TableDefinition::new("postings");
 const SPANS: TableDefinition<'_, u64, (i64, i64, i64, i64, i64)> = TableDefinition::new("spans");
+/// Of the counters, those that tell what is pending.
+const STANDINGS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("standings");
+const PENDING_SINCE: TableDefinition<'_, (u128, i64, u64), ()> = TableDefinition::new("pending_since");
 /// Of format 1: (endpoint, place) -> state.
 const BY_ENDPOINT: TableDefinition<'_, (u128, u64), u8> = TableDefinition::new("by_endpoint");
 
@@ -131,6 +135,12 @@ async fn lists(store: &RedbStore, endpoints: &[EndpointId]) -> Lists {
     (events.items.iter().map(|event| event.id).collect(), everything, found)
 }
 
+/// How many deliveries of each endpoint are pending, and since when.
+async fn queues(store: &RedbStore, endpoints: &[EndpointId]) -> Vec<(u64, Option<Timestamp>)> {
+    let standings = store.standings(endpoints.to_vec()).await.unwrap();
+    standings.iter().map(|standing| (standing.pending, standing.oldest_pending_at)).collect()
+}
+
 type Postings = BTreeMap<(Vec<u8>, u64), Vec<u8>>;
 
 fn postings(path: &Path) -> Postings {
@@ -150,10 +160,13 @@ fn take_back(path: &Path, deliveries: &[(u64, Delivery)]) {
     let write = database.begin_write().expect("a commit");
     write.delete_table(POSTINGS).expect("an index");
     write.delete_table(SPANS).expect("an index");
+    write.delete_table(STANDINGS).expect("counters");
+    write.delete_table(PENDING_SINCE).expect("counters");
     {
         let mut meta = write.open_table(META).expect("a table");
         assert_eq!(meta.insert("format", 1).expect("a row").map(|before| before.value()), Some(2));
         meta.remove("indexed").expect("a row");
+        meta.remove("counters").expect("a row");
         let mut by_endpoint = write.open_table(BY_ENDPOINT).expect("a table");
         for (place, delivery) in deliveries {
             let state = State::ALL.iter().position(|state| *state == delivery.state).expect("a state");
@@ -182,12 +195,15 @@ async fn a_file_of_format_1_has_the_same_lists() {
     ground.live(&store, 100).await;
     let before = lists(&store, &ground.endpoints).await;
     assert!(before.0.len() == 60 && before.1.len() > 60, "{} deliveries", before.1.len());
+    let queues_before = queues(&store, &ground.endpoints).await;
+    assert!(queues_before.iter().all(|(pending, _)| *pending > 0), "{queues_before:?}");
     drop(store);
     take_back(&ground.path(), &places(&before.0, &before.1, 0));
 
     for round in 0..2 {
         let store = RedbStore::open(&ground.path(), Options::default()).expect("an older file is opened");
         assert_eq!(lists(&store, &ground.endpoints).await, before, "opening {round}");
+        assert_eq!(queues(&store, &ground.endpoints).await, queues_before, "opening {round}");
     }
     let store = ground.open();
     ground.live(&store, 200).await;

@@ -249,6 +249,11 @@ fn svix_for_node_accepts_deliveries() {
 }
 
 #[test]
+fn a_check_with_the_public_key_accepts_deliveries() {
+    judge(Language::Node, "asymmetric", json!({"scheme": "standard-asymmetric"}));
+}
+
+#[test]
 fn a_check_of_a_prefixed_digest_accepts_deliveries() {
     let scheme = json!({"scheme": "hmac-sha256", "header": "X-RevKeen-Signature", "prefix": "sha256="});
     judge(Language::Node, "revkeen", scheme);

@@ -7,7 +7,7 @@
 
 use serde_json::{Map, Value};
 
-use super::view::{in_full, masked_url, told};
+use super::view::{are_secrets_of, in_full, masked_url, told};
 use crate::api::exact::Json;
 use crate::api::statistics::FARE_FIELDS;
 use crate::endpoint::Endpoint;
@@ -19,8 +19,11 @@ pub(super) fn apply(stored: &Endpoint, change: Map<String, Value>) -> Map<String
     let told = told(stored);
     let mut changed = Map::new();
     for (name, value) in change {
+        if told.get(&name) == Some(&value) || name == "secrets" && are_secrets_of(stored, &value) {
+            continue;
+        }
         // How it fares changes between a client's look and its patch.
-        if told.get(&name) == Some(&value) || FARE_FIELDS.contains(&name.as_str()) {
+        if FARE_FIELDS.contains(&name.as_str()) {
             continue;
         }
         let kept = whole.remove(&name);
@@ -172,12 +175,13 @@ fn unmask(config: &mut Json, stored: &Json) -> bool {
 mod tests {
     use super::*;
     use crate::api::endpoints::document;
+    use crate::api::endpoints::endpoint;
     use crate::api::endpoints::spec::{read_for_test, read_over_for_test};
     use crate::api::endpoints::view::EndpointView;
-    use crate::api::endpoints::{endpoint, new_secret};
     use crate::api::statistics::Fare;
     use crate::endpoint::Hold;
     use crate::id::EndpointId;
+    use crate::secret::SigningSecret;
     use crate::time::Timestamp;
     use serde_json::json;
 
@@ -196,7 +200,8 @@ mod tests {
         });
         let spec = read_for_test(spec).unwrap();
         let now = Timestamp::from_secs(1);
-        endpoint(spec, EndpointId::from_u128(1), vec![new_secret()], Hold::default(), now, now)
+        let secret = SigningSecret::from_key([7; 32]);
+        endpoint(spec, EndpointId::from_u128(1), secret.into(), Hold::default(), now, now)
     }
 
     fn patched(change: Value) -> Value {
@@ -207,7 +212,8 @@ mod tests {
     #[test]
     fn what_was_shown_changes_nothing_when_it_comes_back() {
         let endpoint = stored();
-        let shown = serde_json::to_string(&EndpointView::of(&endpoint, Fare::default())).unwrap();
+        let view = EndpointView::of(&endpoint, Fare::default(), Timestamp::ZERO);
+        let shown = serde_json::to_string(&view).unwrap();
         assert!(!shown.contains("planted"), "{shown}");
         let back = document::parse(shown.as_bytes()).unwrap();
         assert_eq!(Value::Object(apply(&endpoint, back)), json!({}));
@@ -235,6 +241,7 @@ mod tests {
             (json!({"headers": {"x-key": null}}), json!({"headers": {"X-Other": "planted-other"}})),
             (json!({"headers": {"x-key": "***"}}), json!({})),
             (json!({"colour": "red"}), json!({"colour": "red"})),
+            (json!({"secrets": [{"fingerprint": "0"}]}), json!({"secrets": [{"fingerprint": "0"}]})),
         ];
         for (change, expected) in table {
             assert_eq!(patched(change.clone()), expected, "{change}");
@@ -294,7 +301,7 @@ mod tests {
             let change = document::parse(change.to_string().as_bytes()).unwrap();
             read_over_for_test(&narrow, &here, apply(&here, change))
         };
-        let shown = serde_json::to_value(EndpointView::of(&here, Fare::default())).unwrap();
+        let shown = serde_json::to_value(EndpointView::of(&here, Fare::default(), Timestamp::ZERO)).unwrap();
         for change in [json!({"enabled": false}), json!({"name": "new"}), shown] {
             let spec = patch(change).unwrap();
             assert_eq!((&spec.url, &spec.terms), (&here.url, &here.own));

@@ -12,7 +12,7 @@ use crate::api::terms::{self, span};
 use crate::config::Config;
 use crate::endpoint::{Endpoint, Order, RateLimit};
 use crate::event::{Channel, Tenant};
-use crate::secret::{MASK, Secret, SigningSecret};
+use crate::secret::{MASK, Secret};
 use crate::send::check_url;
 use crate::send::ssrf::Rule;
 use crate::subscription::{Pattern, Subscription};
@@ -49,8 +49,8 @@ pub(super) struct Spec {
     pub tenant: Tenant,
     pub subscription: Subscription,
     pub terms: Terms,
-    /// Brought along by whoever creates the endpoint.
-    pub secret: Option<SigningSecret>,
+    /// Brought along by whoever creates the endpoint; which scheme has to take it, the book says.
+    pub secret: Option<Secret>,
     pub rate_limit: Option<RateLimit>,
     pub concurrency: u32,
     pub order: Order,
@@ -133,7 +133,7 @@ fn read_fields(config: &Config, targets: &Rule, mut from: Source<'_, '_>) -> Opt
         |fields| fields.list_of("channels", limits.max_channels, Channel::parse).unwrap_or_default(),
     );
     let terms = terms::read(&mut from.fields, config, from.stored.map(|stored| &stored.own));
-    let secret = from.fields.parsed("secret", SigningSecret::parse);
+    let secret = from.fields.text("secret").map(Secret::new);
     let rate_limit = from.member("rate_limit", |stored| stored.rate_limit, rate_limit);
     let concurrency = from.member(
         "concurrency",
@@ -350,7 +350,7 @@ mod tests {
             ("signature", json!({"scheme": "hmac-sha256", "header": "Host"}), "/signature/header"),
             ("signature", json!({"scheme": "hmac-sha256", "header": "webhook-id"}), "/signature/header"),
             ("signature", json!("standard"), "/signature"),
-            ("secret", json!("whsec_AAAA"), "/secret"),
+            ("secret", json!(7), "/secret"),
             ("auth", json!({"type": "bearer"}), "/auth/token"),
             ("auth", json!({"type": "bearer", "token": "***"}), "/auth/token"),
             ("auth", json!({"type": "bearer", "token": "a\r\nb"}), "/auth/token"),
@@ -392,6 +392,16 @@ mod tests {
             let errors = read_for_test(with(field, value.clone())).map(|spec| spec.name).unwrap_err();
             assert_eq!(errors.len(), 1, "{field}={value}: {errors:?}");
             assert_eq!(errors[0].pointer, pointer, "{field}={value}: {errors:?}");
+        }
+    }
+
+    #[test]
+    fn headers_of_the_signature_are_nobody_elses() {
+        for name in ["X-Sig", "x-sig", "X-Sig-Next", "x-SIG-next"] {
+            let mut spec = with("signature", json!({"scheme": "hmac-sha256", "header": "X-Sig"}));
+            spec["headers"] = json!({name: "1"});
+            let errors = read_for_test(spec).map(|_| ()).unwrap_err();
+            assert_eq!(errors[0].pointer, format!("/headers/{name}"), "{errors:?}");
         }
     }
 

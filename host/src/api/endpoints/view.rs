@@ -7,8 +7,8 @@ use url::{Position, Url};
 use crate::api::statistics::Fare;
 use crate::api::terms::{self, TermsView};
 use crate::endpoint::{Endpoint, Order};
-use crate::secret::{MASK, SigningSecret};
-use crate::time::format_span;
+use crate::secret::{MASK, SecretForm, SigningSecret};
+use crate::time::{Timestamp, format_span};
 
 #[derive(Debug, Serialize)]
 pub(super) struct EndpointView<'a> {
@@ -23,6 +23,7 @@ pub(super) struct EndpointView<'a> {
     terms: TermsView<'a>,
     /// The members that its tenant or the host decides.
     inherited: Vec<&'static str>,
+    secrets: Vec<SecretView>,
     rate_limit: Option<Value>,
     concurrency: u32,
     order: Option<Value>,
@@ -33,13 +34,26 @@ pub(super) struct EndpointView<'a> {
     fare: Fare,
     created_at: String,
     updated_at: String,
-    /// Shown once, when the endpoint is created.
+    /// Shown once: when the endpoint is created, and when its secret is rotated.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<&'a str>,
 }
 
+/// A live signing secret, told from others but not shown. The newest comes first.
+#[derive(Debug, Serialize)]
+struct SecretView {
+    fingerprint: String,
+    /// The header that its signatures are in.
+    header: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_key: Option<String>,
+    /// When it ends, where it is being replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+}
+
 impl<'a> EndpointView<'a> {
-    pub fn of(endpoint: &'a Endpoint, fare: Fare) -> Self {
+    pub fn of(endpoint: &'a Endpoint, fare: Fare, now: Timestamp) -> Self {
         let disabled = endpoint.hold.current.as_ref();
         Self {
             id: endpoint.id.to_string(),
@@ -51,6 +65,7 @@ impl<'a> EndpointView<'a> {
             channels: endpoint.subscription.channels.iter().map(|channel| channel.as_str()).collect(),
             terms: TermsView::in_force(&endpoint.terms),
             inherited: terms::inherited(endpoint),
+            secrets: secrets(endpoint, now),
             rate_limit: rate_limit(endpoint),
             concurrency: endpoint.concurrency,
             order: order(endpoint.order),
@@ -64,8 +79,10 @@ impl<'a> EndpointView<'a> {
         }
     }
 
+    /// Shows a secret that the receiver has to have. A private key is nobody's but the host's.
     pub fn with_secret(self, secret: &'a SigningSecret) -> Self {
-        Self { secret: Some(secret.text().expose()), ..self }
+        let shared = secret.form() != SecretForm::Asymmetric;
+        Self { secret: shared.then_some(secret.text().expose()), ..self }
     }
 }
 
@@ -120,6 +137,26 @@ pub(super) fn told(endpoint: &Endpoint) -> Map<String, Value> {
         "updated_at": endpoint.updated_at.to_string(),
     });
     facts.as_object().cloned().unwrap_or_default().into_iter().chain(others).collect()
+}
+
+/// Whether `shown` is what was told about the endpoint's secrets, now or before some of them ended.
+pub(super) fn are_secrets_of(endpoint: &Endpoint, shown: &Value) -> bool {
+    let Some(shown) = shown.as_array() else { return false };
+    let known: Vec<String> = endpoint.secrets.kept().map(SigningSecret::fingerprint).collect();
+    (1..=known.len()).contains(&shown.len())
+        && shown.iter().zip(&known).all(|(shown, known)| shown["fingerprint"] == known.as_str())
+}
+
+fn secrets(endpoint: &Endpoint, now: Timestamp) -> Vec<SecretView> {
+    let newest = endpoint.secrets.newest();
+    let end = endpoint.secrets.overlap_end().map(|end| end.to_string());
+    let view = |(header, secret): (String, &SigningSecret)| SecretView {
+        fingerprint: secret.fingerprint(),
+        header,
+        public_key: secret.public_key().map(|key| key.to_string()),
+        until: end.clone().filter(|_| secret != newest),
+    };
+    endpoint.terms.signature.places(&endpoint.secrets, now).into_iter().map(view).collect()
 }
 
 fn rate_limit(endpoint: &Endpoint) -> Option<Value> {

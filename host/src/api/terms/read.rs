@@ -161,8 +161,12 @@ fn signature(fields: &mut Fields<'_>) -> Option<SignatureScheme> {
             fields.finish(&["scheme"]);
             Some(SignatureScheme::Standard)
         }
+        "standard-asymmetric" => {
+            fields.finish(&["scheme"]);
+            Some(SignatureScheme::StandardAsymmetric)
+        }
         "hmac-sha256" => plain_signature(fields),
-        _ => fields.wrong("scheme", "it must be `standard` or `hmac-sha256`"),
+        _ => fields.wrong("scheme", "it must be `standard`, `standard-asymmetric` or `hmac-sha256`"),
     }
 }
 
@@ -256,9 +260,12 @@ fn check_signature_header(
     signature: Option<&SignatureScheme>,
     headers: &[(String, Secret)],
 ) {
-    let Some(SignatureScheme::HmacSha256 { header, .. }) = signature else { return };
-    if let Some((name, _)) = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(header)) {
-        fields.wrong::<()>(&format!("headers/{}", escape(name)), "the signature goes into this header");
+    let own = signature.map(SignatureScheme::own_headers).unwrap_or_default();
+    for (name, _) in headers {
+        if own.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+            let message = "the signature goes into this header, or does while its secret is rotated";
+            fields.wrong::<()>(&format!("headers/{}", escape(name)), message);
+        }
     }
 }
 

@@ -145,6 +145,7 @@ fn on_failure(transform: &Transform) -> &'static str {
 fn signature(scheme: &SignatureScheme) -> Value {
     match scheme {
         SignatureScheme::Standard => json!({"scheme": "standard"}),
+        SignatureScheme::StandardAsymmetric => json!({"scheme": "standard-asymmetric"}),
         SignatureScheme::HmacSha256 { header, prefix } => {
             json!({"scheme": "hmac-sha256", "header": header, "prefix": prefix})
         }

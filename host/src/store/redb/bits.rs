@@ -187,8 +187,9 @@ impl Bits {
     pub fn decode(row: &[u8]) -> Option<Self> {
         if row.len() == MANY_LENGTH {
             let (words, _) = row.as_chunks::<8>();
-            let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
-            return Some(Bits::Many(words.into_boxed_slice().try_into().ok()?));
+            let mut read = Box::new([0; WORDS]);
+            read.iter_mut().zip(words).for_each(|(read, word)| *read = u64::from_le_bytes(*word));
+            return Some(Bits::Many(read));
         }
         let (places, rest) = row.as_chunks::<2>();
         let places: Vec<u16> = places.iter().map(|place| u16::from_le_bytes(*place)).collect();

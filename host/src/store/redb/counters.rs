@@ -424,19 +424,24 @@ fn time_key(group: &ErrorGroup) -> (i64, u128, &'static str) {
 struct TallyRow {
     counts: Vec<u64>,
     warnings: Vec<u64>,
-    /// count, sum, least, most; steps
-    answers: Option<([u64; 4], Vec<(u16, u64)>)>,
+    answers: Option<AnswersRow>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AnswersRow {
+    /// count, sum, least, most
+    numbers: [u64; 4],
+    steps: Vec<(u16, u64)>,
 }
 
 impl From<&Tally> for TallyRow {
     fn from(tally: &Tally) -> Self {
-        let answers = &tally.answers;
-        let steps = || answers.steps.iter().map(|(step, count)| (*step, *count)).collect();
+        let AnswerTimes { count, sum, least, most, ref steps } = tally.answers;
+        let steps = || steps.iter().map(|(step, count)| (*step, *count)).collect();
         Self {
             counts: trimmed(&tally.counts()),
             warnings: trimmed(&tally.warnings),
-            answers: (answers.count > 0)
-                .then(|| ([answers.count, answers.sum, answers.least, answers.most], steps())),
+            answers: (count > 0).then(|| AnswersRow { numbers: [count, sum, least, most], steps: steps() }),
         }
     }
 }
@@ -451,7 +456,7 @@ fn decode_tally(bytes: &[u8]) -> Result<Tally> {
     let mut tally = Tally::default();
     tally.counts_mut().into_iter().zip(row.counts).for_each(|(count, stored)| *count = stored);
     tally.warnings.iter_mut().zip(row.warnings).for_each(|(count, stored)| *count = stored);
-    if let Some(([count, sum, least, most], steps)) = row.answers {
+    if let Some(AnswersRow { numbers: [count, sum, least, most], steps }) = row.answers {
         tally.answers = AnswerTimes { count, sum, least, most, steps: steps.into_iter().collect() };
     }
     Ok(tally)

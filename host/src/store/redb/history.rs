@@ -99,14 +99,23 @@ fn of_event(tenant: Option<&Tenant>, event_type: Option<&EventType>) -> Option<V
 /// As [`wanted_events`], for the events of the deliveries that fit and have a line in the journal.
 pub fn wanted_deliveries(filter: &DeliveryFilter) -> Wanted {
     let states = filter.state.map_or(State::ALL.to_vec(), |state| vec![state]);
-    let attribute = |state: State| match (filter.endpoint, &filter.tenant) {
-        (Some(endpoint), _) => Attribute::EndpointState(endpoint, state),
-        (None, Some(tenant)) => Attribute::TenantState(tenant, state),
-        (None, None) => Attribute::State(state),
+    let attribute = |state: State| match (filter.endpoint, &filter.tenant, &filter.event_type) {
+        (Some(endpoint), _, None) => Attribute::EndpointState(endpoint, state),
+        (Some(endpoint), _, Some(event_type)) => Attribute::EndpointTypeState(endpoint, event_type, state),
+        (None, None, None) => Attribute::State(state),
+        (None, Some(tenant), None) => Attribute::TenantState(tenant, state),
+        (None, None, Some(event_type)) => Attribute::TypeState(event_type, state),
+        (None, Some(tenant), Some(event_type)) => Attribute::TenantTypeState(tenant, event_type, state),
     };
     let mut terms = vec![states.into_iter().map(|state| attribute(state).key()).collect()];
-    let tenant = filter.tenant.as_ref().filter(|_| filter.endpoint.is_some() || filter.event_type.is_some());
-    terms.extend(of_event(tenant, filter.event_type.as_ref()));
+    // All deliveries to an endpoint are of one tenant nearly always.
+    terms.extend(
+        filter
+            .tenant
+            .as_ref()
+            .filter(|_| filter.endpoint.is_some())
+            .map(|tenant| vec![Attribute::Tenant(tenant).key()]),
+    );
     Wanted { terms, times: Times::between(filter.since, filter.until, true) }
 }
 

@@ -47,10 +47,13 @@ pub enum Attribute<'a> {
     Channel(&'a Channel),
     /// It has a delivery that is a replay.
     Replayed,
-    /// It has a delivery, with a line in the journal, in that state; of that tenant; to that endpoint.
+    /// It has a delivery, with a line in the journal, in that state: of that tenant, of that type, to that endpoint.
     State(State),
     TenantState(&'a Tenant, State),
+    TypeState(&'a EventType, State),
+    TenantTypeState(&'a Tenant, &'a EventType, State),
     EndpointState(EndpointId, State),
+    EndpointTypeState(EndpointId, &'a EventType, State),
 }
 
 impl Attribute<'_> {
@@ -64,6 +67,8 @@ impl Attribute<'_> {
     fn write(self, key: &mut Vec<u8>) {
         key.clear();
         let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| key.extend_from_slice(part));
+        let byte = |state| [record::encode_state(state)];
+        let id = |endpoint: EndpointId| endpoint.as_u128().to_be_bytes();
         match self {
             Attribute::Any => put(&[b"a"]),
             Attribute::Tenant(tenant) => put(&[b"t", tenant.as_str().as_bytes()]),
@@ -73,12 +78,18 @@ impl Attribute<'_> {
             }
             Attribute::Channel(channel) => put(&[b"c", channel.as_str().as_bytes()]),
             Attribute::Replayed => put(&[b"r"]),
-            Attribute::State(state) => put(&[b"S", &[record::encode_state(state)]]),
-            Attribute::TenantState(tenant, state) => {
-                put(&[b"T", &[record::encode_state(state)], tenant.as_str().as_bytes()]);
+            Attribute::State(state) => put(&[b"S", &byte(state)]),
+            Attribute::TenantState(tenant, state) => put(&[b"T", &byte(state), tenant.as_str().as_bytes()]),
+            Attribute::TypeState(event_type, state) => {
+                put(&[b"Y", &byte(state), event_type.as_str().as_bytes()]);
             }
-            Attribute::EndpointState(endpoint, state) => {
-                put(&[b"E", &endpoint.as_u128().to_be_bytes(), &[record::encode_state(state)]]);
+            Attribute::TenantTypeState(tenant, event_type, state) => {
+                let (tenant, event_type) = (tenant.as_str().as_bytes(), event_type.as_str().as_bytes());
+                put(&[b"U", &byte(state), tenant, b"\0", event_type]);
+            }
+            Attribute::EndpointState(endpoint, state) => put(&[b"E", &id(endpoint), &byte(state)]),
+            Attribute::EndpointTypeState(endpoint, event_type, state) => {
+                put(&[b"F", &id(endpoint), &byte(state), event_type.as_str().as_bytes()]);
             }
         }
     }
@@ -274,20 +285,31 @@ impl Index {
     }
 
     fn entered(&mut self, sequence: u64, delivery: &Delivery) {
-        let state = delivery.state;
-        self.put(Attribute::State(state), sequence, true);
-        self.put(Attribute::TenantState(&delivery.tenant, state), sequence, true);
-        self.put(Attribute::EndpointState(delivery.endpoint, state), sequence, true);
+        self.put_to_endpoint(sequence, delivery, delivery.state, true);
+        self.put_in_state(sequence, delivery, delivery.state, true);
     }
 
     fn left(&mut self, sequence: u64, delivery: &Delivery, state: State, others: &Others) {
         if !others.to_endpoint {
-            self.put(Attribute::EndpointState(delivery.endpoint, state), sequence, false);
+            self.put_to_endpoint(sequence, delivery, state, false);
         }
         if !others.in_state {
-            self.put(Attribute::State(state), sequence, false);
-            self.put(Attribute::TenantState(&delivery.tenant, state), sequence, false);
+            self.put_in_state(sequence, delivery, state, false);
         }
+    }
+
+    fn put_to_endpoint(&mut self, sequence: u64, delivery: &Delivery, state: State, present: bool) {
+        let endpoint = delivery.endpoint;
+        self.put(Attribute::EndpointState(endpoint, state), sequence, present);
+        self.put(Attribute::EndpointTypeState(endpoint, &delivery.event_type, state), sequence, present);
+    }
+
+    fn put_in_state(&mut self, sequence: u64, delivery: &Delivery, state: State, present: bool) {
+        let (tenant, event_type) = (&delivery.tenant, &delivery.event_type);
+        self.put(Attribute::State(state), sequence, present);
+        self.put(Attribute::TenantState(tenant, state), sequence, present);
+        self.put(Attribute::TypeState(event_type, state), sequence, present);
+        self.put(Attribute::TenantTypeState(tenant, event_type, state), sequence, present);
     }
 
     fn put(&mut self, attribute: Attribute<'_>, sequence: u64, present: bool) {
@@ -542,6 +564,15 @@ mod tests {
             keys.push(Attribute::State(state).key());
             keys.extend(tenants.iter().map(|tenant| Attribute::TenantState(tenant, state).key()));
             keys.extend(endpoints.iter().map(|endpoint| Attribute::EndpointState(*endpoint, state).key()));
+            for kind in &types {
+                keys.push(Attribute::TypeState(kind, state).key());
+                keys.extend(
+                    tenants.iter().map(|tenant| Attribute::TenantTypeState(tenant, kind, state).key()),
+                );
+                keys.extend(
+                    endpoints.map(|endpoint| Attribute::EndpointTypeState(endpoint, kind, state).key()),
+                );
+            }
         }
         let distinct: BTreeSet<&Vec<u8>> = keys.iter().collect();
         assert_eq!(distinct.len(), keys.len());
