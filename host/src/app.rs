@@ -14,7 +14,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tracing::{info, warn};
 
 use crate::access::{KeyDigest, key_text};
-use crate::api::{self, Api, Budget};
+use crate::api::{self, Api, Budget, Meters};
 use crate::book::Book;
 use crate::config::Config;
 use crate::disk::Disk;
@@ -180,6 +180,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         metrics,
         clock,
         budget: Budget::new(config.ingest.in_flight_bytes.0),
+        meters: Meters::default(),
         config: config.clone(),
         admin_key,
         intake,

@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, watch};
 use tracing::error;
 
 use crate::access::{Key, KeyDigest};
+use crate::catalogue::Versions;
 use crate::endpoint::{Endpoint, Hold};
 use crate::event::{Channel, EventType, Tenant};
 use crate::id::EndpointId;
@@ -23,6 +24,7 @@ use crate::tenant::{HostProfile, Profile};
 use crate::terms::{InForce, Terms};
 use crate::time::Timestamp;
 
+mod catalogue;
 mod described;
 mod keys;
 mod profiles;
@@ -30,6 +32,7 @@ mod record;
 mod reseal;
 mod terms;
 
+pub use catalogue::Listed;
 pub use described::{Described, Kept};
 pub use record::RecordError;
 pub use reseal::reseal;
@@ -77,6 +80,9 @@ pub struct Snapshot {
     host: BTreeMap<String, Kept<HostProfile>>,
     /// By their digests.
     keys: BTreeMap<String, Kept<Key>>,
+    event_types: BTreeMap<String, Kept<Listed>>,
+    /// One at the most.
+    versions: BTreeMap<String, Kept<Versions>>,
 }
 
 /// An endpoint and how often it was written.
@@ -389,7 +395,7 @@ impl Snapshot {
     }
 
     /// Those that somebody has described, by name.
-    pub fn tenants(&self) -> impl Iterator<Item = &Arc<Profile>> {
+    pub fn tenants(&self) -> impl ExactSizeIterator<Item = &Arc<Profile>> {
         self.tenants.values().map(|kept| &kept.value)
     }
 
@@ -455,7 +461,7 @@ impl Snapshot {
     }
 
     fn insert(&mut self, mut endpoint: Endpoint, revision: u64) {
-        endpoint.terms = self.in_force(&endpoint.own, &endpoint.tenant);
+        endpoint.terms = self.terms_of(&endpoint);
         let (id, tenant) = (endpoint.id, endpoint.tenant.clone());
         self.remove(id);
         let endpoint = Arc::new(endpoint);
@@ -468,12 +474,21 @@ impl Snapshot {
         self.by_id.insert(id, Entry { revision, endpoint });
     }
 
-    /// Brings endpoints to what their tenants and the host say now. Those that it changes nothing for stay the same.
+    /// As [`Self::in_force`], with the steps back to the version that the endpoint is pinned to.
+    fn terms_of(&self, endpoint: &Endpoint) -> InForce {
+        let steps = self.steps_of(endpoint);
+        InForce {
+            version_lost: steps.is_err(),
+            steps: steps.unwrap_or_default(),
+            ..self.in_force(&endpoint.own, &endpoint.tenant)
+        }
+    }
+
+    /// Brings endpoints to what their tenants, the host and the versions say now. Those that it changes nothing for stay
+    /// the same.
     fn put_in_force(&mut self, concerned: impl Fn(&Tenant) -> bool) {
         let entries = self.by_id.values().filter(|entry| concerned(&entry.endpoint.tenant));
-        let outdated = entries.filter(|entry| {
-            self.in_force(&entry.endpoint.own, &entry.endpoint.tenant) != entry.endpoint.terms
-        });
+        let outdated = entries.filter(|entry| self.terms_of(&entry.endpoint) != entry.endpoint.terms);
         for Entry { revision, endpoint } in outdated.cloned().collect::<Vec<_>>() {
             self.insert(Endpoint::clone(&endpoint), revision);
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::event::Tenant;
+use crate::event::{Tenant, VersionName};
 use crate::id::EndpointId;
 use crate::secret::{Secret, SigningSecrets};
 use crate::subscription::Subscription;
@@ -20,6 +20,8 @@ pub struct Endpoint {
     /// Absolute, checked. Secret, because for many targets it is the credential.
     pub url: Secret,
     pub subscription: Subscription,
+    /// The version of the payloads' shapes that it gets. `None`: whatever the newest one is.
+    pub version: Option<VersionName>,
     /// What it says itself.
     pub own: Terms,
     /// What holds for it, with what its tenant and the host say.

@@ -387,8 +387,9 @@ mod tests {
             rate_limit: None,
             concurrency: 1,
             order: Order::Free,
+            version: None,
+            judged_from: Timestamp::ZERO,
             hold: Hold::default(),
-            judged_from: Timestamp::from_secs(1),
             created_at: Timestamp::from_secs(1),
             updated_at: Timestamp::from_secs(1),
         }

@@ -373,6 +373,9 @@ pub trait Statistics: Send + Sync + 'static {
     /// follow.
     async fn errors(&self, filter: ErrorFilter, page: ErrorPageRequest) -> Result<ErrorPage>;
 
+    /// Bytes of the payloads of the tenant's events that are kept.
+    async fn stored_bytes(&self, tenant: Tenant) -> Result<u64>;
+
     /// Forgets up to `limit` counts and groups of errors that are older than `kept` says. Answers how many.
     async fn prune_statistics(&self, kept: Kept, limit: usize) -> Result<usize>;
 }

@@ -92,7 +92,14 @@ fn held_because(delivery: &Delivery, book: &Snapshot, plugins: &Catalog) -> Opti
     if let Some(reason) = book.held_because(endpoint) {
         return Some(reason);
     }
-    let plugin = missing_plugin(plugins, &endpoint.terms.transforms)?;
+    if endpoint.terms.version_lost {
+        let version = endpoint.version.as_ref().map_or("", |version| version.as_str());
+        return Some(format!(
+            "Its endpoint is pinned to the version `{version}`, which /v1/versions does not name: name it again, or \
+             pin the endpoint to another one."
+        ));
+    }
+    let plugin = missing_plugin(plugins, endpoint.terms.links())?;
     Some(format!(
         "Its endpoint's chain names the plugin `{plugin}`, which is missing: put its file back \
          into the plugins folder, or change the chain."

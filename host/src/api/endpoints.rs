@@ -7,6 +7,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, Uri};
+use serde_json::{Map, Value};
 
 use self::spec::Spec;
 use super::auth::Caller;
@@ -16,9 +17,10 @@ use super::problem::{Kind, Problem};
 use super::statistics::Fare;
 use super::{Api, json};
 use crate::book::{Entry, Snapshot};
+use crate::catalogue::UnknownVersion;
 use crate::dispatch::SKIPPED;
 use crate::endpoint::{Endpoint, Hold, Waiting};
-use crate::event::Tenant;
+use crate::event::{Tenant, VersionName};
 use crate::id::EndpointId;
 use crate::secret::{Secret, SigningSecret, SigningSecrets};
 use crate::signature::SignatureScheme;
@@ -26,14 +28,18 @@ use crate::terms::InForce;
 use crate::time::Timestamp;
 
 mod chain;
-mod document;
-mod patch;
+pub(super) mod document;
+pub(super) mod patch;
 pub(super) mod secret;
 mod spec;
 mod view;
 
-pub(super) use chain::missing_plugin;
+pub(super) use chain::{check as check_chain, link_errors, missing_plugin};
+pub(super) use document::read as read_document;
+pub(super) use patch::apply_to;
+pub(super) use spec::{description, rate_limit};
 use view::EndpointView;
+pub(super) use view::masked_url;
 
 /// How often a patch is made again that lost to another change.
 const TRIES: usize = 8;
@@ -50,10 +56,23 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     require_json(&parts.headers, &[])?;
-    let spec = Spec::read(&api, &caller, document::read(&api, &parts.headers, body).await?)?;
+    let map = document::read(&api, &parts.headers, body).await?;
+    let (endpoint, secret) = make(&api, &caller, map).await?;
+    let fare = Fare::of(&api, &endpoint).await?;
+    json(StatusCode::CREATED, &EndpointView::of(&endpoint, fare, api.clock.now()).with_secret(&secret))
+}
+
+/// Makes what the members say. The secret is to be shown, this once.
+pub(super) async fn make(
+    api: &Api,
+    caller: &Caller,
+    map: Map<String, Value>,
+) -> Result<(Arc<Endpoint>, SigningSecret), Problem> {
+    let mut spec = Spec::read(api, caller, map)?;
+    spec.version = pinned(&api.book.snapshot(), spec.version)?;
     chain::check(&api.plugins.snapshot(), &api.plugins, spec.terms.transforms.as_deref().unwrap_or_default())
         .await?;
-    check_room(&api, &spec.tenant)?;
+    check_room(api, &spec.tenant)?;
     let now = api.clock.now();
     let mut hold = Hold::default();
     if !spec.enabled {
@@ -63,9 +82,7 @@ pub(super) async fn create(
     let secret = first_secret(&scheme, spec.secret.as_ref())?;
     let id = EndpointId::mint(now, rand::random());
     let endpoint = endpoint(spec, id, secret.clone().into(), hold, now, now);
-    let endpoint = api.book.create(endpoint).await?;
-    let fare = Fare::of(&api, &endpoint).await?;
-    json(StatusCode::CREATED, &EndpointView::of(&endpoint, fare, now).with_secret(&secret))
+    Ok((api.book.create(endpoint).await?, secret))
 }
 
 pub(super) async fn list(caller: Caller, State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
@@ -113,18 +130,27 @@ pub(super) async fn patch(
     let id: EndpointId = super::id(id)?;
     let (parts, body) = request.into_parts();
     require_json(&parts.headers, &["application/merge-patch+json"])?;
-    let mut change = document::read(&api, &parts.headers, body).await?;
+    let written = change(&api, &caller, id, document::read(&api, &parts.headers, body).await?).await?;
+    let fare = Fare::of(&api, &written).await?;
+    json(StatusCode::OK, &EndpointView::of(&written, fare, api.clock.now()))
+}
+
+/// Makes the change to the endpoint as it stands, again where others are faster.
+pub(super) async fn change(
+    api: &Api,
+    caller: &Caller,
+    id: EndpointId,
+    mut change: Map<String, Value>,
+) -> Result<Arc<Endpoint>, Problem> {
     let waiting = waiting(&mut change)?;
     for _ in 0..TRIES {
         let book = api.book.snapshot();
-        let Entry { revision, endpoint } = entry(&book, &caller, id)?.clone();
-        let patched = patched(&api, &endpoint, change.clone(), waiting).await?;
+        let Entry { revision, endpoint } = entry(&book, caller, id)?.clone();
+        let patched = patched(api, &endpoint, change.clone(), waiting).await?;
         if let Some(written) = api.book.replace(patched, revision).await? {
-            skip(&api, &written).await?;
-            let now = api.clock.now();
-            api.intake.expect(now);
-            let fare = Fare::of(&api, &written).await?;
-            return json(StatusCode::OK, &EndpointView::of(&written, fare, now));
+            skip(api, &written).await?;
+            api.intake.expect(api.clock.now());
+            return Ok(written);
         }
     }
     Err(contended())
@@ -136,20 +162,24 @@ pub(super) async fn delete(
     State(api): State<Arc<Api>>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let id: EndpointId = super::id(id)?;
-    entry(&api.book.snapshot(), &caller, id)?;
+    remove(&api, &caller, super::id(id)?).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+pub(super) async fn remove(api: &Api, caller: &Caller, id: EndpointId) -> Result<(), Problem> {
+    entry(&api.book.snapshot(), caller, id)?;
     if !api.book.delete(id).await? {
         return Err(not_found(id));
     }
     api.store.cancel_orphans(CANCEL_BATCH, api.clock.now()).await?;
     api.intake.expect(api.clock.now());
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(())
 }
 
 async fn patched(
     api: &Api,
     stored: &Endpoint,
-    change: serde_json::Map<String, serde_json::Value>,
+    change: Map<String, Value>,
     waiting: Waiting,
 ) -> Result<Endpoint, Problem> {
     if change.contains_key("secret") {
@@ -160,6 +190,9 @@ async fn patched(
     if spec.tenant != stored.tenant {
         let message = "an endpoint stays with its tenant; create another one";
         return Err(Problem::field("/tenant", message));
+    }
+    if spec.version != stored.version && spec.version.is_some() {
+        pinned(&api.book.snapshot(), spec.version.clone())?;
     }
     if spec.terms.transforms != stored.own.transforms {
         chain::check(
@@ -221,6 +254,7 @@ fn endpoint(
         description: spec.description,
         url: spec.url,
         subscription: spec.subscription,
+        version: spec.version,
         // The book puts in what others say.
         terms: InForce::of(&[&spec.terms], Duration::ZERO),
         own: spec.terms,
@@ -251,6 +285,17 @@ fn check_scheme(stored: &Endpoint, scheme: &SignatureScheme, now: Timestamp) -> 
     let message = "the endpoint's signing secret is of another kind than this scheme's; create another endpoint, or, \
                    from `hmac-sha256` to `standard`, first rotate to a `whsec_` secret and promote it";
     Err(Problem::field("/signature", message))
+}
+
+/// The version that an endpoint gets: the given one, or the newest; none where the catalogue names none.
+fn pinned(book: &Snapshot, given: Option<VersionName>) -> Result<Option<VersionName>, Problem> {
+    let versions = book.versions().map(|kept| &kept.value);
+    match (given, versions) {
+        (None, versions) => Ok(versions.and_then(|versions| versions.newest().cloned())),
+        (Some(given), Some(versions)) if versions.contains(&given) => Ok(Some(given)),
+        (Some(given), Some(versions)) => Err(Problem::field("/version", versions.unknown(&given))),
+        (Some(given), None) => Err(Problem::field("/version", UnknownVersion::of_none(given))),
+    }
 }
 
 fn check_room(api: &Api, tenant: &Tenant) -> Result<(), Problem> {

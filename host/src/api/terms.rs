@@ -3,8 +3,8 @@
 mod read;
 mod show;
 
-pub(super) use read::{ON_FAILURE, read, span, within};
-pub(super) use show::{TermsView, in_full, inherited};
+pub(super) use read::{ON_FAILURE, read, span, transform, within};
+pub(super) use show::{LinkView, TermsView, in_full, inherited, link};
 
 /// The members that are terms.
 pub(super) const MEMBERS: [&str; 9] =

@@ -12,7 +12,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::terms::{HiddenTerms, OpenTerms};
 use crate::endpoint::{Disabled, Endpoint, Hold, Order, RateLimit};
-use crate::event::{Channel, Tenant};
+use crate::event::{Channel, Tenant, VersionName};
 use crate::id::EndpointId;
 use crate::seal::{Owner, SealError, SealingKey};
 use crate::secret::{Previous, Secret, SigningSecret, SigningSecrets};
@@ -44,6 +44,7 @@ pub(super) fn write(endpoint: &Endpoint, key: &SealingKey) -> Result<Vec<u8>, Re
         target,
         events: endpoint.subscription.events.iter().map(Pattern::to_string).collect(),
         channels: endpoint.subscription.channels.iter().map(Channel::to_string).collect(),
+        payload_version: endpoint.version.as_ref().map(VersionName::to_string),
         terms: OpenTerms::of(&endpoint.own),
         rate_limit: endpoint.rate_limit.map(Rate::of),
         concurrency: endpoint.concurrency,
@@ -80,6 +81,7 @@ pub(super) fn read(id: EndpointId, document: &[u8], key: &SealingKey) -> Result<
             events: parse_all(&open.events, Pattern::parse)?,
             channels: parse_all(&open.channels, Channel::parse)?,
         },
+        version: open.payload_version.as_deref().map(VersionName::parse).transpose().map_err(malformed)?,
         // Until the book says what else holds.
         terms: InForce::of(&[&own], Duration::ZERO),
         own,
@@ -113,6 +115,9 @@ struct Document {
     target: String,
     events: Vec<String>,
     channels: Vec<String>,
+    /// The version of the payloads' shapes.
+    #[serde(default)]
+    payload_version: Option<String>,
     #[serde(flatten)]
     terms: OpenTerms,
     rate_limit: Option<Rate>,
@@ -235,7 +240,7 @@ fn split(url: &str) -> Result<(String, String), RecordError> {
     Ok((url[..Position::BeforePath].to_owned(), url[Position::BeforePath..].to_owned()))
 }
 
-fn parse_all<T, E: ToString>(
+pub(super) fn parse_all<T, E: ToString>(
     texts: &[String],
     parse: impl Fn(&str) -> Result<T, E>,
 ) -> Result<Vec<T>, RecordError> {
@@ -291,6 +296,7 @@ pub(super) mod tests {
                 events: vec![Pattern::Any, Pattern::parse("invoice.*").unwrap()],
                 channels: vec![Channel::parse("eu").unwrap()],
             },
+            version: Some(VersionName::parse("2026-03").unwrap()),
             terms: InForce::of(&[&terms()], Duration::ZERO),
             own: terms(),
             secrets: SigningSecrets::restored(

@@ -135,7 +135,7 @@ impl Credential {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Link {
+pub(super) struct Link {
     plugin: String,
     on_failure: Follow,
 }
@@ -149,7 +149,7 @@ enum Follow {
 }
 
 impl Link {
-    fn of(transform: &Transform) -> Self {
+    pub fn of(transform: &Transform) -> Self {
         let on_failure = match transform.on_failure {
             OnFailure::Retry => Follow::Retry,
             OnFailure::Fail => Follow::Fail,
@@ -158,7 +158,7 @@ impl Link {
         Self { plugin: transform.plugin.clone(), on_failure }
     }
 
-    fn with(self, config: String) -> Transform {
+    pub fn with(self, config: String) -> Transform {
         let on_failure = match self.on_failure {
             Follow::Retry => OnFailure::Retry,
             Follow::Fail => OnFailure::Fail,

@@ -102,6 +102,10 @@ struct Add {
     /// Only events of these channels; may be repeated
     #[arg(long)]
     channel: Vec<String>,
+    /// The version of the payloads' shape that it gets [default: the newest]
+    // Not `--version`, which tells the program's own.
+    #[arg(long, value_name = "NAME")]
+    api_version: Option<String>,
     /// A plugin of the chain, with its configuration; may be repeated, in order
     #[arg(long, value_name = "PLUGIN[=JSON|=@FILE]", value_parser = Transform::parse)]
     transform: Vec<Transform>,
@@ -176,6 +180,8 @@ struct NewEndpoint<'a> {
     description: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'a str>,
     transforms: Vec<Link>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<&'static str>,
@@ -358,6 +364,7 @@ impl Add {
             channels: &self.channel,
             description: self.description.as_deref(),
             tenant: self.tenant.as_deref(),
+            version: self.api_version.as_deref(),
             transforms: self.transform.iter().map(link).collect::<anyhow::Result<_>>()?,
             body: self.body.map(BodyForm::word),
             signature: self.signature.as_ref().map(scheme),
@@ -486,7 +493,7 @@ impl Delete {
 }
 
 /// Asks on a terminal. Where there is none, nobody can have agreed.
-fn confirmed(question: &str) -> anyhow::Result<bool> {
+pub fn confirmed(question: &str) -> anyhow::Result<bool> {
     if !io::stdin().is_terminal() {
         bail!("there is no terminal to ask on\nhint: agree with `--yes`");
     }
@@ -548,6 +555,7 @@ mod tests {
             "--event=invoice.*",
             "--event=a.b",
             "--channel=eu",
+            "--api-version=2026-03",
             "--transform=flatten",
             r#"--transform=filter={"keep":{"path":"n","gte":12345678901234567890.10}}"#,
             "--body=ecmascript",
@@ -568,7 +576,7 @@ mod tests {
         ]);
         let expected = concat!(
             r#"{"name":"crm","url":"https://example.com","events":["invoice.*","a.b"],"channels":["eu"],"#,
-            r#""transforms":[{"plugin":"flatten"},{"plugin":"filter","config":{"keep":{"path":"n","gte":12345678901234567890.10}}}],"#,
+            r#""version":"2026-03","transforms":[{"plugin":"flatten"},{"plugin":"filter","config":{"keep":{"path":"n","gte":12345678901234567890.10}}}],"#,
             r#""body":"ecmascript","signature":{"scheme":"hmac-sha256","header":"X-RevKeen-Signature","prefix":"sha256="},"#,
             r#""secret":"an-own-secret-text","#,
             r#""auth":{"type":"basic","username":"user","password":"pass:word"},"headers":{"X-A":"1"},"#,

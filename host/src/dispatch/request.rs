@@ -209,8 +209,9 @@ mod tests {
             rate_limit: None,
             concurrency: 1,
             order: Order::Free,
-            hold: Hold::default(),
+            version: None,
             judged_from: Timestamp::ZERO,
+            hold: Hold::default(),
             created_at: Timestamp::ZERO,
             updated_at: Timestamp::ZERO,
         };

@@ -192,6 +192,7 @@ impl Workshop {
                 tried.response.as_ref().is_some_and(|response| response.truncated),
                 Warning::AnswerTruncated,
             )
+            .with_if(self.book.snapshot().is_deprecated(&event.event_type), Warning::DeprecatedType)
             .with_if(paced, Warning::RateLimited);
         let attempt = Attempt {
             number: delivery.attempts,

@@ -348,6 +348,12 @@ impl Statistics for MemoryStore {
         Ok(ErrorPage { groups, next })
     }
 
+    async fn stored_bytes(&self, tenant: Tenant) -> Result<u64> {
+        let contents = self.contents();
+        let of_tenant = contents.events.values().filter(|entry| entry.event.tenant == tenant);
+        Ok(of_tenant.map(|entry| entry.event.payload.len() as u64).sum())
+    }
+
     async fn prune_statistics(&self, kept: Kept, limit: usize) -> Result<usize> {
         let mut contents = self.contents();
         let old = |(resolution, bucket, _): &&(Resolution, i64, Scope)| {

@@ -675,6 +675,10 @@ impl Statistics for RedbStore {
         .await
     }
 
+    async fn stored_bytes(&self, tenant: Tenant) -> Result<u64> {
+        self.counted(move |counters| counters.stored_bytes(&tenant)).await
+    }
+
     async fn errors(&self, filter: ErrorFilter, page: ErrorPageRequest) -> Result<ErrorPage> {
         let page = ErrorPageRequest { limit: page.limit.max(1), ..page };
         self.counted(move |counters| counters.errors(&filter, page)).await

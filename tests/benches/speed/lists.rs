@@ -103,12 +103,13 @@ impl Filled {
         let store = RedbStore::open(&path, Options { row_after: LATER, ..Options::default() })?;
         let mut version = BookVersion(0);
         for endpoint in (0..TENANTS * ENDPOINTS_PER_TENANT).map(endpoint) {
+            let (order, judged_from) = (Order::Free, Timestamp::ZERO);
             let row = EndpointRow {
                 id: endpoint,
                 revision: 1,
                 held: false,
-                order: Order::Free,
-                judged_from: Timestamp::ZERO,
+                order,
+                judged_from,
                 document: Vec::new(),
             };
             version = store.put_endpoint(row, Vec::new()).await?.unwrap_or(version);
@@ -276,7 +277,8 @@ async fn fill(
             };
             let delivery = delivery.finish(state, reason, moment(*n));
             let attempt = Some(micro::attempt(moment(*n)));
-            settled.push(Settled { lease, delivery, attempt, announce: Vec::new(), recovery: Vec::new() });
+            let (announce, recovery) = (Vec::new(), Vec::new());
+            settled.push(Settled { lease, delivery, attempt, announce, recovery });
         }
     }
     store.settle(settled).await?;

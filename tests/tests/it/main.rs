@@ -1,6 +1,7 @@
 //! The tests that need more than one module, in one binary.
 
 mod cloudevents;
+mod access;
 mod conformance;
 mod deliver;
 mod ecmascript;
@@ -15,6 +16,7 @@ mod policies;
 mod restart;
 mod rotation;
 mod secrets;
+mod tenants;
 mod tidy;
 mod transform;
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hookwright::receiver::Arrival;
 use hookwright::time::Timestamp;
 use hookwright_tests::harness::{Endpoint, Mailbox, Site, Stage, World, on_each_store, play};
 use serde_json::{Value, json};
@@ -103,6 +104,94 @@ async fn signatures(world: &mut World) -> Vec<String> {
     world.post("a", "1").await;
     let arrival = world.receiver.next().await;
     arrival.header("webhook-signature").expect("signatures").split(' ').map(str::to_owned).collect()
+}
+
+/// The next arrival that is wanted, of those that come first.
+async fn arrival(world: &mut World, wanted: impl Fn(&Arrival) -> bool) -> Arrival {
+    for _ in 0..100 {
+        let arrival = world.receiver.next().await;
+        if wanted(&arrival) {
+            return arrival;
+        }
+    }
+    panic!("what was wanted is not among the first arrivals");
+}
+
+#[test]
+fn e2_one_token_for_all_channels() {
+    play(async |world| {
+        let tenant = "/v1/tenants/acme";
+        world.web.patch(tenant, &json!({"auth": {"type": "bearer", "token": "first"}})).await.expect(200);
+        for channel in ["document.exported", "contact.created"] {
+            let spec = json!({
+                "tenant": "acme", "events": [channel], "url": world.receiver.url(&format!("/{channel}")),
+                "retry": {"every": "100ms"},
+            });
+            world.endpoint(spec).await;
+        }
+        world.receiver.answer(401);
+        let refused = world.post_with("document.exported", "1", json!({"tenant": "acme"})).await;
+        let delivery = world.only_delivery(&refused).await;
+        world.attempted(&delivery, 1).await;
+        assert_eq!(world.receiver.next().await.header("authorization"), Some("Bearer first"));
+        // What waits to be tried again takes the new token with it.
+        world.web.patch(tenant, &json!({"auth": {"token": "second"}})).await.expect(200);
+        arrival(world, |arrival| arrival.header("authorization") == Some("Bearer second")).await;
+        world.receiver.answer(200);
+        assert_eq!(world.ended(&delivery).await["state"], "delivered");
+        let other = world.post_with("contact.created", "1", json!({"tenant": "acme"})).await;
+        assert_eq!(world.outcome(&other).await["state"], "delivered");
+        let arrival = arrival(world, |arrival| arrival.path_and_query == "/contact.created").await;
+        assert_eq!(arrival.header("authorization"), Some("Bearer second"));
+        // URL-based authentication instead: the channel's own URL carries it, and nothing else does.
+        let spec = json!({
+            "tenant": "acme", "events": ["audit.log"], "url": world.receiver.url("/audit?token=its-own"),
+            "auth": {"type": "none"},
+        });
+        world.endpoint(spec).await;
+        world.post_with("audit.log", "1", json!({"tenant": "acme"})).await;
+        let arrival = world.receiver.next().await;
+        assert_eq!(arrival.path_and_query, "/audit?token=its-own");
+        assert_eq!(arrival.header("authorization"), None);
+    });
+}
+
+#[test]
+fn e3_offline() {
+    play(async |world| {
+        for (switch, waiting) in [
+            ("/v1/host", "deliver"),
+            ("/v1/tenants/acme", "deliver"),
+            ("/v1/host", "skip"),
+            ("/v1/tenants/acme", "skip"),
+        ] {
+            let endpoint = world.endpoint(json!({"tenant": "acme"})).await;
+            let shown = world.web.patch(switch, &json!({"offline": true})).await.expect(200);
+            assert_eq!(shown["offline"], true);
+            let posted = world.post_with("case.created", "1", json!({"tenant": "acme"})).await;
+            assert_eq!(posted.deliveries, 1, "ingest goes on");
+            let delivery = world.only_delivery(&posted).await;
+            let held = world.delivery(&delivery).await;
+            assert_eq!((&held["state"], &held["held"]), (&json!("pending"), &json!(true)), "{held}");
+            assert!(held["reason"].to_string().contains("offline"), "{held}");
+            assert!(world.receiver.is_empty().await, "no live data flows out");
+            let back = json!({"offline": false, "waiting": waiting});
+            assert_eq!(world.web.patch(switch, &back).await.expect(200)["offline"], false);
+            let ended = world.ended(&delivery).await;
+            match waiting {
+                "deliver" => {
+                    assert_eq!(ended["state"], "delivered", "{ended}");
+                    world.receiver.next().await;
+                }
+                _ => assert_eq!(ended["state"], "cancelled", "{ended}"),
+            }
+            // What is posted from then on goes out either way.
+            let after = world.post_with("case.created", "2", json!({"tenant": "acme"})).await;
+            assert_eq!(world.outcome(&after).await["state"], "delivered");
+            assert_eq!(world.receiver.next().await.body, "2");
+            world.web.delete(&endpoint.path()).await.expect(204);
+        }
+    });
 }
 
 #[test]
@@ -233,6 +322,24 @@ fn k2_overview_api() {
         {
             world.web.get(&format!("/v1/overview?{bad}")).await.problem(422);
         }
+    });
+}
+
+#[test]
+fn k4_basic_auth() {
+    play(async |world| {
+        let basic =
+            |user: &str, password: &str| json!({"type": "basic", "username": user, "password": password});
+        let said = json!({"auth": basic("Aladdin", "open sesame")});
+        world.web.patch("/v1/tenants/acme", &said).await.expect(200);
+        world.endpoint(json!({"tenant": "acme"})).await;
+        world.endpoint(json!({"tenant": "acme", "auth": basic("test", "123")})).await;
+        world.post_with("record.created", "1", json!({"tenant": "acme"})).await;
+        let arrivals = world.receiver.take(2).await;
+        let mut sent: Vec<_> =
+            arrivals.iter().filter_map(|arrival| arrival.header("authorization")).collect();
+        sent.sort_unstable();
+        assert_eq!(sent, ["Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "Basic dGVzdDoxMjM="]);
     });
 }
 
@@ -396,6 +503,60 @@ fn r4_signature_re_serialised() {
             let refused = delivered(world, &spec("as-is"), payload).await;
             assert_eq!(refused, (json!("failed"), json!(401)), "{payload}, as it is");
         }
+    });
+}
+
+#[test]
+fn t2_webhooks_config() {
+    play(async |world| {
+        const PATH: &str = "/api/webhooks-config";
+        let made = world.web.post("/v1/keys", &json!({"role": "tenant", "tenant": "rkt"})).await.expect(201);
+        let web = world.web.with_key(made["key"].as_str().expect("a key"));
+        let url = world.receiver.url("/webhook");
+        let events = json!(["lead.captured", "session.created"]);
+        let spec = json!({"url": url, "events": events, "chatbotId": "cmf9n7u1c"});
+        let made = web.post(PATH, &spec).await.expect(201);
+        let secret = made["secret"].as_str().expect("a secret").to_owned();
+        assert!(secret.starts_with("whsec_"), "{made}");
+        assert_eq!(
+            (&made["events"], &made["chatbotId"], &made["active"]),
+            (&events, &json!("cmf9n7u1c"), &json!(true))
+        );
+        let id = made["id"].as_str().expect("an id");
+        let listed = web.get(PATH).await;
+        assert_eq!(listed.expect(200)["items"][0]["id"], id);
+        assert!(!listed.text().contains(&secret), "only shown once");
+        let lead = async |channel: &str| {
+            let more = json!({"tenant": "rkt", "channels": [channel]});
+            world.post_with("lead.captured", r#"{"leadId":"clx"}"#, more).await
+        };
+        assert_eq!(lead("another").await.deliveries, 0, "another chatbot's");
+        assert_eq!(world.outcome(&lead("cmf9n7u1c").await).await["state"], "delivered");
+        // Off and on again; what came meanwhile waits.
+        let toggled = web.patch(PATH, &json!({"id": id, "active": false})).await.expect(200);
+        assert_eq!(toggled["active"], false);
+        let waiting = world.only_delivery(&lead("cmf9n7u1c").await).await;
+        assert_eq!(world.delivery(&waiting).await["held"], true);
+        web.patch(&format!("{PATH}?id={id}"), &json!({"active": true})).await.expect(200);
+        assert_eq!(world.ended(&waiting).await["state"], "delivered");
+        for (spec, pointer) in [
+            (json!({"url": "nonsense", "events": ["*"]}), "/url"),
+            (json!({"url": url}), "/events"),
+            (json!({"url": url, "events": ["*"], "chatbotId": "a b"}), "/chatbotId"),
+            (json!({"url": url, "events": ["*"], "secret": "x"}), "/secret"),
+        ] {
+            let problem = web.post(PATH, &spec).await.problem(422);
+            assert_eq!(problem["errors"][0]["pointer"], pointer, "{spec}: {problem}");
+            assert_eq!(problem["error"], problem["detail"], "for clients that look there");
+        }
+        web.patch(PATH, &json!({"active": true})).await.problem(422);
+        web.delete(&format!("{PATH}?id={id}")).await.expect(200);
+        let body = json!({"id": id}).to_string();
+        web.send(http::Method::DELETE, PATH, &[], body).await.problem(404);
+        assert_eq!(web.get(PATH).await.expect(200)["items"], json!([]));
+        let again = web.post(PATH, &spec).await.expect(201);
+        let body = json!({"id": again["id"]}).to_string();
+        web.send(http::Method::DELETE, PATH, &[], body).await.expect(200);
     });
 }
 

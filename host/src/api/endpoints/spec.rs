@@ -11,7 +11,7 @@ use crate::api::problem::Problem;
 use crate::api::terms::{self, span};
 use crate::config::Config;
 use crate::endpoint::{Endpoint, Order, RateLimit};
-use crate::event::{Channel, Tenant};
+use crate::event::{Channel, Tenant, VersionName};
 use crate::secret::{MASK, Secret};
 use crate::send::check_url;
 use crate::send::ssrf::Rule;
@@ -19,13 +19,14 @@ use crate::subscription::{Pattern, Subscription};
 use crate::terms::Terms;
 
 /// The members that are not terms.
-const MEMBERS: [&str; 11] = [
+const MEMBERS: [&str; 12] = [
     "name",
     "description",
     "url",
     "tenant",
     "events",
     "channels",
+    "version",
     "secret",
     "rate_limit",
     "concurrency",
@@ -48,6 +49,8 @@ pub(super) struct Spec {
     pub url: Secret,
     pub tenant: Tenant,
     pub subscription: Subscription,
+    /// As it was said: whether there is such a version is for the caller to see.
+    pub version: Option<VersionName>,
     pub terms: Terms,
     /// Brought along by whoever creates the endpoint; which scheme has to take it, the book says.
     pub secret: Option<Secret>,
@@ -132,9 +135,15 @@ fn read_fields(config: &Config, targets: &Rule, mut from: Source<'_, '_>) -> Opt
         |stored| stored.subscription.channels.clone(),
         |fields| fields.list_of("channels", limits.max_channels, Channel::parse).unwrap_or_default(),
     );
+    let version = from.member(
+        "version",
+        |stored| stored.version.clone(),
+        |fields| fields.parsed("version", VersionName::parse),
+    );
     let terms = terms::read(&mut from.fields, config, from.stored.map(|stored| &stored.own));
     let secret = from.fields.text("secret").map(Secret::new);
-    let rate_limit = from.member("rate_limit", |stored| stored.rate_limit, rate_limit);
+    let rate_limit =
+        from.member("rate_limit", |stored| stored.rate_limit, |fields| rate_limit(fields, "rate_limit"));
     let concurrency = from.member(
         "concurrency",
         |stored| Some(stored.concurrency),
@@ -150,6 +159,7 @@ fn read_fields(config: &Config, targets: &Rule, mut from: Source<'_, '_>) -> Opt
         url: url?,
         tenant,
         subscription: Subscription { events, channels },
+        version,
         terms,
         secret,
         rate_limit,
@@ -169,7 +179,7 @@ fn name(fields: &mut Fields<'_>) -> Option<String> {
     }
 }
 
-fn description(fields: &mut Fields<'_>) -> String {
+pub(in crate::api) fn description(fields: &mut Fields<'_>) -> String {
     let text = fields.text("description").unwrap_or_default();
     if text.chars().count() > MAX_DESCRIPTION {
         fields.wrong::<()>("description", format!("it is longer than {MAX_DESCRIPTION} characters"));
@@ -197,9 +207,10 @@ fn events(fields: &mut Fields<'_>, most: usize) -> Vec<Pattern> {
     events
 }
 
-fn rate_limit(fields: &mut Fields<'_>) -> Option<RateLimit> {
-    let map = fields.object("rate_limit")?;
-    let mut fields = fields.below("rate_limit", map);
+/// So many in so long.
+pub(in crate::api) fn rate_limit(fields: &mut Fields<'_>, name: &str) -> Option<RateLimit> {
+    let map = fields.object(name)?;
+    let mut fields = fields.below(name, map);
     let before = fields.error_count();
     let requests = fields.number("requests", 1, MAX_REQUESTS);
     let per = span(&mut fields, "per", MIN_PER, MAX_PER);
@@ -340,6 +351,7 @@ mod tests {
             ("events", json!(["a", "*.b"]), "/events/1"),
             ("channels", json!(["a b"]), "/channels/0"),
             ("tenant", json!(""), "/tenant"),
+            ("version", json!("a b"), "/version"),
             ("transforms", json!([{"config": {}}]), "/transforms/0/plugin"),
             ("transforms", json!([{"plugin": "a"}, 1]), "/transforms/1"),
             ("transforms", json!([{"plugin": "a", "on_failure": "shrug"}]), "/transforms/0/on_failure"),

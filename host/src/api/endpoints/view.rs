@@ -19,6 +19,8 @@ pub(super) struct EndpointView<'a> {
     url: String,
     events: Vec<String>,
     channels: Vec<&'a str>,
+    /// `null`: whatever the newest one is.
+    version: Option<&'a str>,
     #[serde(flatten)]
     terms: TermsView<'a>,
     /// The members that its tenant or the host decides.
@@ -63,6 +65,7 @@ impl<'a> EndpointView<'a> {
             url: masked_url(endpoint.url.expose()),
             events: endpoint.subscription.events.iter().map(ToString::to_string).collect(),
             channels: endpoint.subscription.channels.iter().map(|channel| channel.as_str()).collect(),
+            version: endpoint.version.as_ref().map(|version| version.as_str()),
             terms: TermsView::in_force(&endpoint.terms),
             inherited: terms::inherited(endpoint),
             secrets: secrets(endpoint, now),
@@ -99,6 +102,7 @@ pub(super) fn in_full(endpoint: &Endpoint) -> Map<String, Value> {
         "url": endpoint.url.expose(),
         "events": events,
         "channels": channels,
+        "version": endpoint.version.as_ref().map(|version| version.as_str()),
         "rate_limit": rate_limit(endpoint),
         "concurrency": endpoint.concurrency,
         "order": order(endpoint.order),
@@ -114,7 +118,7 @@ pub(super) fn in_full(endpoint: &Endpoint) -> Map<String, Value> {
 }
 
 /// Scheme, host and port. Path and query are often the credential.
-pub(super) fn masked_url(url: &str) -> String {
+pub(in crate::api) fn masked_url(url: &str) -> String {
     match Url::parse(url) {
         Ok(url) if &url[Position::BeforePath..] == "/" => url.to_string(),
         Ok(url) => format!("{}/{MASK}", &url[..Position::BeforePath]),

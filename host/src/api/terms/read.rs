@@ -101,7 +101,8 @@ fn transforms(fields: &mut Fields<'_>, most: usize, config_limit: usize) -> Opti
     Some(transforms)
 }
 
-fn transform(mut fields: Fields<'_>, config_limit: usize) -> Option<Transform> {
+/// One link; what it has beside `plugin`, `config` and `on_failure` was taken before.
+pub fn transform(mut fields: Fields<'_>, config_limit: usize) -> Option<Transform> {
     let plugin = fields.required("plugin");
     let config = fields.text("config").unwrap_or_else(|| "{}".to_owned());
     let on_failure = fields.parsed("on_failure", |word| {

@@ -26,15 +26,16 @@ pub struct TermsView<'a> {
     auto_disable: Option<Value>,
 }
 
+/// A link of a chain.
 #[derive(Debug, Serialize)]
-struct LinkView<'a> {
+pub struct LinkView<'a> {
     plugin: &'a str,
     config: Option<Json>,
     on_failure: &'static str,
 }
 
 impl<'a> LinkView<'a> {
-    fn of(transform: &'a Transform) -> Self {
+    pub fn of(transform: &'a Transform) -> Self {
         Self {
             plugin: &transform.plugin,
             config: Json::parse(transform.config.expose()).ok().map(mask),
@@ -129,7 +130,8 @@ fn mask(value: Json) -> Json {
     }
 }
 
-fn link(transform: &Transform) -> Value {
+/// A link as a client would send it, its configuration as text.
+pub fn link(transform: &Transform) -> Value {
     json!({
         "plugin": transform.plugin,
         "config": transform.config.expose(),

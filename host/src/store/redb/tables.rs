@@ -57,6 +57,8 @@ pub const LINES: TableDefinition<'_, (u128, u64), (u128, u64, i64)> = TableDefin
 pub const TURNS: TableDefinition<'_, u64, u64> = TableDefinition::new("turns");
 /// Endpoint -> the delivery at the head of its line.
 pub const HEADS: TableDefinition<'_, u128, u128> = TableDefinition::new("heads");
+/// Tenant -> bytes of the payloads of its events.
+pub const STORED_BYTES: TableDefinition<'_, &str, u64> = TableDefinition::new("stored_bytes");
 
 pub const META_FORMAT: &str = "format";
 pub const META_NEXT_SEQUENCE: &str = "next_sequence";
@@ -64,6 +66,8 @@ pub const META_NEXT_SEQUENCE: &str = "next_sequence";
 pub const META_WATERMARK: &str = "watermark";
 /// Set since the file has counters.
 pub const META_COUNTERS: &str = "counters";
+/// Set since the file counts bytes of payloads.
+pub const META_STORED_BYTES: &str = "stored_bytes";
 pub const META_BOOK_VERSION: &str = "book_version";
 /// The oldest sequence whose rows in `postings` and `spans` are not written yet.
 pub const META_INDEXED: &str = "indexed";
@@ -94,6 +98,7 @@ pub struct Tables<'txn> {
     pub lines: Table<'txn, (u128, u64), (u128, u64, i64)>,
     pub turns: Table<'txn, u64, u64>,
     pub heads: Table<'txn, u128, u128>,
+    pub stored: Table<'txn, &'static str, u64>,
 }
 
 impl<'txn> Tables<'txn> {
@@ -119,6 +124,7 @@ impl<'txn> Tables<'txn> {
             lines: txn.open_table(LINES).map_err(io)?,
             turns: txn.open_table(TURNS).map_err(io)?,
             heads: txn.open_table(HEADS).map_err(io)?,
+            stored: txn.open_table(STORED_BYTES).map_err(io)?,
         })
     }
 }
