@@ -1,5 +1,7 @@
 //! What a tenant and the host have in common: terms for their endpoints, and being offline.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -8,11 +10,9 @@ use super::endpoints::{apply_to, check_chain};
 use super::fields::Fields;
 use super::problem::Problem;
 use super::terms::{self, TermsView};
-use crate::delivery::State;
 use crate::endpoint::Hold;
 use crate::event::Tenant;
 use crate::id::EndpointId;
-use crate::store::{DeliveryFilter, PageRequest};
 use crate::terms::Terms;
 use crate::time::Timestamp;
 
@@ -22,7 +22,7 @@ pub(super) const MEMBERS: [&str; 1] = ["offline"];
 const OFFLINE_BY_REQUEST: &str = "It was put offline by request.";
 const SKIPPED: &str = "It waited while its tenant or the host was offline, and was skipped when that ended.";
 
-/// Deliveries that are looked at together while they are skipped.
+/// Deliveries that are skipped in one commit.
 const BATCH: usize = 500;
 
 /// What becomes of what has waited, once it need not wait any more.
@@ -121,21 +121,7 @@ pub(super) async fn skip(api: &Api, tenant: Option<&Tenant>, now: Timestamp) -> 
 }
 
 async fn skip_of(api: &Api, endpoint: EndpointId, now: Timestamp) -> Result<(), Problem> {
-    let mut request = PageRequest { after: None, limit: BATCH };
-    loop {
-        let filter = DeliveryFilter {
-            endpoint: Some(endpoint),
-            state: Some(State::Pending),
-            ..DeliveryFilter::default()
-        };
-        let page = api.store.deliveries(filter, request).await?;
-        for delivery in page.items.iter().filter(|delivery| delivery.created_at <= now) {
-            api.store.cancel(delivery.id, SKIPPED.to_owned(), now).await?;
-            api.intake.revoke(delivery.id);
-        }
-        match page.next {
-            Some(next) => request.after = Some(next),
-            None => return Ok(()),
-        }
-    }
+    let before = now.plus(Duration::from_micros(1));
+    while api.store.cancel_waiting(endpoint, before, BATCH, SKIPPED.to_owned(), now).await? == BATCH {}
+    Ok(())
 }
