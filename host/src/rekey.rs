@@ -381,6 +381,7 @@ mod tests {
             description: String::new(),
             url: Secret::new("https://hooks.example.com/path"),
             subscription: Subscription { events: vec![Pattern::Any], channels: Vec::new() },
+            version: None,
             terms: InForce::of(&[&own], Duration::ZERO),
             own,
             secrets: SigningSecret::from_key([7; 32]).into(),

@@ -203,6 +203,7 @@ mod tests {
             description: String::new(),
             url: Secret::new("https://example.com/"),
             subscription: Subscription { events: vec![Pattern::Any], channels: Vec::new() },
+            version: None,
             terms: InForce::of(&[&own], Duration::from_secs(1)),
             own,
             secrets: SigningSecret::from_key([7; 32]).into(),
