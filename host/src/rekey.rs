@@ -388,7 +388,6 @@ mod tests {
             rate_limit: None,
             concurrency: 1,
             order: Order::Free,
-            version: None,
             judged_from: Timestamp::ZERO,
             hold: Hold::default(),
             created_at: Timestamp::from_secs(1),
