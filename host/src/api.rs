@@ -1,7 +1,7 @@
 //! The interface to programs: JSON under `/v1`, and the probes.
 //!
 //! Errors are `application/problem+json` (RFC 9457), see `problem`; lists are cursor pages. Nothing
-//! that is sealed at rest is ever part of an answer, but for a new endpoint's signing secret, once.
+//! that is sealed at rest is ever part of an answer, but for a new signing secret, once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,14 +9,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path};
 use axum::response::Response;
-use axum::routing::{get, post};
 use axum::{Router, middleware};
 use http::StatusCode;
 use serde::Serialize;
 
+use crate::access::KeyDigest;
 use crate::book::Book;
 use crate::config::Config;
 use crate::dispatch::Intake;
+use crate::dispatch::tester::Tester;
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
 use crate::plugin::Catalog;
@@ -25,20 +26,33 @@ use crate::store::Store;
 use crate::time::Clock;
 
 pub mod auth;
+pub mod backup;
 mod body;
 mod deliveries;
 mod endpoints;
+mod event_types;
 mod events;
 mod exact;
 mod fields;
+mod hooks;
+mod host;
+mod keys;
 mod page;
 mod plugins;
+mod preview;
 mod probes;
 pub mod problem;
+mod profile;
+mod quota;
+pub mod routes;
+mod statistics;
+mod tenants;
 mod terms;
+mod versions;
 
 pub use body::Budget;
 use problem::{Kind, Problem};
+pub use quota::Meters;
 
 /// What the handlers work with.
 pub struct Api {
@@ -51,34 +65,22 @@ pub struct Api {
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
     pub config: Arc<Config>,
-    pub admin_key: auth::KeyDigest,
+    pub admin_key: KeyDigest,
     /// Bytes of request bodies that may be in memory at once: `ingest.in_flight_bytes`.
     pub budget: Budget,
+    /// What tenants with a quota posted lately.
+    pub meters: Meters,
     /// Told when deliveries became due outside the schedule.
     pub intake: Intake,
+    /// Sends test events.
+    pub tester: Tester,
     /// Set once the host drains: then it is no longer ready.
     pub stopping: Arc<AtomicBool>,
 }
 
 /// All routes.
 pub fn router(api: Arc<Api>) -> Router {
-    let keyed = Router::new()
-        .route("/v1/events", post(events::post).get(events::list))
-        .route("/v1/events/{id}", get(events::show))
-        .route("/v1/endpoints", post(endpoints::create).get(endpoints::list))
-        .route("/v1/endpoints/{id}", get(endpoints::show).patch(endpoints::patch).delete(endpoints::delete))
-        .route("/v1/deliveries", get(deliveries::list))
-        .route("/v1/deliveries/{id}", get(deliveries::show))
-        .route("/v1/deliveries/{id}/retry", post(deliveries::retry))
-        .route("/v1/deliveries/{id}/cancel", post(deliveries::cancel))
-        .route("/v1/plugins", get(plugins::list))
-        .route("/v1/plugins/{name}", get(plugins::show))
-        .route_layer(middleware::from_fn_with_state(Arc::clone(&api), auth::require_key));
-    Router::new()
-        .route("/healthz", get(probes::healthz))
-        .route("/readyz", get(probes::readyz))
-        .route("/metrics", get(probes::metrics))
-        .merge(keyed)
+    routes::router(&api)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&api), finish_refusals))

@@ -1,20 +1,20 @@
 //! The one file that knows everyone: builds the host from its settings, and runs it.
 
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
-use data_encoding::BASE64URL_NOPAD;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 use tracing::{info, warn};
 
-use crate::api::auth::KeyDigest;
-use crate::api::{self, Api, Budget};
+use crate::access::{KeyDigest, key_text};
+use crate::api::{self, Api, Budget, Meters};
 use crate::book::Book;
 use crate::config::Config;
 use crate::disk::Disk;
@@ -27,24 +27,28 @@ use crate::dispatch::{self, Dispatcher};
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
 use crate::plugin::{self, Catalog, Engine};
-use crate::seal;
+use crate::rekey::{self, Rekeyed};
+use crate::seal::{self, SealingKey};
 use crate::send::{self, Client, ssrf};
-use crate::server;
+use crate::server::{self, Tls};
 use crate::store::Store;
 use crate::store::redb::{self, RedbStore};
+use crate::supervisor::Supervisor;
 use crate::time::{Clock, SystemClock};
 
 /// Names under which the host keeps facts in its store.
 const ADMIN_KEY_DIGEST: &str = "admin_key_digest";
 
-/// Names in the data directory.
-const STORE_FILE: &str = "hookwright.redb";
+/// Names in the data directory; this one is of the store.
+pub const STORE_FILE: &str = "hookwright.redb";
 const CACHE_FOLDER: &str = "cache";
 
 /// A host that is ready to run.
 pub struct App {
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<Tls>,
+    supervisor: Arc<Supervisor>,
     config: Arc<Config>,
     admin_key_note: Option<String>,
     api: Arc<Api>,
@@ -72,20 +76,47 @@ pub async fn build(config: Config) -> anyhow::Result<App> {
     build_on(store, config, clock).await
 }
 
+/// Replaces the sealing key of the data directory, which no host may use meanwhile: see [`rekey::run`].
+///
+/// # Errors
+///
+/// What stands in the way, as a sentence with what to do about it.
+pub async fn rekey(
+    config: &Config,
+    brought: Option<&SealingKey>,
+    watch: impl FnMut(rekey::Step) -> ControlFlow<()>,
+) -> anyhow::Result<Rekeyed> {
+    let data_dir = &config.host.data_dir;
+    let path = data_dir.join(STORE_FILE);
+    anyhow::ensure!(
+        path.exists(),
+        "there is no store in {}; say where the data is with --data-dir",
+        data_dir.display()
+    );
+    let store = RedbStore::open(&path, redb::Options::default())?;
+    let file = data_dir.join(seal::KEY_FILE);
+    let keys = rekey::Keys { given: config.sealing_key.as_ref(), file: &file, brought };
+    Ok(rekey::run(&store, &store, keys, watch).await?)
+}
+
 /// As [`build`], on a store that is open.
 pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<App> {
     let config = Arc::new(config);
     let data_dir = &config.host.data_dir;
     let key =
-        seal::establish(store.as_ref(), config.sealing_key.as_ref(), &data_dir.join(seal::KEY_FILE)).await?;
+        seal::establish(store.as_ref(), config.sealing_key.as_ref(), &config.sealing_key_file()).await?;
     let book = Arc::new(Book::open(store.clone(), key, config.delivery.timeout).await?);
     let catalog = Arc::new(open_catalog(&config).await?);
+    let tls = open_tls(&config)?;
+    let trust = open_trust(&config)?;
     let listener = bind(config.host.listen).await?;
     let address = listener.local_addr().context("the listener has no address")?;
     let rule = ssrf::Rule { allow: config.host.allow_targets.clone(), ..ssrf::Rule::default() };
     rule.own.set(vec![address]);
     let client = Client::new(send::Config {
         rule: rule.clone(),
+        trust,
+        proxy: config.host.egress_proxy.clone(),
         answer_body_limit: config.delivery.answer_body_limit.0,
         ..send::Config::default()
     })?;
@@ -113,17 +144,26 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         deliveries: config.delivery.backlog_deliveries,
         bytes: config.delivery.backlog_bytes.0,
     });
-    let dispatcher = Dispatcher::new(workshop, backlog, config.delivery.max_in_flight);
+    let mut dispatcher = Dispatcher::new(workshop, backlog, config.delivery.max_in_flight);
+    dispatcher.recall_rates(store.as_ref()).await?;
     let disk = Arc::new(Disk::new(data_dir.clone(), config.ingest.disk_floor.0 as u64));
     let (stop, stopped) = watch::channel(false);
+    let retention = dispatch::Retention {
+        events: config.retention.events,
+        minutes: config.retention.statistics_minutes,
+        hours: config.retention.statistics_hours,
+        days: config.retention.statistics_days,
+    };
     let housekeeping = dispatch::start_housekeeping(
         &dispatcher,
         store.clone(),
+        store.clone(),
         disk.clone(),
-        config.retention.events,
+        retention,
         stopped.clone(),
     );
     let intake = dispatcher.intake();
+    let tester = dispatcher.tester(config.endpoint.max_tests);
     let ingest = Ingest {
         inbox: store.clone(),
         disk,
@@ -141,18 +181,45 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         metrics,
         clock,
         budget: Budget::new(config.ingest.in_flight_bytes.0),
+        meters: Meters::default(),
         config: config.clone(),
         admin_key,
         intake,
+        tester,
         stopping: Arc::new(AtomicBool::new(false)),
     });
-    Ok(App { listener, address, config, admin_key_note, api, dispatcher, housekeeping, stop, stopped })
+    let supervisor = Arc::default();
+    Ok(App {
+        listener,
+        address,
+        tls,
+        supervisor,
+        config,
+        admin_key_note,
+        api,
+        dispatcher,
+        housekeeping,
+        stop,
+        stopped,
+    })
 }
 
 impl App {
     /// Where the host listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where clients on this machine find it.
+    pub fn origin(&self) -> String {
+        format!("{}://{}", if self.tls.is_some() { "https" } else { "http" }, self.address)
+    }
+
+    /// Has the service manager told what the host does.
+    #[must_use]
+    pub fn supervised(mut self, supervisor: Supervisor) -> Self {
+        self.supervisor = Arc::new(supervisor);
+        self
     }
 
     /// The admin key, where it was made just now: to be shown this once.
@@ -163,13 +230,16 @@ impl App {
     /// Serves and delivers until `shutdown` ends, then finishes what is under way, for `server.drain_timeout` at the
     /// most. What is not finished then is on disk, and goes on at the next start.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
-        let App { listener, address, config, api, dispatcher, housekeeping, stop, stopped, .. } = self;
+        let origin = self.origin();
+        let App { listener, tls, supervisor, config, api, dispatcher, housekeeping, stop, stopped, .. } =
+            self;
         let drain = config.server.drain_timeout;
         let stopping = api.stopping.clone();
         tokio::spawn({
-            let stopping = stopping.clone();
+            let (stopping, supervisor) = (stopping.clone(), supervisor.clone());
             async move {
                 shutdown.await;
+                supervisor.stopping();
                 stopping.store(true, Ordering::Relaxed);
                 stop.send_replace(true);
             }
@@ -179,12 +249,19 @@ impl App {
             let stopped = ended(stopped.clone());
             async move { catalog.watch(stopped).await }
         });
+        let watching_tls = tls.clone().map(|tls| {
+            let stopped = ended(stopped.clone());
+            tokio::spawn(async move { tls.watch(stopped).await })
+        });
+        let pulse = dispatcher.pulse();
         let mut delivering = Some(tokio::spawn(dispatcher.run(ended(stopped.clone()), drain)));
         let mut housekeeping = Some(housekeeping);
-        info!(%address, data_dir = %config.host.data_dir.display(), "serving");
+        info!(%origin, data_dir = %config.host.data_dir.display(), "serving");
+        supervisor.ready(&format!("serving on {origin}"));
+        let alive = tokio::spawn(async move { supervisor.keep_alive(pulse, dispatch::BEAT).await });
         let limits = server::Limits::from(&config.server);
         let metrics = api.metrics.clone();
-        let mut serving = pin!(server::run(listener, api::router(api), limits, metrics, ended(stopped)));
+        let mut serving = pin!(server::run(listener, tls, api::router(api), limits, metrics, ended(stopped)));
         // A part that ends by itself takes the host with it: one that takes events and delivers none would be worse.
         loop {
             tokio::select! {
@@ -210,8 +287,10 @@ impl App {
                 end_of(part).await?;
             }
         }
-        watching.abort();
-        let _ = watching.await;
+        for watch in [Some(watching), watching_tls, Some(alive)].into_iter().flatten() {
+            watch.abort();
+            let _ = watch.await;
+        }
         info!("stopped");
         Ok(())
     }
@@ -237,6 +316,22 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
         format!("{address} cannot be listened on; stop what uses it, or choose another address with --listen")
     })
+}
+
+fn open_tls(config: &Config) -> anyhow::Result<Option<Tls>> {
+    let (Some(cert), Some(key)) = (&config.host.tls_cert, &config.host.tls_key) else { return Ok(None) };
+    let tls = Tls::open(cert, key).context("the server cannot speak TLS; check --tls-cert and --tls-key");
+    tls.map(Some)
+}
+
+fn open_trust(config: &Config) -> anyhow::Result<send::Trust> {
+    let extra = match &config.host.ca_file {
+        Some(file) => {
+            send::authorities(file).context("private receivers cannot be trusted; check --ca-file")?
+        }
+        None => Vec::new(),
+    };
+    Ok(send::Trust { extra, ..send::Trust::default() })
 }
 
 async fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
@@ -271,11 +366,11 @@ async fn admin_key(store: &dyn Store, config: &Config) -> anyhow::Result<(KeyDig
         }
         return Ok((digest, None));
     }
-    let key = format!("hwk_{}", BASE64URL_NOPAD.encode(&rand::random::<[u8; 32]>()));
-    let digest = KeyDigest::of(&key);
+    let key = key_text(rand::random());
+    let digest = KeyDigest::of(key.expose());
     let stored = store.setting_or(ADMIN_KEY_DIGEST, digest.0.to_vec()).await?;
     if stored == digest.0 {
-        return Ok((digest, Some(key)));
+        return Ok((digest, Some(key.expose().to_owned())));
     }
     let stored =
         stored.try_into().map_err(|_| anyhow::anyhow!("the stored digest of the admin key is damaged"))?;
@@ -283,7 +378,7 @@ async fn admin_key(store: &dyn Store, config: &Config) -> anyhow::Result<(KeyDig
 }
 
 /// Makes the data directory, for this user alone.
-fn make_private(folder: &Path) -> anyhow::Result<()> {
+pub(crate) fn make_private(folder: &Path) -> anyhow::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

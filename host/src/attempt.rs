@@ -83,6 +83,126 @@ pub struct Attempt {
     pub response: Option<ResponseRecord>,
     pub timing: Timing,
     pub plugins: Vec<PluginRun>,
+    pub warnings: Warnings,
+}
+
+impl Attempt {
+    /// How long the receiver took until its answer began; `None` where no answer came.
+    pub fn answer_time(&self) -> Option<Duration> {
+        self.response.as_ref().map(|_| self.timing.first_byte.unwrap_or(self.duration))
+    }
+}
+
+/// Something to look at before it becomes trouble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Warning {
+    /// The answer took [`NEAR_TIMEOUT_PERCENT`] of the endpoint's timeout or more.
+    NearTimeout,
+    /// It arrived, but not at the first attempt.
+    Recovered,
+    /// The answer was longer than what is kept of it.
+    AnswerTruncated,
+    /// It waited for the endpoint's rate limit.
+    RateLimited,
+    /// Its event type is deprecated.
+    DeprecatedType,
+}
+
+/// From which part of its timeout on an answer is near it.
+pub const NEAR_TIMEOUT_PERCENT: u32 = 80;
+
+impl Warning {
+    pub const ALL: [Warning; 5] = [
+        Warning::NearTimeout,
+        Warning::Recovered,
+        Warning::AnswerTruncated,
+        Warning::RateLimited,
+        Warning::DeprecatedType,
+    ];
+
+    /// A stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Warning::NearTimeout => "near_timeout",
+            Warning::Recovered => "recovered",
+            Warning::AnswerTruncated => "answer_truncated",
+            Warning::RateLimited => "rate_limited",
+            Warning::DeprecatedType => "deprecated_type",
+        }
+    }
+
+    /// What a person can do about it.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Warning::NearTimeout => {
+                "The receiver needed most of the time it has. Have it answer at once and do the work afterwards, or \
+                 raise the endpoint's `timeout`, before deliveries begin to fail."
+            }
+            Warning::Recovered => {
+                "It arrived, but only at a retry. Look at the failed attempts before it: the receiver may be unsteady."
+            }
+            Warning::AnswerTruncated => {
+                "The answer was longer than what is kept of it. Nothing is wrong with the delivery; a receiver had \
+                 better answer briefly."
+            }
+            Warning::RateLimited => {
+                "It waited for the endpoint's rate limit. If the queue grows, raise `rate_limit`, or subscribe to \
+                 fewer event types."
+            }
+            Warning::DeprecatedType => {
+                "The event's type is deprecated. Subscribe to the one that replaces it before it goes."
+            }
+        }
+    }
+
+    /// Its place in [`Warning::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// A set of warnings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct Warnings(u8);
+
+impl Warnings {
+    pub const NONE: Warnings = Warnings(0);
+
+    #[must_use]
+    pub fn with(self, warning: Warning) -> Self {
+        Self(self.0 | 1 << warning.index())
+    }
+
+    /// With the warning where `holds`.
+    #[must_use]
+    pub fn with_if(self, holds: bool, warning: Warning) -> Self {
+        if holds { self.with(warning) } else { self }
+    }
+
+    pub fn contains(self, warning: Warning) -> bool {
+        self.0 & 1 << warning.index() != 0
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = Warning> {
+        Warning::ALL.into_iter().filter(move |warning| self.contains(*warning))
+    }
+
+    /// For the store.
+    pub fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// Bits that mean nothing are passed over.
+    pub fn from_bits(bits: u8) -> Self {
+        Warning::ALL
+            .into_iter()
+            .fold(Self::NONE, |set, warning| set.with_if(bits & 1 << warning.index() != 0, warning))
+    }
+}
+
+/// Whether an answer that took `spent` came close to the timeout.
+pub fn is_near_timeout(spent: Duration, timeout: Duration) -> bool {
+    spent.saturating_mul(100) >= timeout.saturating_mul(NEAR_TIMEOUT_PERCENT)
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,5 +274,22 @@ mod tests {
         assert_eq!(Outcome::of_answer(302, &lax, None).word(), "refused");
         let odd = SuccessCodes::Only(vec![410]);
         assert_eq!(Outcome::of_answer(410, &odd, None), Outcome::Delivered { status: 410 });
+    }
+
+    #[test]
+    fn warnings_are_a_set() {
+        let set = Warnings::NONE.with(Warning::RateLimited).with_if(false, Warning::Recovered);
+        assert_eq!(set.iter().collect::<Vec<_>>(), [Warning::RateLimited]);
+        assert_eq!(Warnings::from_bits(set.bits()), set);
+        let all = Warnings::from_bits(u8::MAX);
+        assert!(all.iter().eq(Warning::ALL));
+        assert_eq!(Warnings::from_bits(all.bits()), all);
+    }
+
+    #[test]
+    fn near_is_from_four_fifths_on() {
+        let millis = Duration::from_millis;
+        assert!(is_near_timeout(millis(800), millis(1_000)));
+        assert!(!is_near_timeout(millis(799), millis(1_000)));
     }
 }

@@ -10,20 +10,32 @@ use clap::{Parser, Subcommand};
 
 mod apply;
 mod argument;
+mod backup;
 mod client;
+mod completions;
 mod delivery;
 mod demo;
 mod endpoint;
 mod event;
 mod init;
+mod event_type;
+mod healthcheck;
+mod host;
 mod json;
+mod key;
 mod listen;
 mod plugin;
 mod preset;
+mod rekey;
 mod screen;
 mod serve;
 mod signals;
+mod statistics;
 mod table;
+mod tenant;
+mod terms;
+mod verify;
+mod version;
 
 /// A self-hosted webhook delivery server whose deliveries are shaped by WebAssembly components.
 #[derive(Debug, Parser)]
@@ -40,10 +52,23 @@ enum Command {
     Init(init::Init),
     Apply(apply::Apply),
     Event(event::Event),
+    EventType(event_type::EventType),
+    Version(version::Version),
     Endpoint(endpoint::Endpoint),
     Delivery(delivery::Delivery),
+    Stats(statistics::Stats),
+    Errors(statistics::Errors),
     Plugin(plugin::Plugin),
+    Key(key::Key),
+    Tenant(tenant::Tenant),
+    Host(host::Host),
     Listen(listen::Listen),
+    Verify(verify::Verify),
+    Completions(completions::Completions),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
+    Healthcheck(healthcheck::Healthcheck),
+    Rekey(rekey::Rekey),
 }
 
 /// Does what the arguments of the process say.
@@ -69,10 +94,23 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Init(init) => init.run().map(|()| ExitCode::SUCCESS),
             Command::Apply(apply) => apply.run().await.map(|()| ExitCode::SUCCESS),
             Command::Event(event) => event.run().await.map(|()| ExitCode::SUCCESS),
+            Command::EventType(event_type) => event_type.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Version(version) => version.run().await.map(|()| ExitCode::SUCCESS),
             Command::Endpoint(endpoint) => endpoint.run().await.map(|()| ExitCode::SUCCESS),
             Command::Delivery(delivery) => delivery.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Stats(stats) => stats.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Errors(errors) => errors.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Key(key) => key.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Tenant(tenant) => tenant.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Host(host) => host.run().await.map(|()| ExitCode::SUCCESS),
             Command::Plugin(plugin) => plugin.run().await.map(|()| ExitCode::SUCCESS),
             Command::Listen(listen) => listen.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Verify(verify) => verify.run(),
+            Command::Completions(completions) => completions.run().map(|()| ExitCode::SUCCESS),
+            Command::Backup(backup) => backup.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Restore(restore) => restore.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Healthcheck(check) => check.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Rekey(rekey) => rekey.run().await.map(|()| ExitCode::SUCCESS),
         }
     });
     // What still runs has had its chance: `serve` drains before it returns.
@@ -118,18 +156,57 @@ mod tests {
             "event send --data @events.ndjson",
             "endpoint add crm https://example.com/hook --event invoice.* --retry 1m,5m --success 200,204",
             "endpoint add crm https://example.com/hook --event * --every 10s --for 72h --signature hmac:X-A:sha256=",
+            "endpoint add crm https://example.com/hook --event * --api-version 2026-03",
+            "event-type list --group Payments --json",
+            "event-type show invoice.paid",
+            "event-type put invoice.paid -f invoice.json",
+            "event-type put invoice.paid --file -",
+            "event-type delete invoice.paid --yes",
+            "version list",
+            "version show --json",
+            "version put -f versions.json",
             "endpoint list --json",
             "endpoint --url http://h:1 list",
             "endpoint delete ep_x --yes",
+            "endpoint add crm https://example.com/hook --event * --signature standard-asymmetric",
+            "endpoint secret show crm",
+            "endpoint secret rotate crm --overlap 0s --secret @secret.txt --json",
+            "endpoint secret promote crm",
+            "endpoint secret remove-previous crm",
+            "listen --secret whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4= --scheme standard-asymmetric",
             "delivery list --state failed --since 1h",
             "delivery show dlv_x",
             "delivery retry dlv_x",
+            "stats --since 2h --resolution minute --json",
+            "stats --tenant acme",
+            "endpoint stats ep_x --since 7d",
+            "errors --endpoint crm --since 1h",
+            "key create ingest --json",
+            "key create tenant --tenant acme --expires 90d --description portal",
+            "key revoke key_x --yes",
+            "tenant list",
+            "tenant set acme --bearer @token --ingest 100/1s --stored-bytes 1000000",
+            "tenant online acme --waiting skip",
+            "tenant delete acme --force --yes",
+            "host show",
+            "host set --timeout 30s --success 200,201,204 --unset auth",
+            "host offline",
+            "host online --waiting deliver --json",
             "plugin list",
             "plugin inspect flatten",
+            "rekey --data-dir d --new-key-file k --json",
             "listen --port 0 --fail 2",
             "init --preset rkt",
             "apply -f catalogue.toml --prune --yes",
             "apply --file catalogue.toml --dry-run --json",
+            "verify --secret whsec_x --request @request.txt --json",
+            "verify --secret @secret --scheme hmac:X-A:sha256= -H X-A:1 -H b:2 --body - --at 2026-03-22T08:30:00Z",
+            "completions bash",
+            "serve --tls-cert c --tls-key k --ca-file ca --egress-proxy http://u:p@proxy:1",
+            "backup all.backup --force --url http://h:1 --ca-file ca.pem",
+            "restore all.backup --data-dir d",
+            "healthcheck --url https://h:1 --timeout 1s --live",
+            "healthcheck --config c.toml",
             "listen --listen 127.0.0.1:0 --status 503",
         ] {
             let words = std::iter::once("hookwright").chain(line.split(' '));
@@ -159,6 +236,15 @@ mod tests {
             "init --preset unknown",
             "apply",
             "apply -f a.toml --dry-run --yes",
+            "verify --body {}",
+            "verify --secret s",
+            "verify --secret s --body {} --request @r",
+            "verify --secret s --request @r -H a:b",
+            "verify --secret s --body {} -H nothing",
+            "completions csh",
+            "key create root",
+            "key create tenant",
+            "host set --retry 1m --every 10s",
         ] {
             let words = std::iter::once("hookwright").chain(line.split(' '));
             let error = Cli::try_parse_from(words).expect_err(line);

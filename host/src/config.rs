@@ -9,12 +9,15 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::secret::Secret;
+use crate::seal;
+use crate::secret::{MAX_OVERLAP, Secret};
+use crate::send::Proxy;
+use crate::spelling::distance;
 
 mod value;
 
 use value::{Given, Setting};
-pub use value::{LogFormat, Size};
+pub use value::{LogFormat, Size, UnknownTypes};
 
 /// What every variable of the environment begins with.
 pub const ENVIRONMENT_PREFIX: &str = "HOOKWRIGHT_";
@@ -120,8 +123,11 @@ macro_rules! groups {
 groups! {
     server: Server,
     ingest: Ingest,
+    catalogue: CatalogueSettings,
     delivery: DeliverySettings,
     endpoint: EndpointSettings,
+    key: KeySettings,
+    tenant: TenantSettings,
     plugin: PluginSettings,
     retention: Retention,
     metrics: MetricsSettings,
@@ -132,11 +138,20 @@ settings! {
     /// Where the host listens and keeps its things.
     Host {
         listen: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8420),
+        /// Both or neither: with them the listener speaks TLS.
+        tls_cert: Option<PathBuf> = None,
+        tls_key: Option<PathBuf> = None,
         data_dir: PathBuf = PathBuf::from("hookwright-data"),
         /// `None`: `plugins` in the data directory.
         plugins_dir: Option<PathBuf> = None,
         /// Address ranges, otherwise refused, that endpoints may point to.
         allow_targets: Vec<IpNet> = Vec::new(),
+        /// Certificate authorities of receivers, beside those of the platform.
+        ca_file: Option<PathBuf> = None,
+        /// Through which deliveries go.
+        egress_proxy: Option<Proxy> = None,
+        /// `None`: `sealing.key` in the data directory.
+        sealing_key_file: Option<PathBuf> = None,
     }
 }
 
@@ -144,11 +159,14 @@ settings! {
     /// Connections.
     Server {
         max_connections: usize = 4_096,
+        tls_handshake_timeout: Duration = Duration::from_secs(10),
         /// For each request's head, and for a new connection's first one.
         header_timeout: Duration = Duration::from_secs(10),
         header_limit: Size = Size(64 * KIB),
         max_headers: usize = 100,
         drain_timeout: Duration = Duration::from_secs(30),
+        /// How long a client may keep a backup waiting.
+        backup_stall_timeout: Duration = Duration::from_secs(60),
     }
 }
 
@@ -166,6 +184,24 @@ settings! {
         /// Fewest bytes that have to be free where the data is.
         disk_floor: Size = Size(256 * MIB),
         retry_after: Duration = Duration::from_secs(1),
+        /// What becomes of an event whose type the catalogue does not name.
+        unknown_types: UnknownTypes = UnknownTypes::Accept,
+    }
+}
+
+settings! {
+    /// What the catalogue of event types may hold.
+    CatalogueSettings {
+        max_event_types: usize = 1_000,
+        /// Of one event type.
+        max_samples: usize = 16,
+        max_sample: Size = Size(64 * KIB),
+        max_schema: Size = Size(256 * KIB),
+        max_versions: usize = 100,
+        /// Of all versions with their steps, as they are given.
+        versions_limit: Size = Size(4 * MIB),
+        /// Of one version.
+        max_steps: usize = 100,
     }
 }
 
@@ -197,6 +233,24 @@ settings! {
         max_events: usize = 100,
         max_channels: usize = 100,
         max_concurrency: u32 = 1_000,
+        /// For which the secret that is replaced goes on signing, unless the rotation says otherwise.
+        rotation_overlap: Duration = DAY,
+        /// Test events under way at once, over all endpoints.
+        max_tests: usize = 16,
+    }
+}
+
+settings! {
+    /// Keys of the API.
+    KeySettings {
+        max: usize = 1_000,
+    }
+}
+
+settings! {
+    /// Tenants that somebody describes.
+    TenantSettings {
+        max: usize = 10_000,
     }
 }
 
@@ -220,6 +274,10 @@ settings! {
         events: Duration = 30 * DAY,
         /// For each delivery, the latest ones.
         attempts_kept: usize = 100,
+        /// Statistics by the minute, the hour and the day.
+        statistics_minutes: Duration = 2 * DAY,
+        statistics_hours: Duration = 60 * DAY,
+        statistics_days: Duration = 730 * DAY,
     }
 }
 
@@ -270,6 +328,12 @@ impl Config {
     /// Where plugins are dropped.
     pub fn plugins_dir(&self) -> PathBuf {
         self.host.plugins_dir.clone().unwrap_or_else(|| self.host.data_dir.join("plugins"))
+    }
+
+    /// Where the sealing key is, unless the environment holds it.
+    pub fn sealing_key_file(&self) -> PathBuf {
+        let default = || self.host.data_dir.join(seal::KEY_FILE);
+        self.host.sealing_key_file.clone().unwrap_or_else(default)
     }
 
     fn read_toml(&mut self, text: &str, path: &Path) -> Result<(), ConfigError> {
@@ -339,8 +403,10 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         let span = |span: Duration| span.as_millis() as usize;
         let year = span(366 * DAY);
-        let rows: [(&'static str, usize, usize, usize); 36] = [
+        let rows: &[(&'static str, usize, usize, usize)] = &[
             ("server.max_connections", self.server.max_connections, 1, 1_000_000),
+            ("server.tls_handshake_timeout", span(self.server.tls_handshake_timeout), 1, year),
+            ("server.backup_stall_timeout", span(self.server.backup_stall_timeout), 1, year),
             ("server.header_timeout", span(self.server.header_timeout), 1, year),
             ("server.header_limit", self.server.header_limit.0, 8 * KIB, 16 * MIB),
             ("server.max_headers", self.server.max_headers, 16, 10_000),
@@ -350,6 +416,13 @@ impl Config {
             ("ingest.json_depth", self.ingest.json_depth, 1, 128),
             ("ingest.body_timeout", span(self.ingest.body_timeout), 1, year),
             ("ingest.in_flight_bytes", self.ingest.in_flight_bytes.0, self.ingest.batch_limit.0, usize::MAX),
+            ("catalogue.max_event_types", self.catalogue.max_event_types, 1, 10_000),
+            ("catalogue.max_samples", self.catalogue.max_samples, 0, 1_000),
+            ("catalogue.max_sample", self.catalogue.max_sample.0, 1, 16 * MIB),
+            ("catalogue.max_schema", self.catalogue.max_schema.0, 2, 16 * MIB),
+            ("catalogue.max_versions", self.catalogue.max_versions, 1, 1_000),
+            ("catalogue.versions_limit", self.catalogue.versions_limit.0, 2, 256 * MIB),
+            ("catalogue.max_steps", self.catalogue.max_steps, 1, 1_000),
             ("delivery.timeout", span(self.delivery.timeout), 1, span(self.delivery.max_timeout)),
             ("delivery.max_age", span(self.delivery.max_age), 1, usize::MAX),
             ("delivery.max_in_flight", self.delivery.max_in_flight, 1, 1_000_000),
@@ -366,6 +439,10 @@ impl Config {
             ("endpoint.max_events", self.endpoint.max_events, 1, 10_000),
             ("endpoint.max_channels", self.endpoint.max_channels, 0, 10_000),
             ("endpoint.max_concurrency", self.endpoint_concurrency(), 1, 1_000_000),
+            ("endpoint.max_tests", self.endpoint.max_tests, 1, 10_000),
+            ("key.max", self.key.max, 1, 100_000),
+            ("endpoint.rotation_overlap", span(self.endpoint.rotation_overlap), 0, span(MAX_OVERLAP)),
+            ("tenant.max", self.tenant.max, 1, 1_000_000),
             ("plugin.time_limit", span(self.plugin.time_limit), 10, year),
             ("plugin.memory_limit", self.plugin.memory_limit.0, 64 * KIB, 4_096 * MIB),
             ("plugin.table_limit", self.plugin.table_limit, 0, 10_000_000),
@@ -375,10 +452,14 @@ impl Config {
             ("plugin.max_concurrent_calls", self.plugin.max_concurrent_calls, 1, 100_000),
             ("plugin.file_size_limit", self.plugin.file_size_limit.0, KIB, 1_024 * MIB),
             ("retention.events", span(self.retention.events), 1, usize::MAX),
+            ("retention.statistics_minutes", span(self.retention.statistics_minutes), 3_600_000, usize::MAX),
+            ("retention.statistics_hours", span(self.retention.statistics_hours), span(DAY), usize::MAX),
+            ("retention.statistics_days", span(self.retention.statistics_days), span(8 * DAY), usize::MAX),
             ("retention.attempts_kept", self.retention.attempts_kept, 1, 100_000),
         ];
         self.check_admin_key()?;
-        match rows.into_iter().find(|(_, value, least, most)| value < least || value > most) {
+        self.check_tls()?;
+        match rows.iter().find(|(_, value, least, most)| value < least || value > most) {
             Some((key, value, least, most)) => Err(ConfigError::Range {
                 key,
                 problem: format!(
@@ -405,6 +486,17 @@ impl Config {
         })
     }
 
+    fn check_tls(&self) -> Result<(), ConfigError> {
+        let missing = match (&self.host.tls_cert, &self.host.tls_key) {
+            (Some(_), None) => "tls_key",
+            (None, Some(_)) => "tls_cert",
+            _ => return Ok(()),
+        };
+        let problem =
+            "is missing; `tls_cert` and `tls_key` belong together: give both, or neither".to_owned();
+        Err(ConfigError::Range { key: missing, problem })
+    }
+
     fn endpoint_concurrency(&self) -> usize {
         self.endpoint.max_concurrency as usize
     }
@@ -417,7 +509,13 @@ impl Config {
 /// Variables of the environment that look like settings and are none, each as a sentence for the log. They are
 /// no error: container platforms put variables of their own under a service's name.
 pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<String> {
-    const OTHERS: [&str; 4] = ["HOOKWRIGHT_URL", "HOOKWRIGHT_KEY", "HOOKWRIGHT_CONFIG", "HOOKWRIGHT_SECRET"];
+    const OTHERS: [&str; 5] = [
+        "HOOKWRIGHT_URL",
+        "HOOKWRIGHT_KEY",
+        "HOOKWRIGHT_CONFIG",
+        "HOOKWRIGHT_SECRET",
+        "HOOKWRIGHT_NEW_SEALING_KEY",
+    ];
     let keys = Config::keys();
     let known = |name: &str| {
         OTHERS.contains(&name)
@@ -451,31 +549,17 @@ fn hint(nearest: &Option<String>) -> String {
 /// The known key that takes the fewest changes to reach, if they are few.
 fn nearest(key: &str, known: &[String]) -> Option<String> {
     let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
-    known
-        .iter()
-        .map(|candidate| {
-            (distance(key, candidate).min(1 + distance(&last(key), &last(candidate))), candidate)
-        })
-        .min()
-        .filter(|(changes, _)| *changes <= 3)
-        .map(|(_, candidate)| candidate.clone())
+    let changes = |candidate: &String| {
+        let whole = distance(key, candidate, FARTHEST);
+        let in_another_group =
+            distance(&last(key), &last(candidate), FARTHEST - 1).map(|changes| 1 + changes);
+        whole.into_iter().chain(in_another_group).min()
+    };
+    known.iter().filter_map(|key| Some((changes(key)?, key))).min().map(|(_, key)| key.clone())
 }
 
-/// Levenshtein's.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[to.len()]
-}
+/// Changes from which on a key is another one.
+const FARTHEST: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -551,12 +635,20 @@ mod tests {
             ("[ingest]\njson_depth = 129", "`ingest.json_depth`"),
             ("[ingest]\nbody_timeout = 30", "`ingest.body_timeout`"),
             ("[log]\nformat = \"xml\"", "`log.format`"),
+            ("[ingest]\nunknown_types = \"drop\"", "`ingest.unknown_types`"),
+            ("[catalogue]\nmax_event_types = 0", "`catalogue.max_event_types`"),
             ("[plugin]\noutput_limit = 0", "`plugin.output_limit`"),
+            ("[endpoint]\nrotation_overlap = \"8d\"", "`endpoint.rotation_overlap`"),
             ("[plugin]\nlog_lines = 1000000", "`plugin.log_lines`"),
             ("[delivery]\nstored_answer_body = \"1MiB\"", "`delivery.stored_answer_body`"),
             ("listen = \"localhost\"", "`listen`"),
             ("allow_targets = [\"10.0.0.0/33\"]", "`allow_targets`"),
             ("admin_key = \"x\"", "HOOKWRIGHT_ADMIN_KEY"),
+            ("tls_cert = \"cert.pem\"", "`tls_key` is missing"),
+            ("tls_key = \"key.pem\"", "`tls_cert` is missing"),
+            ("egress_proxy = \"https://proxy.example\"", "`egress_proxy` does not begin with `http://`"),
+            ("[server]\ntls_handshake_timeout = \"0s\"", "`server.tls_handshake_timeout`"),
+            ("[server]\nbackup_stall_timeout = \"0s\"", "`server.backup_stall_timeout`"),
             ("zzzzzzzz = 1", "there is no setting `zzzzzzzz`"),
             ("= 1", "is not TOML"),
         ];
@@ -564,6 +656,20 @@ mod tests {
             let message = read(text).unwrap_err().to_string();
             assert!(message.contains(expected), "{text}: {message}");
         }
+    }
+
+    #[test]
+    fn the_password_of_a_proxy_is_never_shown() {
+        let given = |url: &str| {
+            let flag = [("egress_proxy", vec![url.to_owned()])];
+            Config::load(None, [], flag).map_err(|error| error.to_string())
+        };
+        let config = given("http://user:swordfish@proxy.example:3128").unwrap();
+        assert_eq!(config.host.egress_proxy.as_ref().unwrap().to_string(), "proxy.example:3128");
+        assert!(!format!("{config:?}").contains("swordfish"));
+        let refused = given("https://user:swordfish@proxy.example").unwrap_err();
+        assert!(refused.contains("--egress-proxy") && !refused.contains("swordfish"), "{refused}");
+        assert_eq!(given("").unwrap().host.egress_proxy, None);
     }
 
     #[test]

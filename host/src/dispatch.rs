@@ -7,9 +7,12 @@ pub mod backlog;
 pub mod chain;
 pub mod feed;
 pub mod housekeeping;
+pub mod rates;
 pub mod redact;
 pub mod request;
 pub mod schedule;
+pub mod tester;
+pub mod tries;
 pub mod turns;
 pub mod wardrobe;
 pub mod worker;
@@ -21,6 +24,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
+use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
 use crate::delivery::Delivery;
@@ -28,18 +32,24 @@ use crate::disk::Disk;
 use crate::endpoint::Endpoint;
 use crate::event::Event;
 use crate::id::{DeliveryId, EndpointId};
-use crate::store::{Lease, Queue};
+use crate::store::{Lease, Queue, Statistics};
 use crate::time::Timestamp;
 
 use self::backlog::{Backlog, Slot};
 use self::feed::Agenda;
+pub use self::housekeeping::Retention;
 use self::schedule::{Limits, Schedule};
+use self::tester::Tester;
 use self::worker::{Job, Workshop};
 
+/// Why a delivery was skipped.
+pub const SKIPPED: &str = "It waited while its endpoint was held, and was skipped when that ended.";
 /// How long a claimed delivery is kept from others; renewed while it is held.
 pub const LEASE: Duration = Duration::from_secs(90);
 /// How often leases are renewed.
 pub const RENEWAL: Duration = Duration::from_secs(15);
+/// How often the driver shows that its loop goes round.
+pub const BEAT: Duration = Duration::from_millis(500);
 /// How often the schedule forgets lanes that have nothing to do.
 const TIDY: Duration = Duration::from_secs(30);
 
@@ -75,7 +85,7 @@ impl Intake {
         let jobs = taken.into_iter().map(|(lease, endpoint, mut slot)| {
             slot.hold(lease);
             let delivery = Delivery::promised(lease.delivery, endpoint, event);
-            Job { lease, delivery, event: event.clone(), slot }
+            Job { lease, delivery, event: event.clone(), slot, paced: false }
         });
         let jobs: Vec<_> = jobs.collect();
         if !jobs.is_empty() {
@@ -102,12 +112,34 @@ pub struct Dispatcher {
     backlog: Arc<Backlog>,
     sender: mpsc::UnboundedSender<Message>,
     messages: mpsc::UnboundedReceiver<Message>,
+    pulse: watch::Sender<u64>,
 }
 
 impl Dispatcher {
     pub fn new(workshop: Arc<Workshop>, backlog: Arc<Backlog>, max_in_flight: usize) -> Self {
         let (sender, messages) = mpsc::unbounded_channel();
-        Self { workshop, schedule: Schedule::new(max_in_flight), backlog, sender, messages }
+        let pulse = watch::Sender::new(0);
+        Self { workshop, schedule: Schedule::new(max_in_flight), backlog, sender, messages, pulse }
+    }
+
+    /// Changes every [`BEAT`] for as long as the driver's loop goes round, and ends with it.
+    pub fn pulse(&self) -> watch::Receiver<u64> {
+        self.pulse.subscribe()
+    }
+
+    /// Has the rates of endpoints go on from what was sent before the host started.
+    ///
+    /// # Errors
+    ///
+    /// Where the store cannot say what that was.
+    pub async fn recall_rates(&mut self, store: &dyn Statistics) -> crate::store::Result<()> {
+        let (book, now) = (self.workshop.book.snapshot(), self.workshop.clock.now());
+        for (id, sent) in rates::recall(store, &book, now).await? {
+            if let Some(entry) = book.entry(id) {
+                self.schedule.recall(id, limits(&entry.endpoint), sent);
+            }
+        }
+        Ok(())
     }
 
     pub fn intake(&self) -> Intake {
@@ -116,6 +148,11 @@ impl Dispatcher {
             backlog: self.backlog.clone(),
             agenda: self.workshop.agenda.clone(),
         }
+    }
+
+    /// Sends test events, so many at once.
+    pub fn tester(&self, at_once: usize) -> Tester {
+        Tester::new(&self.workshop, at_once)
     }
 
     /// Delivers until `shutdown` ends, then waits for what is under way, for `drain` at the most. What is left stays
@@ -128,6 +165,8 @@ impl Dispatcher {
         let mut feed = tokio::spawn(self.feed().run());
         let mut changes = self.workshop.book.watch();
         let mut tidy = tokio::time::interval(TIDY);
+        let mut beat = tokio::time::interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut messages = Vec::with_capacity(MESSAGES_AT_ONCE);
         tokio::pin!(shutdown);
         loop {
@@ -140,6 +179,7 @@ impl Dispatcher {
                 }
                 () = wake_up => {}
                 Ok(()) = changes.changed() => self.follow_book(),
+                _ = beat.tick() => self.pulse.send_modify(|beats| *beats = beats.wrapping_add(1)),
                 _ = tidy.tick() => self.schedule.tidy(self.workshop.clock.now()),
                 () = &mut shutdown => break,
                 Err(fault) = &mut feed => return Err(fault),
@@ -164,7 +204,8 @@ impl Dispatcher {
     }
 
     fn start_attempts(&mut self) {
-        while let Some((endpoint, job)) = self.schedule.poll(self.workshop.clock.now()) {
+        while let Some((endpoint, mut job)) = self.schedule.poll(self.workshop.clock.now()) {
+            job.paced = self.schedule.was_paced(endpoint);
             let workshop = self.workshop.clone();
             let end = End { sender: self.sender.clone(), endpoint };
             let (lease, delivery) = (job.lease, job.delivery.clone());
@@ -259,7 +300,9 @@ impl Drop for End {
 const NO_LIMITS: Limits = Limits { concurrency: 1, rate: None };
 
 fn limits(endpoint: &Arc<Endpoint>) -> Limits {
-    Limits { concurrency: endpoint.concurrency, rate: endpoint.rate_limit }
+    // One at a time is what keeps an order: the next one is not even handed out before the head has ended.
+    let concurrency = if endpoint.order.is_kept() { 1 } else { endpoint.concurrency };
+    Limits { concurrency, rate: endpoint.rate_limit }
 }
 
 async fn give_back(queue: &Arc<dyn Queue>, jobs: Vec<Job>, now: Timestamp) {
@@ -276,14 +319,16 @@ async fn give_back(queue: &Arc<dyn Queue>, jobs: Vec<Job>, now: Timestamp) {
 pub fn start_housekeeping(
     dispatcher: &Dispatcher,
     history: Arc<dyn crate::store::History>,
+    statistics: Arc<dyn crate::store::Statistics>,
     disk: Arc<Disk>,
-    retention: Duration,
+    retention: Retention,
     stop: watch::Receiver<bool>,
 ) -> JoinHandle<Result<(), JoinError>> {
     let workshop = &dispatcher.workshop;
     let housekeeping = housekeeping::Housekeeping {
         queue: workshop.queue.clone(),
         history,
+        statistics,
         disk,
         backlog: dispatcher.backlog.clone(),
         book: workshop.book.clone(),

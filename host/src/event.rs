@@ -74,6 +74,11 @@ word!(
     ProducerId, "an event's id or Idempotency-Key", 256, "printable ASCII characters", |c| c.is_ascii_graphic() || c == ' '
 );
 
+word!(
+    /// The name of a version of the payloads' shapes, such as `2026-03`.
+    VersionName, "a version", 64, "letters, digits and `_ - . :`", is_name
+);
+
 impl Default for Tenant {
     fn default() -> Self {
         Self("default".into())
@@ -149,7 +154,8 @@ fn check(
 pub struct NewEvent {
     pub producer_id: Option<ProducerId>,
     pub event_type: EventType,
-    pub tenant: Tenant,
+    /// `None`: the default one.
+    pub tenant: Option<Tenant>,
     pub timestamp: Option<Timestamp>,
     pub channels: Vec<Channel>,
     /// The very bytes of `payload`.
@@ -178,7 +184,7 @@ impl NewEvent {
             id,
             producer_id: self.producer_id,
             event_type: self.event_type,
-            tenant: self.tenant,
+            tenant: self.tenant.unwrap_or_default(),
             timestamp: self.timestamp.unwrap_or(now),
             accepted_at: now,
             channels: self.channels,

@@ -81,6 +81,11 @@ id!(
     WebhookId, "msg_", "a webhook"
 );
 
+id!(
+    /// A key, which is something else than what its holder sends.
+    KeyId, "key_", "a key"
+);
+
 /// Most deliveries that one event can have over its life, replays included.
 pub const MAX_DELIVERIES_PER_EVENT: u32 = u16::MAX as u32;
 
@@ -92,6 +97,12 @@ impl EventId {
 }
 
 impl EndpointId {
+    pub fn mint(now: Timestamp, random: u64) -> Self {
+        Self(version_7(now, random))
+    }
+}
+
+impl KeyId {
     pub fn mint(now: Timestamp, random: u64) -> Self {
         Self(version_7(now, random))
     }

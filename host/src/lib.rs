@@ -6,23 +6,35 @@
 // Words: pure. No async, no clock, no randomness, no I/O.
 pub mod time;
 pub mod id;
+pub mod spelling;
 pub mod event;
 pub mod subscription;
 pub mod secret;
 pub mod message;
+pub mod ecmascript;
 pub mod signature;
+pub mod diagnosis;
 pub mod retry;
 pub mod terms;
+pub mod catalogue;
 pub mod endpoint;
 pub mod tenant;
+pub mod meter;
 pub mod attempt;
 pub mod delivery;
+pub mod trouble;
+pub mod health;
+pub mod tally;
+pub mod access;
 
 // Machinery: each does one kind of I/O.
+pub mod schema;
 pub mod disk;
 pub mod store;
+pub mod notice;
 pub mod seal;
 pub mod book;
+pub mod rekey;
 pub mod metrics;
 pub mod plugin;
 pub mod send;
@@ -33,6 +45,7 @@ pub mod ingest;
 pub mod config;
 pub mod telemetry;
 pub mod server;
+pub mod supervisor;
 pub mod api;
 pub mod receiver;
 pub mod app;

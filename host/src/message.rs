@@ -57,11 +57,29 @@ impl Message {
             body: payload,
         }
     }
+
+    /// Whether its content type says that it is JSON.
+    pub fn is_json(&self) -> bool {
+        let essence = self.content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        matches!(essence.as_str(), "application/json" | "text/json") || essence.ends_with("+json")
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_is_told_by_its_content_type() {
+        let of = |content_type: &str| {
+            let content_type = content_type.to_owned();
+            Message { content_type, ..Message::of_payload(Bytes::new()) }.is_json()
+        };
+        assert!(
+            of("application/json") && of("Application/JSON; charset=utf-8") && of("application/x+json ;a=b")
+        );
+        assert!(!of("text/plain") && !of("application/x-ndjson") && !of("application/json5") && !of(""));
+    }
 
     #[test]
     fn the_host_keeps_its_headers() {

@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::secret::SigningSecret;
+use crate::secret::VerifyingKey;
 use crate::signature::{self, SignatureError, SignatureScheme};
 use crate::time::{Clock as _, SystemClock, Timestamp};
 
@@ -59,7 +59,7 @@ pub struct Arrival {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signature {
-    /// The receiver knows no secret for the path.
+    /// The receiver knows no key for the path.
     Unchecked,
     Verified,
     Refused(SignatureError),
@@ -69,7 +69,8 @@ pub enum Signature {
 #[derive(Debug, Clone)]
 pub struct Expected {
     pub scheme: SignatureScheme,
-    pub secret: SigningSecret,
+    /// A shared secret, or the sender's public key.
+    pub key: VerifyingKey,
 }
 
 /// An answer.
@@ -247,11 +248,11 @@ impl Desk {
     fn check(&self, path: &str, headers: &HeaderMap, now: Timestamp, body: &[u8]) -> Signature {
         let rules = self.rules();
         let fits = |rule: &&(Option<String>, Expected)| rule.0.as_deref().is_none_or(|other| other == path);
-        let Some((_, Expected { scheme, secret })) = rules.expected.iter().find(fits) else {
+        let Some((_, Expected { scheme, key })) = rules.expected.iter().find(fits) else {
             return Signature::Unchecked;
         };
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        match signature::verify(scheme, secret, header, now, body) {
+        match signature::verify(scheme, key, header, now, body) {
             Ok(()) => Signature::Verified,
             Err(error) => Signature::Refused(error),
         }
@@ -291,6 +292,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
+    use crate::secret::SigningSecret;
 
     const BODY: &str = r#"{"n":12345678901234567890.10}"#;
 
@@ -319,9 +321,9 @@ mod tests {
     async fn each_path_has_its_own_secret() {
         let mut receiver = receiver().await;
         let scheme = SignatureScheme::HmacSha256 { header: "X-Sig".into(), prefix: "sha256=".into() };
-        receiver.expect(Some("/signed"), Expected { scheme: scheme.clone(), secret: secret() });
-        let good = signature::sign(&scheme, &[secret()], "msg_1", Timestamp::ZERO, BODY.as_bytes());
-        let other = [SigningSecret::from_key([8; 32])];
+        receiver.expect(Some("/signed"), Expected { scheme: scheme.clone(), key: secret().into() });
+        let good = signature::sign(&scheme, &secret().into(), "msg_1", Timestamp::ZERO, BODY.as_bytes());
+        let other = SigningSecret::from_key([8; 32]).into();
         let wrong = signature::sign(&scheme, &other, "msg_1", Timestamp::ZERO, BODY.as_bytes());
         let table = [
             ("/signed?a=1", good, "200", Signature::Verified),

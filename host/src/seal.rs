@@ -16,13 +16,20 @@ use zeroize::Zeroizing;
 use crate::event::Tenant;
 use crate::id::EndpointId;
 use crate::secret::Secret;
-use crate::store::{Store, StoreError};
+use crate::store::{Settings, Store, StoreError};
 
 /// The name of the key's file in the data directory.
 pub const KEY_FILE: &str = "sealing.key";
 
+/// The variable of the environment that gives the key.
+pub const GIVEN: &str = "HOOKWRIGHT_SEALING_KEY";
+
 /// The setting of the store that holds the key's fingerprint.
 pub const FINGERPRINT_SETTING: &str = "sealing-key-fingerprint";
+
+/// The setting of the store that holds the fingerprint of the key to come while the key is being replaced; empty or
+/// missing otherwise.
+pub const NEXT_FINGERPRINT_SETTING: &str = "sealing-key-next-fingerprint";
 
 const KEY_LENGTH: usize = 32;
 const NONCE_LENGTH: usize = 24;
@@ -39,9 +46,14 @@ pub struct SealingKey {
 /// What a sealed text belongs to. It opens nowhere else.
 #[derive(Debug, Clone, Copy)]
 pub enum Owner<'a> {
-    Endpoint { tenant: &'a Tenant, endpoint: EndpointId },
+    Endpoint {
+        tenant: &'a Tenant,
+        endpoint: EndpointId,
+    },
     Tenant(&'a Tenant),
     Host,
+    /// The versions of payloads' shapes.
+    Versions,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +85,11 @@ pub enum KeyError {
         "The store holds endpoints but not the fingerprint of the key that sealed them. Restore a whole backup."
     )]
     NoFingerprint,
+    #[error(
+        "The sealing key of this store is being replaced, and that was not finished. Finish it with \
+         `hookwright rekey`, as it was begun."
+    )]
+    Rekeying,
     #[error("{} can be read by others than its owner; run `chmod 600 {}`.", file.display(), file.display())]
     OpenToOthers { file: PathBuf },
     #[error("The sealing key's file {} cannot be used: {source}.", file.display())]
@@ -144,6 +161,7 @@ impl SealingKey {
             }
             Owner::Tenant(tenant) => (tenant.as_str(), b"tenant"),
             Owner::Host => ("", b"host"),
+            Owner::Versions => ("", b"versions"),
         };
         let mut bytes = Vec::with_capacity(96);
         for part in [tenant.as_bytes(), part, &self.fingerprint] {
@@ -175,8 +193,10 @@ pub async fn establish(
     given: Option<&Secret>,
     file: &Path,
 ) -> Result<SealingKey, KeyError> {
-    let expected = store.setting(FINGERPRINT_SETTING).await?;
-    let expected = expected.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    if fingerprint_in(store, NEXT_FINGERPRINT_SETTING).await?.is_some() {
+        return Err(KeyError::Rekeying);
+    }
+    let expected = fingerprint_in(store, FINGERPRINT_SETTING).await?;
     let found = find(given, file)?;
     let (key, origin) = match (expected, found) {
         (None, _) if !store.endpoints().await?.1.is_empty() => return Err(KeyError::NoFingerprint),
@@ -193,19 +213,55 @@ pub async fn establish(
     }
 }
 
+/// A fingerprint that the store knows; `None` where it is empty too.
+pub async fn fingerprint_in(
+    settings: &(impl Settings + ?Sized),
+    name: &str,
+) -> Result<Option<String>, StoreError> {
+    let bytes = settings.setting(name).await?.unwrap_or_default();
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()).filter(|text| !text.is_empty()))
+}
+
+/// The key in a text that came from `origin`.
+pub fn parse_key(text: &Secret, origin: &str) -> Result<SealingKey, KeyError> {
+    SealingKey::parse(text.expose()).ok_or_else(|| KeyError::Malformed { origin: origin.to_owned() })
+}
+
+/// The key in a file, where there is one.
+pub fn read_key(file: &Path) -> Result<Option<SealingKey>, KeyError> {
+    let Some(text) = read(file)? else { return Ok(None) };
+    parse_key(&Secret::new(text.as_str()), &file.display().to_string()).map(Some)
+}
+
+/// Puts a key into a file, in the place of what is there: whole or not at all, and on disk before this returns.
+pub fn put_key(file: &Path, key: &SealingKey) -> Result<(), KeyError> {
+    let mut part = file.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let unusable = |source| KeyError::File { file: file.to_owned(), source };
+    match fs::remove_file(&part) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unusable(error)),
+        _ => {}
+    }
+    write_new(&part, key).and_then(|()| rename(&part, file)).map_err(unusable)
+}
+
+/// Gives a key's file another name, in the place of what is there, on disk before this returns.
+pub fn rename_key(from: &Path, to: &Path) -> Result<(), KeyError> {
+    rename(from, to).map_err(|source| KeyError::File { file: to.to_owned(), source })
+}
+
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    sync_folder(to)
+}
+
 /// The key that is there, and where it was.
 fn find(given: Option<&Secret>, file: &Path) -> Result<Option<(SealingKey, String)>, KeyError> {
-    let (text, origin) = match given {
-        Some(text) => (Zeroizing::new(text.expose().to_owned()), "HOOKWRIGHT_SEALING_KEY".to_owned()),
-        None => match read(file)? {
-            Some(text) => (text, file.display().to_string()),
-            None => return Ok(None),
-        },
-    };
-    match SealingKey::parse(&text) {
-        Some(key) => Ok(Some((key, origin))),
-        None => Err(KeyError::Malformed { origin }),
+    if let Some(text) = given {
+        return parse_key(text, GIVEN).map(|key| Some((key, GIVEN.to_owned())));
     }
+    Ok(read_key(file)?.map(|key| (key, file.display().to_string())))
 }
 
 fn read(file: &Path) -> Result<Option<Zeroizing<String>>, KeyError> {
@@ -213,7 +269,7 @@ fn read(file: &Path) -> Result<Option<Zeroizing<String>>, KeyError> {
     match fs::metadata(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unusable(error)),
-        Ok(metadata) if open_to_others(&metadata) => {
+        Ok(metadata) if open_to_others(&metadata, file) => {
             return Err(KeyError::OpenToOthers { file: file.to_owned() });
         }
         Ok(_) => {}
@@ -237,21 +293,31 @@ fn write_new(file: &Path, key: &SealingKey) -> io::Result<()> {
     opened.write_all(key.encoded().as_bytes())?;
     opened.write_all(b"\n")?;
     opened.sync_all()?;
-    #[cfg(unix)]
-    if let Some(directory) = file.parent().filter(|path| !path.as_os_str().is_empty()) {
-        fs::File::open(directory)?.sync_all()?;
-    }
+    sync_folder(file)
+}
+
+#[cfg(unix)]
+fn sync_folder(file: &Path) -> io::Result<()> {
+    let folder = file.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::File::open(folder)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
 #[cfg(unix)]
-fn open_to_others(metadata: &fs::Metadata) -> bool {
+fn open_to_others(metadata: &fs::Metadata, file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    metadata.permissions().mode() & 0o077 != 0
+    // One that a platform handed over elsewhere is often readable by its group: systemd gives the service access by an
+    // ACL, whose mask shows as the group's bits.
+    let ours = file.file_name().is_some_and(|name| name == KEY_FILE);
+    metadata.permissions().mode() & if ours { 0o077 } else { 0o027 } != 0
 }
 
 #[cfg(not(unix))]
-fn open_to_others(_: &fs::Metadata) -> bool {
+fn open_to_others(_: &fs::Metadata, _: &Path) -> bool {
     false
 }
 
@@ -274,6 +340,7 @@ mod tests {
             Owner::Endpoint { tenant: &a, endpoint: two },
             Owner::Tenant(&a),
             Owner::Host,
+            Owner::Versions,
         ];
         for stranger in strangers {
             assert_eq!(key.open(stranger, &sealed), Err(SealError::Broken));
@@ -318,6 +385,11 @@ mod tests {
         let missing = establish(&store, None, &directory.join("none")).await.unwrap_err();
         assert!(matches!(missing, KeyError::Missing { .. }), "{missing}");
         assert!(!directory.join("none").exists());
+        store.put_setting(NEXT_FINGERPRINT_SETTING, b"0123".to_vec()).await.unwrap();
+        let unfinished = establish(&store, None, &file).await.unwrap_err();
+        assert!(matches!(unfinished, KeyError::Rekeying), "{unfinished}");
+        store.put_setting(NEXT_FINGERPRINT_SETTING, Vec::new()).await.unwrap();
+        assert!(establish(&store, None, &file).await.is_ok());
 
         #[cfg(unix)]
         {
@@ -326,6 +398,13 @@ mod tests {
             fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
             let open = establish(&store, None, &file).await.unwrap_err();
             assert!(matches!(open, KeyError::OpenToOthers { .. }), "{open}");
+            // One that was handed over elsewhere may be its group's to read, never anybody's.
+            let handed = directory.join("credential");
+            fs::copy(&file, &handed).unwrap();
+            for (mode, good) in [(0o400, true), (0o440, true), (0o444, false), (0o660, false)] {
+                fs::set_permissions(&handed, fs::Permissions::from_mode(mode)).unwrap();
+                assert_eq!(establish(&store, None, &handed).await.is_ok(), good, "{mode:o}");
+            }
         }
         fs::remove_dir_all(&directory).unwrap();
     }

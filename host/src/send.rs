@@ -3,7 +3,7 @@
 //! A failed webhook is a value here: [`Client::send`] always gives an [`Exchange`], whose result is an
 //! [`Answer`] or a [`Fault`]. One deadline covers the whole exchange, from the lookup of the name to the last
 //! byte of the answer that is kept. Redirects are not followed, nothing is decompressed, proxies named in
-//! the environment are ignored, and no connection is made to an address that [`ssrf`] refuses.
+//! the environment are ignored, and no connection is made, nor asked of a proxy, to an address that [`ssrf`] refuses.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -14,7 +14,7 @@ use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::connect::{CaptureConnection, HttpInfo, capture_connection};
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::client::legacy::{self, Client as Pool};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::Instant;
@@ -22,19 +22,21 @@ use url::Url;
 
 use crate::message::belongs_to_connection;
 
-use connector::Connector;
+use connector::{Connector, Remote};
 use resolver::Resolver;
 use tls::Tls;
 use trace::{TRACE, Trace};
 
 pub use fault::{Fault, FaultKind};
+pub use proxy::{InvalidProxy, Proxy};
 pub use retry_after::{LONGEST_WAIT, retry_after};
 pub use target::{URL_LIMIT, UrlError, UrlErrorKind, check_url};
-pub use tls::Trust;
+pub use tls::{AuthorityError, Trust, authorities};
 pub use trace::Stage;
 
 mod connector;
 mod fault;
+mod proxy;
 mod resolver;
 mod retry_after;
 pub mod ssrf;
@@ -51,6 +53,8 @@ pub struct Config {
     pub rule: ssrf::Rule,
     /// Whom to trust.
     pub trust: Trust,
+    /// Through which proxy to go; `None` goes straight.
+    pub proxy: Option<Proxy>,
     /// Whether to offer HTTP/2 over TLS beside HTTP/1.1.
     pub http2: bool,
     /// Sent where the request has no `user-agent` of its own.
@@ -76,6 +80,7 @@ impl Default for Config {
         Self {
             rule: ssrf::Rule::default(),
             trust: Trust::default(),
+            proxy: None,
             http2: true,
             user_agent: HeaderValue::from_static(concat!("Hookwright/", env!("CARGO_PKG_VERSION"))),
             answer_body_limit: 64 * 1024,
@@ -115,7 +120,7 @@ pub struct Request {
 pub struct Exchange {
     pub result: Result<Answer, Fault>,
     pub times: Times,
-    /// Where the connection that carried the request led; `None` where none was made.
+    /// Where the connection that carried the request led, behind a proxy too; `None` where none was made.
     pub remote: Option<SocketAddr>,
 }
 
@@ -159,7 +164,7 @@ impl Client {
         let pool = pool_builder(&config);
         let tls = Tls::new(&config.trust, config.http2)?;
         let resolver = Resolver::new(config.names, config.dns_budget)?;
-        let connector = Connector::new(config.rule.clone(), resolver, tls);
+        let connector = Connector::new(config.rule.clone(), resolver, tls, config.proxy);
         Ok(Self {
             pool: pool.build(connector),
             rule: config.rule,
@@ -307,7 +312,7 @@ fn expire(trace: &Trace, connection: &CaptureConnection) -> Fault {
 fn remote_of(connection: &CaptureConnection) -> Option<SocketAddr> {
     let mut extras = http::Extensions::new();
     connection.connection_metadata().as_ref()?.get_extras(&mut extras);
-    extras.get::<HttpInfo>().map(HttpInfo::remote_addr)
+    extras.get::<Remote>().map(|remote| remote.0)
 }
 
 fn invalid(message: impl Into<String>) -> Fault {

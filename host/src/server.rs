@@ -13,12 +13,18 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
 use crate::config;
 use crate::metrics::Metrics;
+
+mod tls;
+
+pub use tls::{Tls, TlsError};
 
 /// Requests under way at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 256;
@@ -36,6 +42,7 @@ const MAX_CONNECTIONS: usize = 1_000_000;
 #[derive(Debug, Clone)]
 pub struct Limits {
     pub max_connections: usize,
+    pub tls_handshake_timeout: Duration,
     /// For a request's head, and for a new connection's first one.
     pub header_timeout: Duration,
     /// Bytes of a request's head.
@@ -49,6 +56,7 @@ impl From<&config::Server> for Limits {
     fn from(settings: &config::Server) -> Self {
         Self {
             max_connections: settings.max_connections,
+            tls_handshake_timeout: settings.tls_handshake_timeout,
             header_timeout: settings.header_timeout,
             header_limit: settings.header_limit.0,
             max_headers: settings.max_headers,
@@ -57,10 +65,11 @@ impl From<&config::Server> for Limits {
     }
 }
 
-/// Serves until `shutdown` ends; then takes no more connections, lets requests under way finish, and returns when
+/// Serves, over TLS where it is given, until `shutdown` ends; then takes no more connections, lets requests under way finish, and returns when
 /// they have or the drain's time is up. True where all of them had.
 pub async fn run(
     listener: TcpListener,
+    tls: Option<Tls>,
     router: Router,
     limits: Limits,
     metrics: Arc<Metrics>,
@@ -72,7 +81,8 @@ pub async fn run(
         http: http(&limits),
         slots: Arc::new(Semaphore::new(connections as usize)),
         draining,
-        header_timeout: limits.header_timeout,
+        tls: tls.map(|tls| tls.acceptor()),
+        limits,
         router,
         metrics,
     };
@@ -90,7 +100,7 @@ pub async fn run(
     drop(listener);
     drain.send_replace(true);
     // All slots are free once the last connection has ended.
-    tokio::time::timeout(limits.drain_timeout, server.slots.acquire_many(connections)).await.is_ok()
+    tokio::time::timeout(server.limits.drain_timeout, server.slots.acquire_many(connections)).await.is_ok()
 }
 
 struct Server {
@@ -98,7 +108,8 @@ struct Server {
     slots: Arc<Semaphore>,
     /// Turns true once.
     draining: watch::Receiver<bool>,
-    header_timeout: Duration,
+    tls: Option<TlsAcceptor>,
+    limits: Limits,
     router: Router,
     metrics: Arc<Metrics>,
 }
@@ -120,42 +131,93 @@ impl Server {
     }
 
     fn serve(&self, stream: TcpStream, slot: OwnedSemaphorePermit) {
-        let counted = self.metrics.connection();
+        // Dropped last: whoever sees the slot free can rely on the connection and its router being gone.
+        let place = (slot, self.metrics.connection());
+        // Small answers go out at once; a connection that refuses the option works all the same.
+        let _ = stream.set_nodelay(true);
+        let connection = Connection {
+            http: self.http.clone(),
+            router: self.router.clone(),
+            draining: self.draining.clone(),
+        };
+        let (limits, tls) = (self.limits.clone(), self.tls.clone());
+        tokio::spawn(async move {
+            let _place = place;
+            match tls {
+                None => connection.serve(stream, limits.header_timeout).await,
+                Some(tls) => {
+                    let shaken = tokio::time::timeout(limits.tls_handshake_timeout, tls.accept(stream));
+                    if let Some(stream) = connection.unless_draining(shaken).await {
+                        connection.serve(stream, limits.header_timeout).await;
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// What serves one connection.
+struct Connection {
+    http: auto::Builder<TokioExecutor>,
+    router: Router,
+    draining: watch::Receiver<bool>,
+}
+
+impl Connection {
+    /// The stream once its handshake is done. `None` where it failed, took too long, or the server stops first.
+    async fn unless_draining<S>(
+        &self,
+        handshake: impl Future<Output = Result<io::Result<S>, tokio::time::error::Elapsed>>,
+    ) -> Option<S> {
+        let mut draining = self.draining.clone();
+        tokio::select! {
+            shaken = handshake => match shaken {
+                Ok(Ok(stream)) => Some(stream),
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "a TLS handshake failed");
+                    None
+                }
+                Err(_) => {
+                    tracing::debug!("a TLS handshake took too long (server.tls_handshake_timeout)");
+                    None
+                }
+            },
+            _ = draining.wait_for(|draining| *draining) => None,
+        }
+    }
+
+    async fn serve<S>(self, stream: S, deadline: Duration)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self { http, router, mut draining } = self;
         let first = Arc::new(FirstRequest::default());
         let service = {
-            let (router, first) = (self.router.clone(), Arc::clone(&first));
+            let first = Arc::clone(&first);
             service_fn(move |request: Request<Incoming>| {
                 first.arrived();
                 let mut router = router.clone();
                 async move { Service::call(&mut router, request).await }
             })
         };
-        // Small answers go out at once; a connection that refuses the option works all the same.
-        let _ = stream.set_nodelay(true);
-        let connection = self.http.serve_connection(TokioIo::new(stream), service).into_owned();
-        let (deadline, mut draining) = (self.header_timeout, self.draining.clone());
-        tokio::spawn(async move {
-            // Dropped last: whoever sees the slot free can rely on the connection and its router being gone.
-            let _place = (slot, counted);
-            let mut connection = pin!(connection);
-            let mut drained = false;
-            loop {
-                tokio::select! {
-                    ended = &mut connection => {
-                        if let Err(error) = ended {
-                            tracing::debug!(%error, "a connection ended with an error");
-                        }
-                        break;
+        let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+        let mut drained = false;
+        loop {
+            tokio::select! {
+                ended = &mut connection => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "a connection ended with an error");
                     }
-                    // Before its first request the protocol is not known, and neither side's own timer runs.
-                    () = first.overdue(deadline) => break,
-                    _ = draining.wait_for(|draining| *draining), if !drained => {
-                        drained = true;
-                        connection.as_mut().graceful_shutdown();
-                    }
+                    break;
+                }
+                // Before its first request the protocol is not known, and neither side's own timer runs.
+                () = first.overdue(deadline) => break,
+                _ = draining.wait_for(|draining| *draining), if !drained => {
+                    drained = true;
+                    connection.as_mut().graceful_shutdown();
                 }
             }
-        });
+        }
     }
 }
 
@@ -212,12 +274,17 @@ fn belongs_to_the_client(error: &io::Error) -> bool {
 mod tests {
     use super::*;
     use axum::routing::get;
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+    use rustls::{ClientConfig, RootCertStore};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::sync::oneshot;
+    use tokio_rustls::TlsConnector;
 
     fn limits() -> Limits {
         Limits {
             max_connections: 2,
+            tls_handshake_timeout: Duration::from_millis(100),
             header_timeout: Duration::from_millis(50),
             header_limit: 16 << 10,
             max_headers: 32,
@@ -225,14 +292,21 @@ mod tests {
         }
     }
 
-    async fn start(
-        router: Router,
-    ) -> (std::net::SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<bool>) {
+    type Started = (std::net::SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<bool>);
+
+    async fn start(router: Router) -> Started {
+        start_with(None, router).await
+    }
+
+    async fn start_with(tls: Option<Tls>, router: Router) -> Started {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let shutdown = async { drop(stopped.await) };
-        let task = tokio::spawn(run(listener, router, limits(), Arc::default(), shutdown));
+        // A connection that speaks TLS has to last for as long as a test.
+        let header_timeout = if tls.is_some() { Duration::from_secs(60) } else { limits().header_timeout };
+        let limits = Limits { header_timeout, ..limits() };
+        let task = tokio::spawn(run(listener, tls, router, limits, Arc::default(), shutdown));
         (address, stop, task)
     }
 
@@ -281,5 +355,151 @@ mod tests {
         assert!(request.await.unwrap().ends_with("done"));
         assert!(task.await.unwrap());
         assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    /// A certificate in a folder of its own.
+    struct Certified {
+        folder: std::path::PathBuf,
+        tls: Tls,
+    }
+
+    impl Certified {
+        fn new() -> Self {
+            let folder = std::env::temp_dir().join(format!("hookwright-server-{:x}", rand::random::<u64>()));
+            std::fs::create_dir_all(&folder).unwrap();
+            write_pair(&folder);
+            let tls = Tls::open(&folder.join("cert.pem"), &folder.join("key.pem")).unwrap();
+            Self { folder, tls }
+        }
+
+        fn certificate(&self) -> CertificateDer<'static> {
+            CertificateDer::from_pem_file(self.folder.join("cert.pem")).unwrap()
+        }
+    }
+
+    impl Drop for Certified {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
+
+    fn write_pair(folder: &std::path::Path) {
+        let (cert, key) = tls::tests::pair();
+        std::fs::write(folder.join("cert.pem"), cert).unwrap();
+        std::fs::write(folder.join("key.pem"), key).unwrap();
+    }
+
+    type Encrypted = tokio_rustls::client::TlsStream<TcpStream>;
+
+    async fn shake(
+        address: std::net::SocketAddr,
+        trusted: CertificateDer<'static>,
+        alpn: &str,
+    ) -> io::Result<Encrypted> {
+        let mut roots = RootCertStore::empty();
+        roots.add(trusted).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+        let stream = TcpStream::connect(address).await?;
+        TlsConnector::from(Arc::new(config)).connect("localhost".try_into().unwrap(), stream).await
+    }
+
+    /// One request on a connection that stays open.
+    async fn ask(stream: &mut Encrypted) -> String {
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"hello") {
+            assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "the connection was closed");
+        }
+        String::from_utf8(answer).unwrap()
+    }
+
+    fn hello() -> Router {
+        Router::new().route("/", get(|| async { "hello" }))
+    }
+
+    #[tokio::test]
+    async fn tls_speaks_both_protocols_and_has_a_deadline() {
+        let certified = Certified::new();
+        let (address, stop, task) = start_with(Some(certified.tls.clone()), hello()).await;
+        let mut stream = shake(address, certified.certificate(), "http/1.1").await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+        assert!(ask(&mut stream).await.starts_with("HTTP/1.1 200"));
+        drop(stream);
+
+        let stream = shake(address, certified.certificate(), "h2").await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let request = http::Request::get("https://localhost/").body(axum::body::Body::empty()).unwrap();
+        assert_eq!(sender.send_request(request).await.unwrap().status(), 200);
+        drop(sender);
+        connection.await.unwrap().unwrap();
+
+        // Whoever does not speak TLS, or says nothing at all, is let go.
+        for strange in [&b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"[..], b"", b"\x16\x03\x01"] {
+            let answer = exchange(address, strange).await;
+            assert!(!answer.contains("hello"), "{strange:?}: {answer}");
+        }
+        stop.send(()).unwrap();
+        assert!(task.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_handshake_under_way_does_not_keep_the_server_from_stopping() {
+        let certified = Certified::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let metrics = Arc::<Metrics>::default();
+        let limits = Limits {
+            tls_handshake_timeout: Duration::from_secs(3_600),
+            header_timeout: Duration::from_secs(60),
+            ..limits()
+        };
+        let _silent = TcpStream::connect(address).await.unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let shutdown = async { drop(stopped.await) };
+        let task =
+            tokio::spawn(run(listener, Some(certified.tls.clone()), hello(), limits, metrics, shutdown));
+        // Answered once the silent one has been accepted, too.
+        let mut other = shake(address, certified.certificate(), "http/1.1").await.unwrap();
+        ask(&mut other).await;
+        drop(other);
+        stop.send(()).unwrap();
+        assert!(task.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_changed_certificate_is_taken_and_no_connection_dropped() {
+        let certified = Certified::new();
+        let (stop_watch, watch_stopped) = oneshot::channel::<()>();
+        let tls = certified.tls.clone();
+        let watching = tokio::spawn(async move { tls.watch(async { drop(watch_stopped.await) }).await });
+        let (address, stop, task) = start_with(Some(certified.tls.clone()), hello()).await;
+        let old = certified.certificate();
+        let mut standing = shake(address, old.clone(), "http/1.1").await.unwrap();
+        ask(&mut standing).await;
+
+        write_pair(&certified.folder);
+        let new = certified.certificate();
+        let changed = async {
+            while shake(address, new.clone(), "http/1.1").await.is_err() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), changed).await.expect("the new certificate is shown");
+        assert!(shake(address, old, "http/1.1").await.is_err(), "the old one is no longer shown");
+        ask(&mut standing).await;
+        drop(standing);
+        drop(stop_watch);
+        watching.await.unwrap();
+        stop.send(()).unwrap();
+        assert!(task.await.unwrap());
     }
 }

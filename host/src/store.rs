@@ -8,19 +8,27 @@
 //! * A delivery is leased to one holder at a time. Whoever holds an outdated lease changes nothing.
 //! * A delivery that is pending is either leased or will be claimed once it is due; none is forgotten.
 
+mod ledger;
 pub mod memory;
 pub mod redb;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::mpsc;
 
 use crate::attempt::Attempt;
 use crate::delivery::{Delivery, State};
-use crate::event::{ContentDigest, Event, EventType, Tenant};
+use crate::endpoint::Order;
+use crate::event::{Channel, ContentDigest, Event, EventType, Tenant};
+use crate::health::Health;
 use crate::id::{DeliveryId, EndpointId, EventId, MAX_DELIVERIES_PER_EVENT, WebhookId};
+use crate::tally::{Resolution, Tally, Window};
 use crate::time::Timestamp;
+use crate::trouble::Trouble;
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -35,8 +43,8 @@ pub enum StoreError {
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Everything that a host needs of its store.
-pub trait Store: Inbox + Queue + Shelf + Settings + History {}
-impl<T: Inbox + Queue + Shelf + Settings + History> Store for T {}
+pub trait Store: Inbox + Queue + Shelf + Settings + History + Statistics + Backup {}
+impl<T: Inbox + Queue + Shelf + Settings + History + Statistics + Backup> Store for T {}
 
 /// What operators describe.
 pub trait Shelf: Endpoints + Documents {}
@@ -54,7 +62,8 @@ pub trait Inbox: Send + Sync + 'static {
     /// `against` is the version of the set of endpoints that the deliveries were matched with; where the set
     /// has changed since, nothing is written and the answer is [`Append::Stale`]. An event whose
     /// `(tenant, producer id)` is known already is not appended: see [`Appended`]. That holds within the batch too.
-    /// Deliveries marked `take` are leased to the caller until `lease_until`; the others wait in the queue, due now.
+    /// Deliveries marked `take` are leased to the caller until `lease_until`, but for those that have to stand in line
+    /// ([`EndpointRow::order`]); the others wait in the queue, due now.
     async fn append(
         &self,
         batch: Vec<Arrival>,
@@ -87,7 +96,7 @@ pub enum Append {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Appended {
-    /// `taken` holds the leases of the deliveries marked `take`, in their order.
+    /// `taken` holds the leases of the deliveries marked `take`, in their order; of those that stand in line, none.
     Accepted { taken: Vec<Lease> },
     /// The same content was taken on before, as this event with so many deliveries.
     Duplicate { event: EventId, deliveries: u32 },
@@ -107,14 +116,15 @@ pub struct Lease {
 #[async_trait]
 pub trait Queue: Send + Sync + 'static {
     /// Leases pending deliveries that are due at `now` and not leased (or whose lease has expired), the longest
-    /// due first, fair over endpoints. Skips those of held or deleted endpoints.
+    /// due first, fair over endpoints. Skips those of held or deleted endpoints, and those that stand in line
+    /// ([`EndpointRow::order`]).
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>>;
 
     /// Prolongs leases. Answers those that are lost.
     async fn renew(&self, leases: Vec<Lease>, until: Timestamp) -> Result<Vec<Lease>>;
 
     /// Writes what attempts came to and gives up their leases. In the order of the batch: whether the lease was
-    /// still good. Where it was not, nothing of that entry is written.
+    /// still good. Where it was not, nothing of that entry is written, and none of its announcements.
     async fn settle(&self, batch: Vec<Settled>) -> Result<Vec<Settle>>;
 
     /// Gives deliveries back without an attempt, due at `due`. Outdated leases are passed over.
@@ -123,7 +133,8 @@ pub trait Queue: Send + Sync + 'static {
     /// When the next delivery that [`Queue::claim`] could hand out is due; `skip` as there.
     async fn next_due(&self, skip: HashSet<EndpointId>) -> Result<Option<Timestamp>>;
 
-    /// Makes a waiting delivery due at `now`. One that is leased is left to its holder.
+    /// Makes a waiting delivery due at `now`. One that is leased is left to its holder, and one that stands in line
+    /// keeps its turn.
     async fn retry_now(&self, delivery: DeliveryId, now: Timestamp) -> Result<Steer>;
 
     /// Ends a pending delivery. A lease on it is taken away.
@@ -135,6 +146,17 @@ pub trait Queue: Send + Sync + 'static {
 
     /// Cancels up to `limit` pending deliveries, leased or not, whose endpoint no longer exists. Answers how many.
     async fn cancel_orphans(&self, limit: usize, now: Timestamp) -> Result<usize>;
+
+    /// Cancels up to `limit` pending deliveries of the endpoint that were made before `before`, leased or not. Answers
+    /// how many.
+    async fn cancel_waiting(
+        &self,
+        endpoint: EndpointId,
+        before: Timestamp,
+        limit: usize,
+        reason: String,
+        now: Timestamp,
+    ) -> Result<usize>;
 
     /// Ends up to `limit` deliveries that wait, unleased, and were due before `before`: nobody wants them any more, held
     /// or not. They have failed, with `reason`. Answers how many.
@@ -169,12 +191,24 @@ pub struct Settled {
     /// As it stands after the attempt.
     pub delivery: Delivery,
     pub attempt: Option<Attempt>,
+    /// Events that tell of it, appended in the same commit. Their deliveries wait in the queue, due when the event was
+    /// accepted, whatever `take` says, and whatever the version of the set of endpoints is by then.
+    pub announce: Vec<Arrival>,
+    /// As `announce`, but only where the endpoint was failing and this shows that it works again.
+    pub recovery: Vec<Arrival>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settle {
-    Done,
+    /// How the endpoint fares after it; as new where the endpoint no longer exists.
+    Done(Health),
     LeaseLost,
+}
+
+impl Settle {
+    pub fn is_done(&self) -> bool {
+        matches!(self, Settle::Done(_))
+    }
 }
 
 /// What came of steering one delivery.
@@ -205,8 +239,9 @@ pub trait Endpoints: Send + Sync + 'static {
     async fn endpoints(&self) -> Result<(BookVersion, Vec<EndpointRow>)>;
 
     /// Creates (revision 1) or replaces (the revision after the stored one) an endpoint. `None` where the
-    /// revision is any other: somebody else was faster.
-    async fn put_endpoint(&self, row: EndpointRow) -> Result<Option<BookVersion>>;
+    /// revision is any other: somebody else was faster. `announce` are events that tell of the change, appended in
+    /// the same commit as those of [`Settled::announce`] are; none where the change is not made.
+    async fn put_endpoint(&self, row: EndpointRow, announce: Vec<Arrival>) -> Result<Option<BookVersion>>;
 
     /// Deletes it. `None` where there is none.
     async fn delete_endpoint(&self, id: EndpointId) -> Result<Option<BookVersion>>;
@@ -219,6 +254,12 @@ pub struct EndpointRow {
     pub revision: u64,
     /// Its deliveries wait.
     pub held: bool,
+    /// In which order its deliveries are handed out. Those that are made while it keeps one stand in line, in the order
+    /// in which their events were appended, a replay last. Only the head of the line is handed out, once it is due;
+    /// where it ends or steps aside, the next one is the head. What was made before is in no line.
+    pub order: Order,
+    /// Attempts that began earlier do not count for how it fares, which begins anew where this changes.
+    pub judged_from: Timestamp,
     /// Its description, secrets sealed.
     pub document: Vec<u8>,
 }
@@ -312,6 +353,174 @@ pub trait History: Send + Sync + 'static {
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<Pruned>;
 }
 
+/// Answers what was counted. Every change counts in the commit that makes it, so that counts and rows agree.
+///
+/// An attempt counts for the time when it ended, an event for when it was accepted, an end without an attempt for
+/// when it came.
+#[async_trait]
+pub trait Statistics: Send + Sync + 'static {
+    /// For each scope, in the given order: the spans of the window with something in them, oldest first.
+    async fn tallies(&self, scopes: Vec<Scope>, window: Window) -> Result<Vec<Vec<Bucket>>>;
+
+    /// What each event type of the tenant, or of the whole host, adds up to over the window; in the order of the
+    /// types. Looks at a bounded number of rows ([`VOLUME_SCAN_LIMIT`]), newest first.
+    async fn volumes(&self, tenant: Option<Tenant>, window: Window) -> Result<Volumes>;
+
+    /// How these endpoints stand, in the given order. Of one that does not exist, only what is pending.
+    async fn standings(&self, endpoints: Vec<EndpointId>) -> Result<Vec<Standing>>;
+
+    /// The latest first. Looks at a bounded number of groups ([`SCAN_LIMIT`]), so that a page may be short while more
+    /// follow.
+    async fn errors(&self, filter: ErrorFilter, page: ErrorPageRequest) -> Result<ErrorPage>;
+
+    /// Bytes of the payloads of the tenant's events that are kept.
+    async fn stored_bytes(&self, tenant: Tenant) -> Result<u64>;
+
+    /// Forgets up to `limit` counts and groups of errors that are older than `kept` says. Answers how many.
+    async fn prune_statistics(&self, kept: Kept, limit: usize) -> Result<usize>;
+}
+
+/// What counts are kept of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    Host,
+    Tenant(Tenant),
+    Endpoint(EndpointId),
+    /// An event type, over all tenants.
+    HostType(EventType),
+    TenantType(Tenant, EventType),
+}
+
+/// What happened in one span of time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bucket {
+    pub start: Timestamp,
+    pub tally: Tally,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volumes {
+    pub types: Vec<(EventType, Tally)>,
+    /// Not all of the window was looked at.
+    pub partial: bool,
+}
+
+/// Most rows that are looked at for [`Statistics::volumes`].
+pub const VOLUME_SCAN_LIMIT: usize = 50_000;
+
+/// How an endpoint stands now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// Deliveries that are pending, leased ones included.
+    pub pending: u64,
+    /// When the oldest of them was made.
+    pub oldest_pending_at: Option<Timestamp>,
+    pub health: Health,
+    /// When the last attempt ended.
+    pub last_attempt_at: Option<Timestamp>,
+    /// When the last message arrived.
+    pub last_delivery_at: Option<Timestamp>,
+    /// When the last event for it was accepted.
+    pub last_event_at: Option<Timestamp>,
+}
+
+/// The errors of one kind that an endpoint's attempts ran into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorGroup {
+    pub endpoint: EndpointId,
+    pub tenant: Tenant,
+    pub trouble: Trouble,
+    pub count: u64,
+    pub first_at: Timestamp,
+    pub last_at: Timestamp,
+    pub last_delivery: DeliveryId,
+    /// A sentence, cut to 500 characters.
+    pub last_message: String,
+}
+
+impl ErrorGroup {
+    pub fn place(&self) -> ErrorPlace {
+        ErrorPlace { last_at: self.last_at, endpoint: self.endpoint, kind: self.trouble.word() }
+    }
+}
+
+/// Where a group of errors stands: by its last time, then by endpoint and kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ErrorPlace {
+    pub last_at: Timestamp,
+    pub endpoint: EndpointId,
+    /// [`Trouble::word`]
+    pub kind: &'static str,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct ErrorFilter {
+    pub tenant: Option<Tenant>,
+    pub endpoint: Option<EndpointId>,
+    /// The last time at or after.
+    pub since: Option<Timestamp>,
+}
+
+impl ErrorFilter {
+    pub fn fits(&self, group: &ErrorGroup) -> bool {
+        self.tenant.as_ref().is_none_or(|tenant| *tenant == group.tenant)
+            && self.endpoint.is_none_or(|endpoint| endpoint == group.endpoint)
+            && self.since.is_none_or(|since| group.last_at >= since)
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct ErrorPageRequest {
+    /// Begin behind this place.
+    pub after: Option<ErrorPlace>,
+    /// Most groups, at least 1.
+    pub limit: usize,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ErrorPage {
+    pub groups: Vec<ErrorGroup>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<ErrorPlace>,
+}
+
+/// Since when counts are kept: a span that began earlier is forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    pub minutes: Timestamp,
+    /// Groups of errors are kept as long as hours, from their last time on.
+    pub hours: Timestamp,
+    pub days: Timestamp,
+}
+
+impl Kept {
+    pub fn since(&self, resolution: Resolution) -> Timestamp {
+        match resolution {
+            Resolution::Minute => self.minutes,
+            Resolution::Hour => self.hours,
+            Resolution::Day => self.days,
+        }
+    }
+}
+
+/// Gives itself away, to be kept elsewhere.
+#[async_trait]
+pub trait Backup: Send + Sync + 'static {
+    /// Begins a copy of everything as of now, while the store goes on. `label` goes ahead of it as it is. A taker who
+    /// takes nothing for as long as `patience` gets no more.
+    async fn backup(&self, label: Vec<u8>, patience: Duration) -> Result<Copying>;
+}
+
+#[derive(Debug)]
+pub enum Copying {
+    /// The copy, bit by bit. It is whole where the last bit ends as its format says.
+    Begun(mpsc::Receiver<Result<Bytes>>),
+    /// Another copy is being taken; there is one at a time.
+    UnderWay,
+    /// This store cannot be copied so.
+    Impossible,
+}
+
 #[derive(Debug, Clone)]
 pub struct EventRecord {
     pub event: Arc<Event>,
@@ -331,15 +540,21 @@ pub struct DeliveryRecord {
 pub struct EventFilter {
     pub tenant: Option<Tenant>,
     pub event_type: Option<EventType>,
+    /// Tagged with this channel, among others perhaps.
+    pub channel: Option<Channel>,
     /// Accepted at or after.
     pub since: Option<Timestamp>,
+    /// Accepted before.
+    pub until: Option<Timestamp>,
 }
 
 impl EventFilter {
     pub fn fits(&self, event: &Event) -> bool {
         self.tenant.as_ref().is_none_or(|tenant| *tenant == event.tenant)
             && self.event_type.as_ref().is_none_or(|wanted| *wanted == event.event_type)
+            && self.channel.as_ref().is_none_or(|channel| event.channels.contains(channel))
             && self.since.is_none_or(|since| event.accepted_at >= since)
+            && self.until.is_none_or(|until| event.accepted_at < until)
     }
 }
 
@@ -352,6 +567,8 @@ pub struct DeliveryFilter {
     pub event_type: Option<EventType>,
     /// Created at or after.
     pub since: Option<Timestamp>,
+    /// Created before.
+    pub until: Option<Timestamp>,
     pub webhook_id: Option<WebhookId>,
 }
 
@@ -363,6 +580,7 @@ impl DeliveryFilter {
             && self.state.is_none_or(|state| state == delivery.state)
             && self.event_type.as_ref().is_none_or(|wanted| *wanted == delivery.event_type)
             && self.since.is_none_or(|since| delivery.created_at >= since)
+            && self.until.is_none_or(|until| delivery.created_at < until)
             && self.webhook_id.is_none_or(|wanted| wanted == delivery.webhook_id)
     }
 
@@ -396,8 +614,8 @@ pub struct Page<T> {
     pub next: Option<Place>,
 }
 
-/// Most rows that are looked at for one page.
-pub const SCAN_LIMIT: usize = 20_000;
+/// Most rows that are looked at for one page: of the index, of events or of deliveries.
+pub const SCAN_LIMIT: usize = 4_096;
 
 /// How many attempts of a delivery a store keeps, unless it is told otherwise: the latest ones.
 pub const ATTEMPTS_KEPT: u32 = 100;

@@ -1,15 +1,19 @@
 //! How deliveries are made: what an endpoint says, its tenant for all of its endpoints, and the host for all tenants.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::event::{EventType, VersionName};
 use crate::retry::RetryPolicy;
 use crate::secret::Secret;
 use crate::signature::SignatureScheme;
+use crate::subscription::Pattern;
 
 /// What one of them says. Where it says nothing, the next one is asked.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Terms {
     pub transforms: Option<Vec<Transform>>,
+    pub body: Option<BodyForm>,
     pub signature: Option<SignatureScheme>,
     /// `Some(None)`: none, whatever the next one says.
     pub auth: Option<Option<Auth>>,
@@ -19,18 +23,42 @@ pub struct Terms {
     /// For the whole of an attempt's request, from resolving the name to the end of the answer.
     pub timeout: Option<Duration>,
     pub success: Option<SuccessCodes>,
+    pub auto_disable: Option<AutoDisable>,
 }
 
 /// What holds for an endpoint in the end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InForce {
     pub transforms: Vec<Transform>,
+    pub body: BodyForm,
     pub signature: SignatureScheme,
     pub auth: Option<Auth>,
     pub headers: Vec<(String, Secret)>,
     pub retry: RetryPolicy,
     pub timeout: Duration,
     pub success: SuccessCodes,
+    pub auto_disable: AutoDisable,
+    /// Come before the transforms: they take payloads back to the version that the endpoint is pinned to.
+    pub steps: Vec<Arc<Step>>,
+    /// The endpoint is pinned to a version that the catalogue does not name: nothing can be shaped for it.
+    pub version_lost: bool,
+}
+
+/// A link that takes payloads of some event types from one version of their shape back to the one before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The newer one of the two.
+    pub version: VersionName,
+    /// Among the steps of that version.
+    pub place: u16,
+    pub events: Vec<Pattern>,
+    pub transform: Transform,
+}
+
+impl Step {
+    pub fn concerns(&self, event_type: &EventType) -> bool {
+        self.events.iter().any(|pattern| pattern.matches(event_type))
+    }
 }
 
 /// A plugin and its configuration: one link of a chain.
@@ -42,6 +70,20 @@ pub struct Transform {
     pub config: Secret,
     pub on_failure: OnFailure,
 }
+
+/// In which bytes JSON goes out, once the chain has run: what is signed, sent and recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BodyForm {
+    /// As they came out of the chain.
+    #[default]
+    AsIs,
+    /// As ECMAScript writes them: see [`crate::ecmascript`].
+    Ecmascript,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it must be `as-is` or `ecmascript`")]
+pub struct InvalidBodyForm;
 
 /// What follows when a plugin fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,6 +108,41 @@ pub enum SuccessCodes {
     Only(Vec<u16>),
 }
 
+impl BodyForm {
+    pub const ALL: [BodyForm; 2] = [BodyForm::AsIs, BodyForm::Ecmascript];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            BodyForm::AsIs => "as-is",
+            BodyForm::Ecmascript => "ecmascript",
+        }
+    }
+
+    pub fn parse(word: &str) -> Result<Self, InvalidBodyForm> {
+        Self::ALL.into_iter().find(|form| form.word() == word).ok_or(InvalidBodyForm)
+    }
+}
+
+/// When an endpoint that fails is disabled. With neither, it never is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AutoDisable {
+    /// After so many failures in a row; at least 1.
+    pub after_failures: Option<u32>,
+    /// After it has failed for so long without a success between.
+    pub after: Option<Duration>,
+}
+
+impl AutoDisable {
+    pub const NEVER: AutoDisable = AutoDisable { after_failures: None, after: None };
+}
+
+/// Five days of failures.
+impl Default for AutoDisable {
+    fn default() -> Self {
+        Self { after_failures: None, after: Some(Duration::from_secs(5 * 86_400)) }
+    }
+}
+
 impl SuccessCodes {
     pub fn contains(&self, status: u16) -> bool {
         match self {
@@ -80,13 +157,22 @@ impl InForce {
     pub fn of(said: &[&Terms], timeout: Duration) -> Self {
         Self {
             transforms: first(said, |terms| terms.transforms.as_ref()).unwrap_or_default(),
+            body: first(said, |terms| terms.body.as_ref()).unwrap_or_default(),
             signature: first(said, |terms| terms.signature.as_ref()).unwrap_or(SignatureScheme::Standard),
             auth: first(said, |terms| terms.auth.as_ref()).flatten(),
             headers: headers(said),
             retry: first(said, |terms| terms.retry.as_ref()).unwrap_or_default(),
             timeout: first(said, |terms| terms.timeout.as_ref()).unwrap_or(timeout),
             success: first(said, |terms| terms.success.as_ref()).unwrap_or(SuccessCodes::Any2xx),
+            auto_disable: first(said, |terms| terms.auto_disable.as_ref()).unwrap_or_default(),
+            steps: Vec::new(),
+            version_lost: false,
         }
+    }
+
+    /// All that may have to run, in its order: the steps, whatever events they are for, and the transforms.
+    pub fn links(&self) -> impl Iterator<Item = &Transform> {
+        self.steps.iter().map(|step| &step.transform).chain(&self.transforms)
     }
 }
 
@@ -137,12 +223,14 @@ mod tests {
             timeout: Some(Duration::from_secs(2)),
             auth: Some(Some(bearer("tenant"))),
             success: Some(SuccessCodes::Only(vec![200])),
+            body: Some(BodyForm::Ecmascript),
             ..Terms::default()
         };
         let in_force = InForce::of(&[&endpoint, &tenant], DEFAULT);
         assert_eq!(in_force.timeout, Duration::from_secs(1));
         assert_eq!(in_force.auth, Some(bearer("tenant")));
         assert_eq!(in_force.success, SuccessCodes::Only(vec![200]));
+        assert_eq!(in_force.body, BodyForm::Ecmascript);
         assert_eq!(in_force.retry, RetryPolicy::default());
         assert_eq!(InForce::of(&[], DEFAULT).timeout, DEFAULT);
     }

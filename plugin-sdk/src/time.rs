@@ -10,8 +10,10 @@ use std::fmt;
 /// let time = Timestamp::parse("2026-03-26T15:30:00.25Z")?;
 /// assert_eq!(time.to_seconds(), "2026-03-26T15:30:00Z");
 /// assert_eq!(time.to_millis(), "2026-03-26T15:30:00.250Z");
+/// assert_eq!(time.to_micros(), "2026-03-26T15:30:00.250000Z");
 /// assert_eq!(time.unix_seconds(), 1_774_539_000);
 /// assert_eq!(time.unix_millis(), 1_774_539_000_250);
+/// assert_eq!(time.unix_micros(), 1_774_539_000_250_000);
 /// # Ok::<(), hookwright_plugin::time::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +56,11 @@ impl Timestamp {
         format!("{}.{:03}Z", self.date_and_time(), self.nanos / 1_000_000)
     }
 
+    /// `2026-03-22T08:30:00.000000Z`; what is smaller is cut off.
+    pub fn to_micros(self) -> String {
+        format!("{}.{:06}Z", self.date_and_time(), self.nanos / 1_000)
+    }
+
     /// Seconds since 1970-01-01T00:00:00Z; a fraction is cut off towards the past.
     pub fn unix_seconds(self) -> i64 {
         self.seconds
@@ -62,6 +69,11 @@ impl Timestamp {
     /// Milliseconds since 1970-01-01T00:00:00Z; what is smaller is cut off towards the past.
     pub fn unix_millis(self) -> i64 {
         self.seconds * 1000 + i64::from(self.nanos / 1_000_000)
+    }
+
+    /// Microseconds since 1970-01-01T00:00:00Z; what is smaller is cut off towards the past.
+    pub fn unix_micros(self) -> i64 {
+        self.seconds * 1_000_000 + i64::from(self.nanos / 1_000)
     }
 
     fn date_and_time(self) -> String {
@@ -162,6 +174,18 @@ mod tests {
         for (text, millis, written) in table {
             let time = Timestamp::parse(text).expect(text);
             assert_eq!((time.unix_millis(), time.to_millis().as_str()), (millis, written), "{text}");
+            assert_eq!(time.unix_micros().div_euclid(1_000), millis, "{text}");
+        }
+        let before_1970 = Timestamp::parse("1969-12-31T23:59:59.9999994Z").expect("a time");
+        assert_eq!(
+            (before_1970.unix_micros(), before_1970.to_micros().as_str()),
+            (-1, "1969-12-31T23:59:59.999999Z")
+        );
+        for text in ["0000-01-01T00:00:00Z", "9999-12-31T23:59:59.999999999Z"] {
+            assert_eq!(
+                Timestamp::parse(text).expect("a time").to_micros().len(),
+                "0000-00-00T00:00:00.000000Z".len()
+            );
         }
     }
 

@@ -8,10 +8,12 @@ pub mod endpoints;
 pub mod history;
 pub mod inbox;
 pub mod model;
+pub mod order;
 pub mod prune;
 pub mod queue;
 pub mod reopen;
 pub mod settings;
+pub mod statistics;
 pub mod steer;
 pub mod world;
 
@@ -50,6 +52,9 @@ macro_rules! exercise {
                 producer_ids_are_remembered
                 waiting_deliveries_keep_their_time
                 deleted_endpoints_stay_deleted
+                lists_are_the_same
+                counts_outlast_the_store
+                the_line_stands_after_a_restart
             }
         }
     };
@@ -112,6 +117,22 @@ macro_rules! exercise {
                 orphans_lose_their_leases
                 what_waited_too_long_has_failed
             }
+            order {
+                only_the_head_is_handed_out
+                the_order_is_that_of_the_appends
+                a_failing_head_keeps_the_others_waiting
+                a_head_given_back_stays_the_head
+                a_head_steps_aside_where_it_is_to
+                only_the_head_is_taken
+                the_next_one_follows_whoever_is_cancelled
+                nobody_jumps_the_line
+                a_replay_comes_last
+                what_was_made_before_is_in_no_line
+                a_line_ends_with_the_order
+                a_line_waited_too_long
+                a_line_goes_with_its_endpoint
+                what_waits_is_cancelled_up_to_a_moment
+            }
             history {
                 events_come_newest_first
                 deliveries_come_newest_first
@@ -121,6 +142,7 @@ macro_rules! exercise {
                 pages_neither_skip_nor_repeat_events
                 pages_neither_skip_nor_repeat_deliveries
                 pages_hold_under_concurrent_writes
+                long_histories_are_found_whole
             }
             prune {
                 pending_deliveries_are_kept_however_old
@@ -145,11 +167,31 @@ macro_rules! exercise {
                 the_faster_change_wins
                 one_of_many_racing_changes_is_made
                 a_deleted_endpoint_can_be_created_again
+                an_endpoint_is_judged_anew
+                a_recovery_is_told_once
             }
             settings {
                 settings_are_kept
                 the_first_default_stands
                 racing_defaults_agree
+            }
+            statistics {
+                each_scope_counts_its_own
+                each_end_is_counted
+                orphans_are_counted_as_cancelled
+                attempts_are_counted_as_they_come
+                counts_stand_in_their_span_of_time
+                what_changes_nothing_counts_nothing
+                what_is_promised_to_a_held_endpoint_is_counted_as_held
+                health_counts_failures_until_a_success
+                health_is_of_one_batch_too
+                an_endpoints_last_times_are_kept
+                the_age_of_a_queue_is_that_of_its_oldest
+                errors_are_grouped_by_endpoint_and_kind
+                pages_of_errors_neither_skip_nor_repeat
+                old_counts_are_forgotten
+                announcements_come_with_what_they_tell_of
+                announcements_come_with_a_changed_endpoint
             }
             model {
                 the_memory_store_agrees
@@ -185,10 +227,12 @@ mod tests {
             include_str!("conformance/history.rs"),
             include_str!("conformance/inbox.rs"),
             include_str!("conformance/model.rs"),
+            include_str!("conformance/order.rs"),
             include_str!("conformance/prune.rs"),
             include_str!("conformance/queue.rs"),
             include_str!("conformance/reopen.rs"),
             include_str!("conformance/settings.rs"),
+            include_str!("conformance/statistics.rs"),
             include_str!("conformance/steer.rs"),
         ] {
             let promises = source.lines().filter_map(|line| line.strip_prefix("pub async fn "));

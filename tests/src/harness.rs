@@ -22,7 +22,7 @@ pub use clock::ShiftClock;
 pub use mailbox::Mailbox;
 pub use site::{Heard, Said, Site};
 pub use web::{Answer, Web};
-pub use world::{Endpoint, Posted, World};
+pub use world::{Endpoint, Posted, World, seed};
 
 /// How long a test waits for anything at the most.
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -17,7 +17,8 @@ use serde_json::Value;
 
 use crate::harness::Answer;
 
-const KEY: &str = "hwk_of-the-crash-tests";
+/// The admin key of every host here.
+pub const KEY: &str = "hwk_of-the-crash-tests";
 /// How long the process may take to start, and a request to be answered.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at whether it has ended.
@@ -28,6 +29,7 @@ pub struct Launch {
     binary: PathBuf,
     data_dir: PathBuf,
     environment: Vec<(String, String)>,
+    arguments: Vec<String>,
     /// Most bytes of any file that it writes.
     file_limit: Option<u64>,
 }
@@ -44,6 +46,7 @@ impl Launch {
             binary: binary.into(),
             data_dir: data_dir.to_owned(),
             environment: Vec::new(),
+            arguments: Vec::new(),
             file_limit: None,
         }
     }
@@ -52,6 +55,13 @@ impl Launch {
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Gives `serve` more arguments.
+    #[must_use]
+    pub fn with_arguments<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(str::to_owned));
         self
     }
 
@@ -68,6 +78,7 @@ impl Launch {
     ///
     /// Where it does not.
     pub fn start(&self) -> Process {
+        crate::harness::seed(&self.data_dir);
         let mut child = self.command().spawn().expect("the binary starts");
         let address = address(&mut child);
         let mut process = Process { child, address: SocketAddr::from(([0, 0, 0, 0], 0)) };
@@ -92,6 +103,7 @@ impl Launch {
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--allow-target", "127.0.0.0/8", "--data-dir"])
             .arg(&self.data_dir)
+            .args(&self.arguments)
             .env("HOOKWRIGHT_ADMIN_KEY", KEY)
             .env("HOOKWRIGHT_LOG_FILTER", "error")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
@@ -112,7 +124,7 @@ fn address(child: &mut Child) -> Option<SocketAddr> {
         }
     });
     let line = lines.recv_timeout(PATIENCE).ok()?;
-    line.split("http://").nth(1)?.trim().parse().ok()
+    line.split("://").nth(1)?.trim().parse().ok()
 }
 
 impl Process {
@@ -123,6 +135,10 @@ impl Process {
     pub fn api(&self) -> Api {
         let client = Client::builder(TokioExecutor::new()).build_http();
         Api { client, address: self.address }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// `kill -9`. Returns once the process is gone.

@@ -9,6 +9,15 @@ const hmac = (secret, body) => crypto.createHmac("sha256", secret).update(body).
 const checks = {
   standardwebhooks: library("standardwebhooks"),
   svix: library("svix"),
+  // With the public key: any of the signatures of version 1a.
+  asymmetric: (publicKey, headers, body) => {
+    const x = Buffer.from(publicKey.replace(/^whpk_/, ""), "base64").toString("base64url");
+    const key = crypto.createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" });
+    const content = Buffer.concat([Buffer.from(`${headers["webhook-id"]}.${headers["webhook-timestamp"]}.`), body]);
+    const matches = (signature) =>
+      signature.startsWith("v1a,") && crypto.verify(null, content, key, Buffer.from(signature.slice(4), "base64"));
+    return headers["webhook-signature"].split(" ").some(matches) ? null : "no match";
+  },
   // In constant time, with a prefix.
   revkeen: (secret, headers, body) => {
     const given = Buffer.from(headers["x-revkeen-signature"]);

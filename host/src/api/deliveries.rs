@@ -8,7 +8,8 @@ use axum::response::Response;
 use http::{StatusCode, Uri};
 use serde::Serialize;
 
-use self::attempts::AttemptView;
+pub(super) use self::attempts::AttemptView;
+use super::auth::Caller;
 use super::body;
 use super::endpoints::missing_plugin;
 use super::fields::Fields;
@@ -20,7 +21,7 @@ use crate::delivery::{Delivery, State as DeliveryState};
 use crate::event::{EventType, Tenant};
 use crate::id::{DeliveryId, EndpointId, EventId, WebhookId};
 use crate::plugin::Catalog;
-use crate::store::{DeliveryFilter, Replay, Steer};
+use crate::store::{self, DeliveryFilter, DeliveryRecord, Replay, Steer};
 use crate::time::Timestamp;
 
 mod attempts;
@@ -43,6 +44,8 @@ pub(super) struct DeliveryView {
     created_at: String,
     due_at: Option<String>,
     finished_at: Option<String>,
+    /// When it arrived.
+    delivered_at: Option<String>,
     replay_of: Option<String>,
 }
 
@@ -63,6 +66,7 @@ impl DeliveryView {
             created_at: delivery.created_at.to_string(),
             due_at: delivery.due.map(|time| time.to_string()),
             finished_at: delivery.finished_at.map(|time| time.to_string()),
+            delivered_at: delivered_at(delivery).map(|time| time.to_string()),
             replay_of: delivery.replay_of.map(|id| id.to_string()),
         }
     }
@@ -76,6 +80,10 @@ struct DeliveryWithAttempts {
     attempt_log: Vec<AttemptView>,
 }
 
+fn delivered_at(delivery: &Delivery) -> Option<Timestamp> {
+    delivery.finished_at.filter(|_| delivery.state == DeliveryState::Delivered)
+}
+
 fn held_because(delivery: &Delivery, book: &Snapshot, plugins: &Catalog) -> Option<String> {
     if delivery.state.is_final() {
         return None;
@@ -84,30 +92,48 @@ fn held_because(delivery: &Delivery, book: &Snapshot, plugins: &Catalog) -> Opti
     if let Some(reason) = book.held_because(endpoint) {
         return Some(reason);
     }
-    let plugin = missing_plugin(plugins, &endpoint.terms.transforms)?;
+    if endpoint.terms.version_lost {
+        let version = endpoint.version.as_ref().map_or("", |version| version.as_str());
+        return Some(format!(
+            "Its endpoint is pinned to the version `{version}`, which /v1/versions does not name: name it again, or \
+             pin the endpoint to another one."
+        ));
+    }
+    let plugin = missing_plugin(plugins, endpoint.terms.links())?;
     Some(format!(
         "Its endpoint's chain names the plugin `{plugin}`, which is missing: put its file back \
          into the plugins folder, or change the chain."
     ))
 }
 
-pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn list(caller: Caller, State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
     let mut query = Query::of(&uri);
-    let filter = DeliveryFilter {
+    let mut filter = DeliveryFilter {
         tenant: query.take("tenant", Tenant::parse),
         endpoint: query.take("endpoint", str::parse::<EndpointId>),
         event: query.take("event", str::parse::<EventId>),
         state: query.take("state", parse_state),
         event_type: query.take("type", EventType::parse),
         since: query.take("since", Timestamp::parse),
+        until: query.take("until", Timestamp::parse),
         webhook_id: query.take("webhook_id", str::parse::<WebhookId>),
     };
     let request = query.page();
     query.finish()?;
-    let page = api.store.deliveries(filter, request).await?;
+    filter.tenant = caller.narrow(filter.tenant)?;
     let book = api.book.snapshot();
+    let page = match never_meet(&filter, &book) {
+        true => store::Page { items: Vec::new(), next: None },
+        false => api.store.deliveries(filter, request).await?,
+    };
     let items = page.items.iter().map(|delivery| DeliveryView::of(delivery, &book, &api.plugins)).collect();
     json(StatusCode::OK, &Page { items, next: page.next.map(page::encode) })
+}
+
+/// An endpoint gets no events but its tenant's; the store would have to look at all of both to see it.
+fn never_meet(filter: &DeliveryFilter, book: &Snapshot) -> bool {
+    let endpoint = filter.endpoint.and_then(|id| book.entry(id)).map(|entry| &entry.endpoint);
+    endpoint.zip(filter.tenant.as_ref()).is_some_and(|(endpoint, tenant)| endpoint.tenant != *tenant)
 }
 
 fn parse_state(word: &str) -> Result<DeliveryState, String> {
@@ -119,11 +145,12 @@ fn parse_state(word: &str) -> Result<DeliveryState, String> {
 
 /// The delivery with its attempts.
 pub(super) async fn show(
+    caller: Caller,
     State(api): State<Arc<Api>>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id: DeliveryId = super::id(id)?;
-    let record = api.store.delivery(id).await?.ok_or_else(|| not_found(id))?;
+    let record = record(&api, &caller, id).await?;
     let payload = &record.event.payload;
     let view = DeliveryWithAttempts {
         delivery: DeliveryView::of(&record.delivery, &api.book.snapshot(), &api.plugins),
@@ -135,12 +162,14 @@ pub(super) async fn show(
 /// A pending delivery becomes due now (200). A finished one is replayed: a new delivery (201), with the same
 /// `webhook-id` unless `new_id` asks for another.
 pub(super) async fn retry(
+    caller: Caller,
     State(api): State<Arc<Api>>,
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
     let id: DeliveryId = super::id(id)?;
     let new_id = wants_new_id(&api, request).await?;
+    check_sight(&api, &caller, id).await?;
     let now = api.clock.now();
     let (status, delivery) = match api.store.retry_now(id, now).await? {
         Steer::Done(_) if new_id => {
@@ -193,10 +222,12 @@ async fn wants_new_id(api: &Api, request: Request) -> Result<bool, Problem> {
 }
 
 pub(super) async fn cancel(
+    caller: Caller,
     State(api): State<Arc<Api>>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id: DeliveryId = super::id(id)?;
+    check_sight(&api, &caller, id).await?;
     let reason = "It was cancelled by request.".to_owned();
     match api.store.cancel(id, reason, api.clock.now()).await? {
         Steer::Done(delivery) => {
@@ -208,6 +239,20 @@ pub(super) async fn cancel(
             Err(Problem::new(Kind::Conflict, detail))
         }
         Steer::NotFound => Err(not_found(id)),
+    }
+}
+
+/// One that the caller may see.
+async fn record(api: &Api, caller: &Caller, id: DeliveryId) -> Result<DeliveryRecord, Problem> {
+    let found = api.store.delivery(id).await?;
+    found.filter(|record| caller.sees(&record.delivery.tenant)).ok_or_else(|| not_found(id))
+}
+
+/// That the caller may see the delivery, or that there is none of which it should not know.
+async fn check_sight(api: &Api, caller: &Caller, id: DeliveryId) -> Result<(), Problem> {
+    match caller.tenant {
+        Some(_) => record(api, caller, id).await.map(drop),
+        None => Ok(()),
     }
 }
 

@@ -127,6 +127,12 @@ impl<'e> Fields<'e> {
         None
     }
 
+    /// Whether something was said to be wrong with a field.
+    pub fn failed(&self, name: &str) -> bool {
+        let pointer = self.pointer(name);
+        self.errors.iter().any(|error| error.pointer == pointer)
+    }
+
     /// Errors noted so far, here and elsewhere.
     pub fn error_count(&self) -> usize {
         self.errors.len()

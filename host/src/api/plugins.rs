@@ -9,6 +9,7 @@ use http::{StatusCode, Uri};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::auth::Caller;
 use super::page::Query;
 use super::problem::{Kind, Problem};
 use super::{Api, json};
@@ -126,7 +127,7 @@ fn json_or_text(text: &str) -> Value {
     }
 }
 
-pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn list(_: Caller, State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
     Query::of(&uri).finish()?;
     let snapshot = api.plugins.snapshot();
     let plugins = Plugins {
@@ -137,6 +138,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>, uri: Uri) -> Result<Respon
 }
 
 pub(super) async fn show(
+    _: Caller,
     State(api): State<Arc<Api>>,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 
 use super::problem::{Kind, Problem};
+use super::routes::Who;
 use super::{Api, auth};
 use crate::metrics::CONTENT_TYPE;
 
@@ -28,10 +29,10 @@ pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<Response, Prob
     Ok((StatusCode::OK, "ready\n").into_response())
 }
 
-/// With the key, or without where `metrics.open` is set.
+/// With an admin's key, or without where `metrics.open` is set.
 pub(super) async fn metrics(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Response, Problem> {
     if !api.config.metrics.open {
-        auth::check(&api.admin_key, &headers)?;
+        auth::check_role(Who::Admins, auth::identify(&api, &headers)?.role)?;
     }
     api.metrics.set_pending(api.store.pending().await?);
     let page = api.metrics.encode().map_err(|error| Problem::internal(&error))?;

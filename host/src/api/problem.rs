@@ -23,6 +23,8 @@ pub enum Kind {
     /// It cannot be read as what it says it is.
     Malformed,
     Unauthorized,
+    /// The key is good, and not for this.
+    Forbidden,
     NotFound,
     MethodNotAllowed,
     Timeout,
@@ -31,6 +33,8 @@ pub enum Kind {
     UnsupportedMediaType,
     /// It can be read and is not acceptable.
     Invalid,
+    /// More than a quota allows.
+    OverQuota,
     /// Too much at once.
     Overloaded,
     /// The store or the host cannot do its work.
@@ -51,6 +55,7 @@ impl Kind {
         match self {
             Kind::Malformed => (StatusCode::BAD_REQUEST, "malformed", "The request cannot be read"),
             Kind::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "A key is needed"),
+            Kind::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "This key does not open it"),
             Kind::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such thing"),
             Kind::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Not with this method")
@@ -64,6 +69,9 @@ impl Kind {
                 "The content type is not supported",
             ),
             Kind::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "The request is not acceptable"),
+            Kind::OverQuota => {
+                (StatusCode::TOO_MANY_REQUESTS, "over-quota", "It is more than the quota allows")
+            }
             Kind::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Too much at once"),
             Kind::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -98,6 +106,10 @@ pub struct Problem {
     /// A sentence for a person.
     pub detail: String,
     pub errors: Vec<FieldError>,
+    /// When to come again, where that is known.
+    pub retry_after: Option<Duration>,
+    /// The sentence stands in `error` too, for clients that look there.
+    pub in_a_word: bool,
 }
 
 /// How a problem is written.
@@ -108,13 +120,15 @@ pub struct Document<'a> {
     title: &'static str,
     status: u16,
     detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
 }
 
 impl Problem {
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new() }
+        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after: None, in_a_word: false }
     }
 
     pub fn malformed(detail: impl Into<String>) -> Self {
@@ -140,6 +154,10 @@ impl Problem {
         Self::invalid(vec![FieldError::new(pointer, message)])
     }
 
+    pub fn in_a_word(self) -> Self {
+        Self { in_a_word: true, ..self }
+    }
+
     /// One sentence for the client, the cause for the log.
     pub fn internal(cause: &dyn fmt::Display) -> Self {
         tracing::error!(%cause, "a request failed");
@@ -153,6 +171,7 @@ impl Problem {
             title,
             status: status.as_u16(),
             detail: &self.detail,
+            error: self.in_a_word.then_some(self.detail.as_str()),
             errors: &self.errors,
         }
     }
@@ -172,6 +191,9 @@ impl IntoResponse for Problem {
         *response.status_mut() = self.kind.status();
         response.extensions_mut().insert(self.kind);
         let headers = response.headers_mut();
+        if let Some(pause) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, retry_after(pause));
+        }
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
         if self.kind == Kind::Unauthorized {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"hookwright\""));

@@ -3,9 +3,9 @@
 mod read;
 mod show;
 
-pub(super) use read::{ON_FAILURE, read, span};
-pub(super) use show::{TermsView, in_full, inherited};
+pub(super) use read::{ON_FAILURE, read, span, transform, within};
+pub(super) use show::{LinkView, TermsView, in_full, inherited, link};
 
 /// The members that are terms.
-pub(super) const MEMBERS: [&str; 7] =
-    ["transforms", "signature", "auth", "headers", "retry", "timeout", "success"];
+pub(super) const MEMBERS: [&str; 9] =
+    ["transforms", "body", "signature", "auth", "headers", "retry", "timeout", "success", "auto_disable"];

@@ -98,10 +98,12 @@ impl Host {
             targets: Rule::default(),
             metrics,
             clock,
-            admin_key: auth::KeyDigest::of(KEY),
+            admin_key: KeyDigest::of(KEY),
             budget: Budget::new(config.ingest.in_flight_bytes.0),
+            meters: Meters::default(),
             config: Arc::new(config),
             intake: dispatcher.intake(),
+            tester: dispatcher.tester(2),
             stopping: Arc::new(AtomicBool::new(false)),
         };
         let api = Arc::new(api);

@@ -11,11 +11,11 @@ use url::{Position, Url};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::terms::{HiddenTerms, OpenTerms};
-use crate::endpoint::{Disabled, Endpoint, Hold, RateLimit};
-use crate::event::{Channel, Tenant};
+use crate::endpoint::{Disabled, Endpoint, Hold, Order, RateLimit};
+use crate::event::{Channel, Tenant, VersionName};
 use crate::id::EndpointId;
 use crate::seal::{Owner, SealError, SealingKey};
-use crate::secret::{Secret, SigningSecret};
+use crate::secret::{Previous, Secret, SigningSecret, SigningSecrets};
 use crate::subscription::{Pattern, Subscription};
 use crate::terms::InForce;
 use crate::time::Timestamp;
@@ -44,11 +44,15 @@ pub(super) fn write(endpoint: &Endpoint, key: &SealingKey) -> Result<Vec<u8>, Re
         target,
         events: endpoint.subscription.events.iter().map(Pattern::to_string).collect(),
         channels: endpoint.subscription.channels.iter().map(Channel::to_string).collect(),
+        payload_version: endpoint.version.as_ref().map(VersionName::to_string),
         terms: OpenTerms::of(&endpoint.own),
         rate_limit: endpoint.rate_limit.map(Rate::of),
         concurrency: endpoint.concurrency,
+        order: Line::of(endpoint.order),
         disabled: endpoint.hold.current.as_ref().map(Held::of),
         held_past_us: endpoint.hold.past.as_micros() as u64,
+        skips_before: endpoint.hold.skips_before.map(Timestamp::as_micros),
+        judged_from: endpoint.judged_from.as_micros(),
         created_at: endpoint.created_at.as_micros(),
         updated_at: endpoint.updated_at.as_micros(),
         sealed: BASE64.encode(&key.seal(owner, &plain)?),
@@ -77,16 +81,20 @@ pub(super) fn read(id: EndpointId, document: &[u8], key: &SealingKey) -> Result<
             events: parse_all(&open.events, Pattern::parse)?,
             channels: parse_all(&open.channels, Channel::parse)?,
         },
+        version: open.payload_version.as_deref().map(VersionName::parse).transpose().map_err(malformed)?,
         // Until the book says what else holds.
         terms: InForce::of(&[&own], Duration::ZERO),
         own,
-        secrets: parse_all(&hidden.secrets, SigningSecret::parse)?,
+        secrets: hidden.signing_secrets()?,
         rate_limit: open.rate_limit.map(Rate::into_word),
         concurrency: open.concurrency,
+        order: open.order.map_or(Order::Free, Line::into_word),
         hold: Hold {
             current: open.disabled.map(Held::into_word),
             past: Duration::from_micros(open.held_past_us),
+            skips_before: open.skips_before.map(Timestamp::from_micros),
         },
+        judged_from: Timestamp::from_micros(open.judged_from),
         created_at: Timestamp::from_micros(open.created_at),
         updated_at: Timestamp::from_micros(open.updated_at),
     })
@@ -107,12 +115,21 @@ struct Document {
     target: String,
     events: Vec<String>,
     channels: Vec<String>,
+    /// The version of the payloads' shapes.
+    #[serde(default)]
+    payload_version: Option<String>,
     #[serde(flatten)]
     terms: OpenTerms,
     rate_limit: Option<Rate>,
     concurrency: u32,
+    #[serde(default)]
+    order: Option<Line>,
     disabled: Option<Held>,
     held_past_us: u64,
+    #[serde(default)]
+    skips_before: Option<i64>,
+    #[serde(default)]
+    judged_from: i64,
     created_at: i64,
     updated_at: i64,
     /// Base64 of the sealed [`Hidden`].
@@ -124,7 +141,11 @@ struct Document {
 struct Hidden {
     /// Path and query of the URL.
     tail: String,
+    /// Newest first.
     secrets: Vec<String>,
+    /// When the second one ends, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    previous_until: Option<i64>,
     #[serde(flatten)]
     terms: HiddenTerms,
 }
@@ -133,9 +154,24 @@ impl Hidden {
     fn of(endpoint: &Endpoint) -> Result<Self, RecordError> {
         Ok(Self {
             tail: split(endpoint.url.expose())?.1,
-            secrets: endpoint.secrets.iter().map(|secret| secret.text().expose().to_owned()).collect(),
+            secrets: endpoint.secrets.kept().map(|secret| secret.text().expose().to_owned()).collect(),
+            previous_until: endpoint.secrets.overlap_end().map(Timestamp::as_micros),
             terms: HiddenTerms::of(&endpoint.own),
         })
+    }
+
+    fn signing_secrets(&self) -> Result<SigningSecrets, RecordError> {
+        let mut secrets = parse_all(&self.secrets, SigningSecret::restore)?.into_iter();
+        let newest = secrets.next().ok_or_else(|| malformed("it has no signing secret"))?;
+        let previous = match (secrets.next(), self.previous_until) {
+            (Some(secret), Some(until)) => Some(Previous { secret, until: Timestamp::from_micros(until) }),
+            (None, None) => None,
+            _ => return Err(malformed("a signing secret has no end, or an end no secret")),
+        };
+        match secrets.next() {
+            None => Ok(SigningSecrets::restored(newest, previous)),
+            Some(_) => Err(malformed("it has more than two signing secrets")),
+        }
     }
 }
 
@@ -162,6 +198,26 @@ impl Rate {
     }
 }
 
+/// Whether, and after how many attempts, the head of the line steps aside.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    park_after: Option<u32>,
+}
+
+impl Line {
+    fn of(order: Order) -> Option<Self> {
+        match order {
+            Order::Free => None,
+            Order::Strict => Some(Self { park_after: None }),
+            Order::Parking { after } => Some(Self { park_after: Some(after) }),
+        }
+    }
+
+    fn into_word(self) -> Order {
+        self.park_after.map_or(Order::Strict, |after| Order::Parking { after })
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 pub(super) struct Held {
     since: i64,
@@ -184,7 +240,7 @@ fn split(url: &str) -> Result<(String, String), RecordError> {
     Ok((url[..Position::BeforePath].to_owned(), url[Position::BeforePath..].to_owned()))
 }
 
-fn parse_all<T, E: ToString>(
+pub(super) fn parse_all<T, E: ToString>(
     texts: &[String],
     parse: impl Fn(&str) -> Result<T, E>,
 ) -> Result<Vec<T>, RecordError> {
@@ -205,7 +261,7 @@ pub(super) mod tests {
     use super::*;
     use crate::retry::RetryPolicy;
     use crate::signature::SignatureScheme;
-    use crate::terms::{Auth, OnFailure, SuccessCodes, Terms, Transform};
+    use crate::terms::{Auth, AutoDisable, BodyForm, OnFailure, SuccessCodes, Terms, Transform};
 
     fn terms() -> Terms {
         Terms {
@@ -214,6 +270,7 @@ pub(super) mod tests {
                 config: Secret::new(r#"{"separator":"planted-config"}"#),
                 on_failure: OnFailure::Fail,
             }]),
+            body: Some(BodyForm::Ecmascript),
             signature: Some(SignatureScheme::HmacSha256 { header: "X-Sig".into(), prefix: "sha256=".into() }),
             auth: Some(Some(Auth::Basic {
                 username: Secret::new("planted-username"),
@@ -223,6 +280,7 @@ pub(super) mod tests {
             retry: Some(RetryPolicy::Every { every: Duration::from_secs(10), lasting: None }),
             timeout: Some(Duration::from_secs(10)),
             success: Some(SuccessCodes::Only(vec![200, 204])),
+            auto_disable: Some(AutoDisable { after_failures: Some(10), after: None }),
         }
     }
 
@@ -238,15 +296,22 @@ pub(super) mod tests {
                 events: vec![Pattern::Any, Pattern::parse("invoice.*").unwrap()],
                 channels: vec![Channel::parse("eu").unwrap()],
             },
+            version: Some(VersionName::parse("2026-03").unwrap()),
             terms: InForce::of(&[&terms()], Duration::ZERO),
             own: terms(),
-            secrets: vec![SigningSecret::from_key([7; 32])],
+            secrets: SigningSecrets::restored(
+                SigningSecret::parse_text("planted-own-secret").unwrap(),
+                Some(Previous { secret: SigningSecret::from_key([7; 32]), until: Timestamp::from_secs(9) }),
+            ),
             rate_limit: Some(RateLimit { requests: 1, per: Duration::from_secs(1) }),
             concurrency: 4,
+            order: Order::Parking { after: 2 },
             hold: Hold {
                 current: Some(Disabled { since: Timestamp::from_secs(5), reason: "by hand".into() }),
                 past: Duration::from_micros(3),
+                skips_before: Some(Timestamp::from_secs(4)),
             },
+            judged_from: Timestamp::from_secs(2),
             created_at: Timestamp::from_secs(1),
             updated_at: Timestamp::from_secs(2),
         }
@@ -263,6 +328,21 @@ pub(super) mod tests {
         assert!(!text.contains("whsec_"), "{text}");
     }
 
+    /// As it was written before secrets could be rotated.
+    #[test]
+    fn a_record_with_one_secret_and_no_end_is_read() {
+        let old = r#"{"tail":"/x","secrets":["whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="],"auth":null,
+                      "headers":[],"configs":[]}"#;
+        let hidden: Hidden = serde_json::from_str(old).unwrap();
+        assert_eq!(hidden.signing_secrets().unwrap(), SigningSecret::from_key([7; 32]).into());
+        for (secrets, until) in [(0, None), (1, Some(9)), (2, None), (3, Some(9))] {
+            let text = SigningSecret::from_key([7; 32]).text().expose().to_owned();
+            let mut hidden = Hidden::of(&endpoint()).unwrap();
+            (hidden.secrets, hidden.previous_until) = (vec![text; secrets], until);
+            assert!(hidden.signing_secrets().is_err(), "{secrets} {until:?}");
+        }
+    }
+
     #[test]
     fn every_variant_comes_back() {
         let key = SealingKey::generate();
@@ -270,17 +350,29 @@ pub(super) mod tests {
             Terms::default(),
             Terms {
                 transforms: Some(vec![]),
+                body: Some(BodyForm::AsIs),
                 signature: Some(SignatureScheme::Standard),
                 auth: Some(Some(Auth::Bearer { token: Secret::new("t") })),
                 retry: Some(RetryPolicy::default()),
                 success: Some(SuccessCodes::Any2xx),
+                auto_disable: Some(AutoDisable::NEVER),
                 ..Terms::default()
             },
             Terms { auth: Some(None), ..terms() },
+            Terms { signature: Some(SignatureScheme::StandardAsymmetric), ..terms() },
         ];
         for own in said {
             let terms = InForce::of(&[&own], Duration::ZERO);
-            let other = Endpoint { own, terms, rate_limit: None, hold: Hold::default(), ..endpoint() };
+            let secrets = terms.signature.new_secret([8; 32]).into();
+            let other = Endpoint {
+                own,
+                terms,
+                secrets,
+                rate_limit: None,
+                order: Order::Strict,
+                hold: Hold::default(),
+                ..endpoint()
+            };
             let document = write(&other, &key).unwrap();
             assert_eq!(read(other.id, &document, &key).unwrap(), other);
         }

@@ -9,11 +9,13 @@ use super::record::{RecordError, malformed, millis};
 use crate::retry::RetryPolicy;
 use crate::secret::Secret;
 use crate::signature::SignatureScheme;
-use crate::terms::{Auth, OnFailure, SuccessCodes, Terms, Transform};
+use crate::terms::{Auth, AutoDisable, BodyForm, OnFailure, SuccessCodes, Terms, Transform};
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct OpenTerms {
     transforms: Option<Vec<Link>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    body: Option<Body>,
     signature: Option<Signature>,
     /// No authentication, whoever else says one.
     #[serde(default)]
@@ -22,6 +24,8 @@ pub(super) struct OpenTerms {
     timeout_ms: Option<u64>,
     /// Empty: all of 2xx.
     success: Option<Vec<u16>>,
+    #[serde(default)]
+    auto_disable: Option<Patience>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -36,6 +40,7 @@ impl OpenTerms {
     pub fn of(terms: &Terms) -> Self {
         Self {
             transforms: terms.transforms.as_ref().map(|links| links.iter().map(Link::of).collect()),
+            body: terms.body.map(Body::of),
             signature: terms.signature.as_ref().map(Signature::of),
             no_auth: terms.auth == Some(None),
             retry: terms.retry.as_ref().map(Retry::of),
@@ -44,6 +49,7 @@ impl OpenTerms {
                 SuccessCodes::Any2xx => Vec::new(),
                 SuccessCodes::Only(codes) => codes.clone(),
             }),
+            auto_disable: terms.auto_disable.as_ref().map(Patience::of),
         }
     }
 
@@ -58,6 +64,7 @@ impl OpenTerms {
             transforms: self.transforms.map(|links| {
                 links.into_iter().zip(configs).map(|(link, config)| link.with(config)).collect()
             }),
+            body: self.body.map(Body::into_word),
             signature: self.signature.map(Signature::into_word),
             auth: if self.no_auth { Some(None) } else { auth.map(Some) },
             headers: headers.map(|(name, value)| (name.clone(), Secret::new(value.as_str()))).collect(),
@@ -67,6 +74,7 @@ impl OpenTerms {
                 true => SuccessCodes::Any2xx,
                 false => SuccessCodes::Only(codes),
             }),
+            auto_disable: self.auto_disable.map(Patience::into_word),
         })
     }
 }
@@ -127,7 +135,7 @@ impl Credential {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Link {
+pub(super) struct Link {
     plugin: String,
     on_failure: Follow,
 }
@@ -141,7 +149,7 @@ enum Follow {
 }
 
 impl Link {
-    fn of(transform: &Transform) -> Self {
+    pub fn of(transform: &Transform) -> Self {
         let on_failure = match transform.on_failure {
             OnFailure::Retry => Follow::Retry,
             OnFailure::Fail => Follow::Fail,
@@ -150,7 +158,7 @@ impl Link {
         Self { plugin: transform.plugin.clone(), on_failure }
     }
 
-    fn with(self, config: String) -> Transform {
+    pub fn with(self, config: String) -> Transform {
         let on_failure = match self.on_failure {
             Follow::Retry => OnFailure::Retry,
             Follow::Fail => OnFailure::Fail,
@@ -161,10 +169,35 @@ impl Link {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Body {
+    AsIs,
+    Ecmascript,
+}
+
+impl Body {
+    fn of(form: BodyForm) -> Self {
+        match form {
+            BodyForm::AsIs => Self::AsIs,
+            BodyForm::Ecmascript => Self::Ecmascript,
+        }
+    }
+
+    fn into_word(self) -> BodyForm {
+        match self {
+            Self::AsIs => BodyForm::AsIs,
+            Self::Ecmascript => BodyForm::Ecmascript,
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "scheme")]
 enum Signature {
     #[serde(rename = "standard")]
     Standard,
+    #[serde(rename = "standard-asymmetric")]
+    StandardAsymmetric,
     #[serde(rename = "hmac-sha256")]
     HmacSha256 { header: String, prefix: String },
 }
@@ -173,6 +206,7 @@ impl Signature {
     fn of(scheme: &SignatureScheme) -> Self {
         match scheme {
             SignatureScheme::Standard => Self::Standard,
+            SignatureScheme::StandardAsymmetric => Self::StandardAsymmetric,
             SignatureScheme::HmacSha256 { header, prefix } => {
                 Self::HmacSha256 { header: header.clone(), prefix: prefix.clone() }
             }
@@ -182,6 +216,7 @@ impl Signature {
     fn into_word(self) -> SignatureScheme {
         match self {
             Self::Standard => SignatureScheme::Standard,
+            Self::StandardAsymmetric => SignatureScheme::StandardAsymmetric,
             Self::HmacSha256 { header, prefix } => SignatureScheme::HmacSha256 { header, prefix },
         }
     }
@@ -214,5 +249,22 @@ impl Retry {
                 lasting: lasting_ms.map(Duration::from_millis),
             },
         }
+    }
+}
+
+/// Neither: never.
+#[derive(Debug, Serialize, Deserialize)]
+struct Patience {
+    failures: Option<u32>,
+    after_ms: Option<u64>,
+}
+
+impl Patience {
+    fn of(policy: &AutoDisable) -> Self {
+        Self { failures: policy.after_failures, after_ms: policy.after.map(millis) }
+    }
+
+    fn into_word(self) -> AutoDisable {
+        AutoDisable { after_failures: self.failures, after: self.after_ms.map(Duration::from_millis) }
     }
 }

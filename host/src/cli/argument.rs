@@ -5,9 +5,10 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 
 use crate::signature::SignatureScheme;
+use crate::terms::AutoDisable;
 use crate::time::{Timestamp, format_span, parse_span};
 
 /// Most bytes read for one argument: above the largest batch that the host's settings allow by default.
@@ -37,13 +38,28 @@ impl Text {
     ///
     /// Where the file cannot be read, is too large or is not UTF-8.
     pub fn read(&self) -> anyhow::Result<String> {
+        let text = String::from_utf8(self.read_bytes()?);
+        text.map_err(|_| anyhow!("it is not UTF-8"))
+            .with_context(|| format!("{} cannot be read", self.place()))
+    }
+
+    /// # Errors
+    ///
+    /// Where the file cannot be read or is too large.
+    pub fn read_bytes(&self) -> anyhow::Result<Vec<u8>> {
+        let bytes = match self {
+            Text::Given(text) => return Ok(text.clone().into_bytes()),
+            Text::Stdin => read_bounded(io::stdin().lock()),
+            Text::File(path) => File::open(path).map_err(anyhow::Error::from).and_then(read_bounded),
+        };
+        bytes.with_context(|| format!("{} cannot be read", self.place()))
+    }
+
+    fn place(&self) -> String {
         match self {
-            Text::Given(text) => Ok(text.clone()),
-            Text::Stdin => read_bounded(io::stdin().lock()).context("stdin cannot be read"),
-            Text::File(path) => File::open(path)
-                .map_err(anyhow::Error::from)
-                .and_then(read_bounded)
-                .with_context(|| format!("{} cannot be read", path.display())),
+            Text::Given(_) => "the argument".to_owned(),
+            Text::Stdin => "stdin".to_owned(),
+            Text::File(path) => path.display().to_string(),
         }
     }
 
@@ -52,13 +68,13 @@ impl Text {
     }
 }
 
-fn read_bounded(source: impl Read) -> anyhow::Result<String> {
-    let mut text = String::new();
-    source.take(MAX_INPUT + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_INPUT {
+fn read_bounded(source: impl Read) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    source.take(MAX_INPUT + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_INPUT {
         bail!("it has more than {MAX_INPUT} bytes");
     }
-    Ok(text)
+    Ok(bytes)
 }
 
 /// A link of an endpoint's chain: `flatten`, `flatten={"separator":"_"}`, `slack=@slack.json`.
@@ -85,12 +101,16 @@ impl Transform {
     }
 }
 
-/// `standard`, or `hmac:HEADER` or `hmac:HEADER:PREFIX`.
+/// `standard`, `standard-asymmetric`, `hmac:HEADER` or `hmac:HEADER:PREFIX`.
 pub fn signature(text: &str) -> Result<SignatureScheme, String> {
-    if text == "standard" {
-        return Ok(SignatureScheme::Standard);
+    match text {
+        "standard" => return Ok(SignatureScheme::Standard),
+        "standard-asymmetric" => return Ok(SignatureScheme::StandardAsymmetric),
+        _ => {}
     }
-    let form = || "a signature is `standard`, `hmac:HEADER` or `hmac:HEADER:PREFIX`".to_owned();
+    let form = || {
+        "a signature is `standard`, `standard-asymmetric`, `hmac:HEADER` or `hmac:HEADER:PREFIX`".to_owned()
+    };
     let rest = text.strip_prefix("hmac:").ok_or_else(form)?;
     let (header, prefix) = rest.split_once(':').unwrap_or((rest, ""));
     header
@@ -127,6 +147,24 @@ pub fn rate(text: &str) -> Result<Rate, String> {
     let requests = requests.parse().ok().filter(|requests| *requests > 0).ok_or_else(form)?;
     let per = span(per)?;
     if per.is_zero() { Err(form()) } else { Ok(Rate { requests, per }) }
+}
+
+/// When an endpoint that fails is disabled: `off`, `10` failures in a row, `5d` of failing, or both: `10,5d`.
+pub fn auto_disable(text: &str) -> Result<AutoDisable, String> {
+    if text == "off" {
+        return Ok(AutoDisable::NEVER);
+    }
+    let mut policy = AutoDisable::NEVER;
+    for part in text.split(',').map(str::trim) {
+        match part.parse::<u32>() {
+            Ok(failures) if failures > 0 && policy.after_failures.is_none() => {
+                policy.after_failures = Some(failures);
+            }
+            Err(_) if policy.after.is_none() => policy.after = Some(span(part)?),
+            _ => return Err(format!("`{text}` is none of `off`, `10`, `5d` and `10,5d`")),
+        }
+    }
+    Ok(policy)
 }
 
 /// `2xx`, or the statuses that mean success: `200,201,204`.
@@ -193,6 +231,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn patience() {
+        let days = Duration::from_secs(5 * 86_400);
+        for (text, after_failures, after) in [
+            ("off", None, None),
+            ("10", Some(10), None),
+            ("5d", None, Some(days)),
+            ("10,5d", Some(10), Some(days)),
+        ] {
+            assert_eq!(auto_disable(text), Ok(AutoDisable { after_failures, after }), "{text}");
+        }
+        for bad in ["", "never", "0", "1,2", "5d,5d"] {
+            assert!(auto_disable(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn transforms() {
         let read = |text| Transform::parse(text).map(|transform| (transform.plugin, transform.config));
         assert_eq!(read("flatten"), Ok(("flatten".into(), None)));
@@ -213,6 +267,7 @@ mod tests {
             Ok(SignatureScheme::HmacSha256 { header: header.into(), prefix: prefix.into() })
         };
         assert_eq!(signature("standard"), Ok(SignatureScheme::Standard));
+        assert_eq!(signature("standard-asymmetric"), Ok(SignatureScheme::StandardAsymmetric));
         assert_eq!(signature("hmac:X-RKT-Signature"), plain("X-RKT-Signature", ""));
         assert_eq!(signature("hmac:X-RevKeen-Signature:sha256="), plain("X-RevKeen-Signature", "sha256="));
         assert_eq!(signature("hmac:X-A:v1:"), plain("X-A", "v1:"));

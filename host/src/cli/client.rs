@@ -1,6 +1,9 @@
 //! A client of the API.
 
 use std::error::Error as _;
+use std::fmt;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +15,10 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rustls::crypto::aws_lc_rs;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -21,6 +26,7 @@ use url::Url;
 
 use super::screen::say;
 use crate::secret::Secret;
+use crate::send;
 
 /// For a whole request.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -51,6 +57,10 @@ pub struct Connection {
     /// Key of the API: the admin key that `serve` printed at its first start
     #[arg(long, env = "HOOKWRIGHT_KEY", hide_env_values = true, global = true, value_parser = secret)]
     key: Option<Secret>,
+    /// Certificate authorities of the server in PEM, beside those of this machine
+    #[arg(long, value_name = "FILE", env = "HOOKWRIGHT_CA_FILE", global = true)]
+    // Text, since an empty one is none, as it is for the server.
+    ca_file: Option<String>,
     /// Print what the API answers, as JSON
     #[arg(long, global = true)]
     pub json: bool,
@@ -58,12 +68,29 @@ pub struct Connection {
 
 impl Connection {
     pub fn client(&self) -> anyhow::Result<Client> {
-        Client::new(self.server.clone(), self.key.clone())
+        let authorities = Authorities::in_file(self.ca_file.as_deref());
+        Client::trusting(self.server.clone(), self.key.clone(), authorities)
     }
 }
 
 fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::new(text))
+}
+
+/// Whose certificates a server may show.
+#[derive(Debug, Clone, Copy)]
+pub enum Authorities<'a> {
+    /// Those that this machine trusts, and those of the file.
+    Known(Option<&'a Path>),
+    /// Anybody's: for a server on this machine that is told nothing.
+    Any,
+}
+
+impl<'a> Authorities<'a> {
+    /// An empty name is none.
+    pub fn in_file(name: Option<&'a str>) -> Self {
+        Authorities::Known(name.filter(|name| !name.is_empty()).map(Path::new))
+    }
 }
 
 pub struct Client {
@@ -106,6 +133,11 @@ impl Client {
     ///
     /// An address that is not http or https; for https, a machine without certificate authorities.
     pub fn new(base: Url, key: Option<Secret>) -> anyhow::Result<Self> {
+        Self::trusting(base, key, Authorities::Known(None))
+    }
+
+    /// As [`Client::new`]. A file of authorities that is no good is an error too.
+    pub fn trusting(base: Url, key: Option<Secret>, authorities: Authorities<'_>) -> anyhow::Result<Self> {
         let https = match base.scheme() {
             "http" => false,
             "https" => true,
@@ -116,7 +148,7 @@ impl Client {
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         connector.set_nodelay(true);
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(https)?)
+            .with_tls_config(tls(https, authorities)?)
             .https_or_http()
             .enable_http1()
             .wrap_connector(connector);
@@ -153,20 +185,46 @@ impl Client {
         self.call(Method::DELETE, path, &[], None).await
     }
 
+    /// Posts, and hands the bytes of the answer on as they come, however many.
+    pub async fn download(
+        &self,
+        path: &str,
+        mut take: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> anyhow::Result<()> {
+        let request = self.request(Method::POST, path, &[], None)?;
+        let late = |_| anyhow!("{} did not answer within {} seconds", self.origin(), TIMEOUT.as_secs());
+        let response = tokio::time::timeout(TIMEOUT, self.http.request(request)).await.map_err(late)?;
+        let (head, mut body) = response.map_err(|error| self.unreachable(&error))?.into_parts();
+        if !head.status.is_success() {
+            let body = Limited::new(body, MAX_ANSWER).collect();
+            let body = tokio::time::timeout(TIMEOUT, body).await.map_err(late)?.map_err(broken)?.to_bytes();
+            return Err(self.refused(head.status, &String::from_utf8_lossy(&body)));
+        }
+        while let Some(frame) = tokio::time::timeout(TIMEOUT, body.frame()).await.map_err(late)? {
+            if let Some(bytes) = frame.map_err(broken)?.data_ref() {
+                take(bytes).context("what the server sends cannot be written")?;
+            }
+        }
+        Ok(())
+    }
+
+    pub async fn delete_with(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Answer> {
+        self.call(Method::DELETE, path, query, None).await
+    }
+
     /// All pages of a list.
     pub async fn all<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Vec<T>> {
         self.all_of(path, &[]).await
     }
 
-    /// All pages of a filtered list.
+    /// All pages of a list, of what the filters let through.
     pub async fn all_of<T: DeserializeOwned>(
         &self,
         path: &str,
-        filter: &[(&str, String)],
+        filters: &[(&str, String)],
     ) -> anyhow::Result<Vec<T>> {
         let mut items = Vec::new();
-        let mut first = filter.to_vec();
-        first.push(("limit", PAGE.to_string()));
+        let first = [filters, &[("limit", PAGE.to_string())]].concat();
         let mut query = first.clone();
         for _ in 0..MAX_PAGES {
             let page: Page<T> = self.get(path, &query).await?.read()?;
@@ -191,7 +249,7 @@ impl Client {
             let response = self.http.request(request).await.map_err(|error| self.unreachable(&error))?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, MAX_ANSWER).collect().await;
-            let body = body.map_err(|error| anyhow!("the server's answer broke off: {error}"))?.to_bytes();
+            let body = body.map_err(broken)?.to_bytes();
             anyhow::Ok((head.status, String::from_utf8_lossy(&body).into_owned()))
         };
         let (status, text) = tokio::time::timeout(TIMEOUT, exchange).await.map_err(|_| {
@@ -305,7 +363,11 @@ pub fn segment(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
-fn tls(https: bool) -> anyhow::Result<ClientConfig> {
+fn broken(error: impl fmt::Display) -> anyhow::Error {
+    anyhow!("the server's answer broke off: {error}")
+}
+
+fn tls(https: bool, authorities: Authorities<'_>) -> anyhow::Result<ClientConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder =
         ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
@@ -313,9 +375,56 @@ fn tls(https: bool) -> anyhow::Result<ClientConfig> {
         // Never used: there is no https address, and redirects are not followed.
         return Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth());
     }
-    let verifier =
-        Verifier::new(provider).context("this machine has no certificate authorities for https")?;
-    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
+    let verifier: Arc<dyn ServerCertVerifier> = match authorities {
+        Authorities::Any => Arc::new(Anybody(provider)),
+        Authorities::Known(file) => {
+            let extra = file.map(send::authorities).transpose()?.unwrap_or_default();
+            let verifier = Verifier::new_with_extra_roots(extra, provider);
+            Arc::new(verifier.context(
+                "this machine has no certificate authorities for https; name one with `--ca-file`",
+            )?)
+        }
+    };
+    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+}
+
+/// Takes any certificate, though its holder has to have the key.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 #[cfg(test)]

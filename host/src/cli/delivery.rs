@@ -64,6 +64,9 @@ struct List {
     /// A time in RFC 3339, or a span back from now such as 2h
     #[arg(long, value_parser = Moment::parse, value_name = "TIME|SPAN")]
     since: Option<Moment>,
+    /// Likewise: only what was created before
+    #[arg(long, value_parser = Moment::parse, value_name = "TIME|SPAN")]
+    until: Option<Moment>,
     /// Most to list
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=500))]
     limit: u16,
@@ -106,6 +109,9 @@ pub struct Attempt {
     response: Option<Response>,
     #[serde(default)]
     plugins: Vec<PluginRun>,
+    #[serde(default)]
+    warnings: Vec<String>,
+    hint: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -183,7 +189,8 @@ impl List {
             Some(endpoint) => Some(endpoint::find(client, endpoint).await?),
             None => None,
         };
-        let since = self.since.map(|moment| moment.resolve(SystemClock.now()).to_string());
+        let now = SystemClock.now();
+        let time = |moment: Option<Moment>| moment.map(|moment| moment.resolve(now).to_string());
         let parameters = [
             ("endpoint", endpoint),
             ("event", self.event.clone()),
@@ -191,7 +198,8 @@ impl List {
             ("type", self.event_type.clone()),
             ("tenant", self.tenant.clone()),
             ("webhook_id", self.webhook_id.clone()),
-            ("since", since),
+            ("since", time(self.since)),
+            ("until", time(self.until)),
             ("limit", Some(self.limit.to_string())),
             ("cursor", self.cursor.clone()),
         ];
@@ -298,6 +306,12 @@ impl Attempt {
         );
         if let Some(reason) = &self.reason {
             text += &format!("  {}\n", one_line(reason));
+        }
+        if let Some(hint) = &self.hint {
+            text += &format!("  hint: {}\n", one_line(hint));
+        }
+        if !self.warnings.is_empty() {
+            text += &format!("  {}: {}\n", paint.odd("warnings"), one_line(&self.warnings.join(", ")));
         }
         for run in &self.plugins {
             text += &run.shown();

@@ -18,7 +18,6 @@ use super::screen::{Paint, indented, one_line, say, wrapped};
 use super::table::Table;
 use super::{argument, listen, signals};
 use crate::receiver::{Arrival, Expected, Receiver, Signature};
-use crate::secret::SigningSecret;
 use crate::signature::SignatureScheme;
 use crate::time::{Clock as _, SystemClock, Timestamp};
 
@@ -156,12 +155,15 @@ async fn create(client: &Client, receiver: &Receiver) -> anyhow::Result<Vec<Live
         endpoint.insert("url".to_owned(), receiver.url(&path).into());
         let created: Endpoint =
             client.post("/v1/endpoints", serde_json::to_string(&endpoint)?).await?.read()?;
-        let secret = created.secret.as_deref().context("the new endpoint came without its secret")?;
+        let key = created.key().context("the new endpoint came without its secret")?;
+        let key = scheme.read_key(key)?;
         let signed_in = match &scheme {
-            SignatureScheme::Standard => crate::message::WEBHOOK_SIGNATURE.to_owned(),
+            SignatureScheme::Standard | SignatureScheme::StandardAsymmetric => {
+                crate::message::WEBHOOK_SIGNATURE.to_owned()
+            }
             SignatureScheme::HmacSha256 { header, .. } => header.to_ascii_lowercase(),
         };
-        receiver.expect(Some(&path), Expected { scheme, secret: SigningSecret::parse(secret)? });
+        receiver.expect(Some(&path), Expected { scheme, key });
         let chain = created.chain();
         live.push(Live { about, ends, id: created.id, name: created.name, chain, signed_in });
     }

@@ -11,10 +11,15 @@ use serde_json::value::RawValue;
 use super::argument::{self, Rate, Schedule, Success, Text, Transform};
 use super::client::{Client, Connection, segment};
 use super::json;
-use super::screen::{Paint, one_line, say};
+use super::screen::{one_line, say};
+use super::statistics::{self, Span};
 use super::table::Table;
 use crate::signature::SignatureScheme;
+use crate::terms::AutoDisable;
+use crate::terms::BodyForm;
 use crate::time::format_span;
+
+mod secret;
 
 const PATH: &str = "/v1/endpoints";
 
@@ -35,10 +40,14 @@ enum Action {
     List,
     /// Show one
     Show(Name),
+    /// How it fares: deliveries, answer times, its queue
+    Stats(Stats),
     /// Deliver again, beginning with what waits
-    Enable(Name),
+    Enable(Enable),
     /// Keep its events waiting
     Disable(Name),
+    /// Rotate its signing secret
+    Secret(secret::Secret),
     /// Delete it: what waits is cancelled, its secrets are erased
     Delete(Delete),
 }
@@ -47,6 +56,29 @@ enum Action {
 struct Name {
     /// Id or name
     endpoint: String,
+}
+
+#[derive(Debug, clap::Args)]
+struct Stats {
+    /// Id or name
+    endpoint: String,
+    #[command(flatten)]
+    span: Span,
+}
+
+#[derive(Debug, clap::Args)]
+struct Enable {
+    /// Id or name
+    endpoint: String,
+    /// What becomes of what has waited: deliver or skip
+    #[arg(long, value_name = "deliver|skip", default_value = "deliver")]
+    waiting: Waiting,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Waiting {
+    Deliver,
+    Skip,
 }
 
 #[derive(Debug, clap::Args)]
@@ -70,12 +102,22 @@ struct Add {
     /// Only events of these channels; may be repeated
     #[arg(long)]
     channel: Vec<String>,
+    /// The version of the payloads' shape that it gets [default: the newest]
+    // Not `--version`, which tells the program's own.
+    #[arg(long, value_name = "NAME")]
+    api_version: Option<String>,
     /// A plugin of the chain, with its configuration; may be repeated, in order
     #[arg(long, value_name = "PLUGIN[=JSON|=@FILE]", value_parser = Transform::parse)]
     transform: Vec<Transform>,
-    /// standard, hmac:HEADER or hmac:HEADER:PREFIX [default: standard]
+    /// as-is, or ecmascript: JSON as JSON.stringify(JSON.parse(body)) gives it [default: as-is]
+    #[arg(long, value_name = "FORM", value_parser = BodyForm::parse)]
+    body: Option<BodyForm>,
+    /// standard, standard-asymmetric, hmac:HEADER or hmac:HEADER:PREFIX [default: standard]
     #[arg(long, value_parser = argument::signature)]
     signature: Option<SignatureScheme>,
+    /// A signing secret of your own; otherwise the server makes one
+    #[arg(long, value_name = "TEXT|@FILE|-", value_parser = Text::parse)]
+    secret: Option<Text>,
     /// Send `Authorization: Bearer`; @file and - keep the token out of the process list
     #[arg(long, value_name = "TOKEN|@FILE|-", value_parser = Text::parse)]
     bearer: Option<Text>,
@@ -106,6 +148,15 @@ struct Add {
     /// Most requests at once
     #[arg(long, value_name = "N")]
     concurrency: Option<u32>,
+    /// Disable it when it fails: off, after N failures in a row, after a span of failing, or both [default: 5d]
+    #[arg(long, value_name = "off|N|SPAN|N,SPAN", value_parser = argument::auto_disable)]
+    auto_disable: Option<AutoDisable>,
+    /// Deliver one at a time, in the order of acceptance; one that fails keeps the others waiting
+    #[arg(long)]
+    ordered: bool,
+    /// With --ordered: one that has been tried so often steps aside
+    #[arg(long, value_name = "N", requires = "ordered")]
+    park_after: Option<u32>,
     /// What it is for
     #[arg(long)]
     description: Option<String>,
@@ -129,9 +180,15 @@ struct NewEndpoint<'a> {
     description: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'a str>,
     transforms: Vec<Link>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     signature: Option<Scheme<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     auth: Option<Auth>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -146,6 +203,10 @@ struct NewEndpoint<'a> {
     rate_limit: Option<RateLimit>,
     #[serde(skip_serializing_if = "Option::is_none")]
     concurrency: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auto_disable: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order: Option<Order>,
     enabled: bool,
 }
 
@@ -161,6 +222,8 @@ struct Link {
 enum Scheme<'a> {
     #[serde(rename = "standard")]
     Standard,
+    #[serde(rename = "standard-asymmetric")]
+    StandardAsymmetric,
     #[serde(rename = "hmac-sha256")]
     HmacSha256 { header: &'a str, prefix: &'a str },
 }
@@ -196,6 +259,13 @@ enum Codes<'a> {
 }
 
 #[derive(Debug, Serialize)]
+#[serde(tag = "head", rename_all = "lowercase")]
+enum Order {
+    Wait,
+    Park { after: u32 },
+}
+
+#[derive(Debug, Serialize)]
 struct RateLimit {
     requests: u32,
     per: String,
@@ -211,9 +281,23 @@ pub struct Shown {
     events: Vec<String>,
     #[serde(default)]
     transforms: Vec<ShownLink>,
-    enabled: bool,
-    /// There once, in the answer to its creation.
+    /// `active`, `failing` or `disabled`
+    status: String,
+    success_rate: Option<f64>,
+    last_delivery_at: Option<String>,
+    /// There once, in the answer to its creation or to a rotation.
     pub secret: Option<String>,
+    /// Newest first.
+    #[serde(default)]
+    secrets: Vec<ShownSecret>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ShownSecret {
+    fingerprint: String,
+    header: String,
+    public_key: Option<String>,
+    until: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -227,6 +311,11 @@ impl Shown {
         let plugins: Vec<&str> = self.transforms.iter().map(|link| link.plugin.as_str()).collect();
         if plugins.is_empty() { "-".to_owned() } else { plugins.join(" > ") }
     }
+
+    /// What a receiver checks signatures with: the secret where it was just made, otherwise the public key.
+    pub fn key(&self) -> Option<&str> {
+        self.secret.as_deref().or(self.secrets.first()?.public_key.as_deref())
+    }
 }
 
 impl Endpoint {
@@ -237,8 +326,20 @@ impl Endpoint {
             Action::Add(add) => add.run(&client, json).await,
             Action::List => list(&client, json).await,
             Action::Show(Name { endpoint }) => show(&client, &endpoint).await,
-            Action::Enable(Name { endpoint }) => set_enabled(&client, &endpoint, true, json).await,
-            Action::Disable(Name { endpoint }) => set_enabled(&client, &endpoint, false, json).await,
+            Action::Stats(Stats { endpoint, span }) => {
+                statistics::of_endpoint(&client, &endpoint, &span, json).await
+            }
+            Action::Enable(Enable { endpoint, waiting }) => {
+                let body = match waiting {
+                    Waiting::Deliver => r#"{"enabled":true,"waiting":"deliver"}"#,
+                    Waiting::Skip => r#"{"enabled":true,"waiting":"skip"}"#,
+                };
+                set_enabled(&client, &endpoint, body, json).await
+            }
+            Action::Disable(Name { endpoint }) => {
+                set_enabled(&client, &endpoint, r#"{"enabled":false}"#, json).await
+            }
+            Action::Secret(secret) => secret.run(&client, json).await,
             Action::Delete(delete) => delete.run(&client, json).await,
         }
     }
@@ -252,10 +353,7 @@ impl Add {
         }
         let created: Shown = answer.read()?;
         say(&format!("Created {}  {}", created.id, one_line(&created.name)))?;
-        if let Some(secret) = &created.secret {
-            say(&format!("Signing secret, shown this once: {}", Paint::stdout().bold(secret)))?;
-        }
-        Ok(())
+        secret::say_key(&created)
     }
 
     fn body(&self) -> anyhow::Result<NewEndpoint<'_>> {
@@ -266,8 +364,11 @@ impl Add {
             channels: &self.channel,
             description: self.description.as_deref(),
             tenant: self.tenant.as_deref(),
+            version: self.api_version.as_deref(),
             transforms: self.transform.iter().map(link).collect::<anyhow::Result<_>>()?,
+            body: self.body.map(BodyForm::word),
             signature: self.signature.as_ref().map(scheme),
+            secret: self.secret.as_ref().map(secret::read).transpose()?,
             auth: self.auth()?,
             headers: self.header.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
             retry: self.retries(),
@@ -277,6 +378,8 @@ impl Add {
                 .rate
                 .map(|rate| RateLimit { requests: rate.requests, per: format_span(rate.per) }),
             concurrency: self.concurrency,
+            auto_disable: self.auto_disable.map(patience),
+            order: self.ordered.then(|| self.park_after.map_or(Order::Wait, |after| Order::Park { after })),
             enabled: !self.disabled,
         })
     }
@@ -319,6 +422,7 @@ fn link(transform: &Transform) -> anyhow::Result<Link> {
 fn scheme(signature: &SignatureScheme) -> Scheme<'_> {
     match signature {
         SignatureScheme::Standard => Scheme::Standard,
+        SignatureScheme::StandardAsymmetric => Scheme::StandardAsymmetric,
         SignatureScheme::HmacSha256 { header, prefix } => Scheme::HmacSha256 { header, prefix },
     }
 }
@@ -327,6 +431,16 @@ fn codes(success: &Success) -> Codes<'_> {
     match success {
         Success::Any2xx => Codes::Any("2xx"),
         Success::Only(codes) => Codes::Only(codes),
+    }
+}
+
+fn patience(policy: AutoDisable) -> serde_json::Value {
+    let after = policy.after.map(format_span);
+    match (policy.after_failures, after) {
+        (None, None) => "off".into(),
+        (Some(failures), None) => serde_json::json!({"failures": failures}),
+        (None, Some(after)) => serde_json::json!({"after": after}),
+        (Some(failures), Some(after)) => serde_json::json!({"failures": failures, "after": after}),
     }
 }
 
@@ -340,11 +454,13 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
         eprintln!("No endpoints yet.\nhint: hookwright endpoint add NAME URL --event '*'");
         return Ok(());
     }
-    let mut table = Table::new(["ID", "NAME", "STATE", "EVENTS", "CHAIN", "URL"]);
+    let mut table =
+        Table::new(["ID", "NAME", "STATUS", "SUCCESS", "LAST DELIVERY", "EVENTS", "CHAIN", "URL"]);
     for endpoint in endpoints {
-        let state = if endpoint.enabled { "enabled" } else { "disabled" };
+        let rate = endpoint.success_rate.map(|rate| format!("{:.1} %", rate * 100.0)).unwrap_or_default();
+        let last = endpoint.last_delivery_at.clone().unwrap_or_default();
         let (events, chain) = (endpoint.events.join(","), endpoint.chain());
-        table.row([endpoint.id, endpoint.name, state.into(), events, chain, endpoint.url]);
+        table.row([endpoint.id, endpoint.name, endpoint.status, rate, last, events, chain, endpoint.url]);
     }
     Ok(say(&table.to_string())?)
 }
@@ -355,14 +471,13 @@ async fn show(client: &Client, endpoint: &str) -> anyhow::Result<()> {
     Ok(say(&json::pretty(&answer.text).unwrap_or(answer.text))?)
 }
 
-async fn set_enabled(client: &Client, endpoint: &str, enabled: bool, json: bool) -> anyhow::Result<()> {
-    let body = format!(r#"{{"enabled":{enabled}}}"#);
-    let answer = client.patch(&path(client, endpoint).await?, body).await?;
+async fn set_enabled(client: &Client, endpoint: &str, body: &str, json: bool) -> anyhow::Result<()> {
+    let answer = client.patch(&path(client, endpoint).await?, body.to_owned()).await?;
     if json {
         return answer.print();
     }
-    let state = if enabled { "Enabled" } else { "Disabled" };
     let shown: Shown = answer.read()?;
+    let state = if shown.status == "disabled" { "Disabled" } else { "Enabled" };
     Ok(say(&format!("{state} {}  {}", shown.id, one_line(&shown.name)))?)
 }
 
@@ -440,9 +555,12 @@ mod tests {
             "--event=invoice.*",
             "--event=a.b",
             "--channel=eu",
+            "--api-version=2026-03",
             "--transform=flatten",
             r#"--transform=filter={"keep":{"path":"n","gte":12345678901234567890.10}}"#,
+            "--body=ecmascript",
             "--signature=hmac:X-RevKeen-Signature:sha256=",
+            "--secret=an-own-secret-text",
             "--basic=user:pass:word",
             "--header=X-A=1",
             "--every=10s",
@@ -451,15 +569,19 @@ mod tests {
             "--success=200,201",
             "--rate=1/1s",
             "--concurrency=4",
+            "--auto-disable=10",
+            "--ordered",
+            "--park-after=3",
             "--disabled",
         ]);
         let expected = concat!(
             r#"{"name":"crm","url":"https://example.com","events":["invoice.*","a.b"],"channels":["eu"],"#,
-            r#""transforms":[{"plugin":"flatten"},{"plugin":"filter","config":{"keep":{"path":"n","gte":12345678901234567890.10}}}],"#,
-            r#""signature":{"scheme":"hmac-sha256","header":"X-RevKeen-Signature","prefix":"sha256="},"#,
+            r#""version":"2026-03","transforms":[{"plugin":"flatten"},{"plugin":"filter","config":{"keep":{"path":"n","gte":12345678901234567890.10}}}],"#,
+            r#""body":"ecmascript","signature":{"scheme":"hmac-sha256","header":"X-RevKeen-Signature","prefix":"sha256="},"#,
+            r#""secret":"an-own-secret-text","#,
             r#""auth":{"type":"basic","username":"user","password":"pass:word"},"headers":{"X-A":"1"},"#,
             r#""retry":{"every":"10s","for":"3d"},"timeout":"10s","success":[200,201],"#,
-            r#""rate_limit":{"requests":1,"per":"1s"},"concurrency":4,"enabled":false}"#
+            r#""rate_limit":{"requests":1,"per":"1s"},"concurrency":4,"auto_disable":{"failures":10},"order":{"head":"park","after":3},"enabled":false}"#
         );
         assert_eq!(text, expected);
     }

@@ -2,13 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use http::StatusCode;
 
 use super::screen::{Paint, indented, printable, say};
 use super::{argument, json, signals};
 use crate::receiver::{Arrival, Expected, Receiver, Reply, Signature};
-use crate::secret::SigningSecret;
+use crate::secret::VerifyingKey;
 use crate::signature::SignatureScheme;
 
 /// Most characters of a body that are printed.
@@ -25,10 +25,11 @@ pub struct Listen {
     /// Address and port
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// The endpoint's signing secret, whsec_...; without it, signatures are not checked
-    #[arg(long, env = "HOOKWRIGHT_SECRET", hide_env_values = true, value_parser = SigningSecret::parse)]
-    secret: Option<SigningSecret>,
-    /// How requests are signed: standard, hmac:HEADER or hmac:HEADER:PREFIX
+    /// The endpoint's signing secret (whsec_..., or for hmac a text of your own) or public key (whpk_...); without it,
+    /// signatures are not checked
+    #[arg(long, env = "HOOKWRIGHT_SECRET", hide_env_values = true, value_parser = VerifyingKey::parse)]
+    secret: Option<VerifyingKey>,
+    /// How requests are signed: standard, standard-asymmetric, hmac:HEADER or hmac:HEADER:PREFIX
     #[arg(long, default_value = "standard", value_parser = argument::signature)]
     scheme: SignatureScheme,
     /// Answer with this status
@@ -57,8 +58,14 @@ impl Listen {
         receiver.reply(Reply::status(StatusCode::from_u16(self.status)?));
         let failure = Reply::status(StatusCode::INTERNAL_SERVER_ERROR);
         receiver.reply_first(std::iter::repeat_n(failure, self.fail.into()));
-        if let Some(secret) = self.secret {
-            receiver.expect(None, Expected { scheme: self.scheme, secret });
+        if let Some(key) = self.secret {
+            if !self.scheme.is_checked_with(&key) {
+                bail!(
+                    "no signature of this scheme can be checked with this key\nhint: standard takes whsec_..., \
+                     standard-asymmetric whpk_..., hmac:HEADER any secret but these public and private keys"
+                );
+            }
+            receiver.expect(None, Expected { scheme: self.scheme, key });
         }
         Ok(())
     }

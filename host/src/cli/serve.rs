@@ -9,6 +9,7 @@ use super::screen::{Paint, say};
 use super::signals;
 use crate::app;
 use crate::config::{self, Config};
+use crate::supervisor::Supervisor;
 use crate::telemetry;
 
 /// Run the server.
@@ -20,6 +21,12 @@ pub struct Serve {
     /// Address and port of the API [default: 127.0.0.1:8420] [env: HOOKWRIGHT_LISTEN]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
+    /// A certificate in PEM, to speak TLS with; needs --tls-key [env: HOOKWRIGHT_TLS_CERT]
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<String>,
+    /// The certificate's private key in PEM [env: HOOKWRIGHT_TLS_KEY]
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
     /// Where everything is kept [default: hookwright-data] [env: HOOKWRIGHT_DATA_DIR]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
@@ -30,6 +37,13 @@ pub struct Serve {
     /// [env: HOOKWRIGHT_ALLOW_TARGETS, with commas]
     #[arg(long, value_name = "CIDR")]
     allow_target: Vec<String>,
+    /// Certificate authorities of private receivers, in PEM, beside those of this machine [env: HOOKWRIGHT_CA_FILE]
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<String>,
+    /// An HTTP proxy for all deliveries, such as http://proxy.example:3128 [env: HOOKWRIGHT_EGRESS_PROXY, the place
+    /// for a password]
+    #[arg(long, value_name = "URL")]
+    egress_proxy: Option<String>,
     /// A file of settings, in TOML
     #[arg(long, value_name = "FILE", env = "HOOKWRIGHT_CONFIG")]
     config: Option<PathBuf>,
@@ -43,7 +57,7 @@ impl Serve {
             tracing::warn!("{warning}");
         }
         let shutdown = signals::shutdown().context("signals cannot be listened to")?;
-        let app = app::build(config).await?;
+        let app = app::build(config).await?.supervised(Supervisor::from_environment());
         greet(&app)?;
         app.run(shutdown).await
     }
@@ -52,8 +66,12 @@ impl Serve {
         let one = |key, value: Option<String>| value.map(|value| (key, vec![value]));
         let flags = [
             one("listen", self.listen),
+            one("tls_cert", self.tls_cert),
+            one("tls_key", self.tls_key),
             one("data_dir", self.data_dir),
             one("plugins_dir", self.plugins_dir),
+            one("ca_file", self.ca_file),
+            one("egress_proxy", self.egress_proxy),
             (!self.allow_target.is_empty()).then_some(("allow_targets", self.allow_target)),
         ];
         Config::load(self.config.as_deref(), variables(), flags.into_iter().flatten())
@@ -61,13 +79,13 @@ impl Serve {
 }
 
 /// Those of the environment that are text; the settings' are ASCII.
-fn variables() -> impl Iterator<Item = (String, String)> {
+pub(super) fn variables() -> impl Iterator<Item = (String, String)> {
     env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 fn greet(app: &app::App) -> anyhow::Result<()> {
     let paint = Paint::stdout();
-    say(&format!("Hookwright listens on {}", paint.bold(&format!("http://{}", app.address()))))?;
+    say(&format!("Hookwright listens on {}", paint.bold(&app.origin())))?;
     if let Some(key) = app.admin_key_note() {
         say(&format!("Admin key, shown this once: {}", paint.bold(&key)))?;
         say(&format!("hint: export HOOKWRIGHT_KEY={key}"))?;

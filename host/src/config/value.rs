@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::send::{InvalidProxy, Proxy};
 use crate::time::parse_span;
 
 /// A value as a file, a variable or a flag gives it.
@@ -89,6 +90,23 @@ impl Setting for LogFormat {
     }
 }
 
+/// What becomes of an event whose type the catalogue does not name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownTypes {
+    Accept,
+    Refuse,
+}
+
+impl Setting for UnknownTypes {
+    fn read(given: &Given) -> Result<Self, String> {
+        match given.one()? {
+            "accept" => Ok(UnknownTypes::Accept),
+            "refuse" => Ok(UnknownTypes::Refuse),
+            other => Err(format!("is `{other}`; it takes `accept` or `refuse`")),
+        }
+    }
+}
+
 impl Setting for Duration {
     fn read(given: &Given) -> Result<Self, String> {
         parse_span(given.one()?).map_err(|error| format!("takes a span: {error}"))
@@ -121,6 +139,16 @@ impl Setting for PathBuf {
 impl Setting for Option<PathBuf> {
     fn read(given: &Given) -> Result<Self, String> {
         Ok(Some(given.one()?).filter(|path| !path.is_empty()).map(PathBuf::from))
+    }
+}
+
+/// An empty one is none.
+impl Setting for Option<Proxy> {
+    fn read(given: &Given) -> Result<Self, String> {
+        match given.one()? {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|error: InvalidProxy| error.to_string()),
+        }
     }
 }
 

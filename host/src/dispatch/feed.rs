@@ -98,7 +98,7 @@ impl Waiting {
                 self.endpoints.insert(id);
             } else if let Err(missing) = chain::resolve(catalog, &entry.endpoint) {
                 if !before.contains(&id) {
-                    warn!(endpoint = %id, plugin = missing.plugin, "its deliveries are held: a plugin is missing");
+                    warn!(endpoint = %id, reason = %missing, "its deliveries are held");
                 }
                 self.endpoints.insert(id);
             }
@@ -165,7 +165,7 @@ impl Feed {
         let jobs = claimed.into_iter().map(|Claimed { lease, delivery, event }| {
             let mut slot = self.backlog.occupy(delivery.endpoint, event.payload.len());
             slot.hold(lease);
-            Job { lease, delivery, event, slot }
+            Job { lease, delivery, event, slot, paced: false }
         });
         // A closed channel means that the host stops; the leases end with it.
         let _ = self.jobs.send(Message::Jobs(jobs.collect()));

@@ -5,7 +5,6 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use data_encoding::BASE64;
 use http::header::{AUTHORIZATION, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use memchr::memmem;
@@ -40,14 +39,14 @@ pub struct Redactor {
 impl Redactor {
     pub fn new(endpoint: &Endpoint, url: &Url) -> Self {
         let mut secrets = Vec::new();
-        for signing in &endpoint.secrets {
+        for signing in endpoint.secrets.kept() {
             secrets.push(signing.text().clone());
-            secrets.push(Secret::new(BASE64.encode(signing.key())));
+            secrets.push(Secret::new(signing.bare_text()));
         }
         secrets.extend(endpoint.terms.headers.iter().map(|(_, value)| value.clone()));
         secrets.extend(endpoint.terms.auth.iter().flat_map(of_auth));
         of_url(url, &mut secrets);
-        for transform in &endpoint.terms.transforms {
+        for transform in endpoint.terms.links() {
             of_config(transform.config.expose(), &mut secrets);
         }
         secrets.retain(|secret| secret.expose().len() >= SHORTEST_SECRET);

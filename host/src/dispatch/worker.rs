@@ -5,25 +5,27 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
-use crate::attempt::{Attempt, Outcome, RequestRecord, ResponseRecord, Timing};
+use crate::attempt::{Attempt, Outcome, Timing, Warning, Warnings};
 use crate::book::Book;
 use crate::delivery::{Delivery, Policy, Settlement, State};
 use crate::endpoint::Endpoint;
 use crate::event::Event;
-use crate::message::Message;
+use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::notice::{Notice, Topic};
 use crate::plugin::Catalog;
-use crate::send::{self, Client};
+use crate::send::Client;
 use crate::store::{Lease, Queue, Settle, Settled};
 use crate::time::{Clock, Timestamp};
 
 use super::backlog::Slot;
-use super::chain::{self, Runs, Shaped};
 use super::feed::Agenda;
-use super::redact::Redactor;
-use super::request::{BuildError, Outfit};
+use super::tries::{Tried, Try};
 use super::turns::Turns;
 use super::wardrobe::Wardrobe;
+
+/// Why a delivery that waited for too long has failed.
+pub const TOO_OLD: &str = "It waited for longer than `delivery.max_age`.";
 
 /// How often a settlement that the store could not write is offered again before the lease is left to run out.
 const SETTLE_TRIES: u32 = 5;
@@ -36,6 +38,8 @@ pub struct Job {
     pub delivery: Delivery,
     pub event: Arc<Event>,
     pub slot: Slot,
+    /// It had to wait for the endpoint's rate limit.
+    pub paced: bool,
 }
 
 /// What attempts share.
@@ -60,14 +64,6 @@ pub struct Settings {
     pub stored_answer_body: usize,
 }
 
-/// An attempt before it is judged.
-struct Tried {
-    outcome: Outcome,
-    request: Option<RequestRecord>,
-    response: Option<ResponseRecord>,
-    timing: Timing,
-}
-
 impl Workshop {
     /// Tries to deliver. `sent` is called as soon as the receiver has answered, before the result is on disk.
     pub async fn attempt(&self, job: Job, sent: impl FnOnce()) {
@@ -78,123 +74,83 @@ impl Workshop {
         let Some(endpoint) = self.book.snapshot().open(job.delivery.endpoint).cloned() else {
             return self.give_back(job, started).await;
         };
-        if job.delivery.is_too_old(self.settings.max_age, started) {
-            return self.give_up(job, started).await;
+        if self.is_skipped(&endpoint, &job.delivery) {
+            return self.end(&endpoint, job, State::Cancelled, super::SKIPPED, started).await;
         }
-        let number = job.delivery.attempts.saturating_add(1);
-        let outfit = match self.wardrobe.outfit(&endpoint) {
-            Ok(outfit) => outfit,
-            Err(error) => {
-                let tried = Tried::without_request(unsendable(&error));
-                return self.settle(&endpoint, None, job, started, tried, Runs::default()).await;
-            }
+        if job.delivery.is_too_old(self.settings.max_age, started) {
+            return self.end(&endpoint, job, State::Failed, TOO_OLD, started).await;
+        }
+        let this = Try {
+            endpoint: &endpoint,
+            event: &job.event,
+            delivery: job.delivery.id,
+            webhook_id: job.delivery.webhook_id,
+            number: job.delivery.attempts.saturating_add(1),
+            started,
+            is_test: false,
         };
         // Held, as long as one of its plugins is missing.
-        let Ok(links) = chain::resolve(&self.catalog, &endpoint) else {
+        let Ok(tried) = self.make_try(this).await else {
             return self.give_back(job, started).await;
         };
-        let (shaped, runs) = {
-            let _turn = self.turns.take(&endpoint).await;
-            chain::shape(&links, &endpoint, &job.event, number, started).await
-        };
-        let tried = match shaped {
-            Shaped::Message(message) => self.send(&endpoint, &outfit, &job, message, started).await,
-            Shaped::Ended(outcome) => Tried::without_request(outcome),
-        };
         sent();
-        self.settle(&endpoint, Some(&outfit.redactor), job, started, tried, runs).await;
+        self.settle(&endpoint, job, started, tried).await;
     }
 
-    async fn send(
-        &self,
-        endpoint: &Endpoint,
-        outfit: &Outfit,
-        job: &Job,
-        message: Message,
-        now: Timestamp,
-    ) -> Tried {
-        let request = match outfit.request(endpoint, message, job.delivery.webhook_id, now) {
-            Ok(request) => request,
-            Err(error) => return Tried::without_request(unsendable(&error)),
-        };
-        let redactor = &outfit.redactor;
-        let record = redactor.request(&request, &job.event.payload, self.settings.stored_request_body);
-        let exchange = self.client.send(request).await;
-        let response = exchange
-            .result
-            .as_ref()
-            .ok()
-            .map(|answer| redactor.response(answer, self.settings.stored_answer_body));
-        let outcome = match exchange.result {
-            Ok(answer) => {
-                let asked = send::retry_after(&answer.headers, self.clock.now().as_secs());
-                Outcome::of_answer(answer.status, &endpoint.terms.success, asked)
-            }
-            Err(fault) => {
-                if let Some(hint) = &fault.hint {
-                    // For the operator alone: it may name addresses of the operator's network.
-                    warn!(delivery = %job.delivery.id, endpoint = %endpoint.id, kind = fault.kind.as_str(), hint);
-                }
-                Outcome::Unreachable { kind: fault.kind.as_str().to_owned(), message: fault.message }
-            }
-        };
-        let times = exchange.times;
-        let timing = Timing {
-            dns: times.dns,
-            connect: times.connect,
-            tls: times.tls,
-            first_byte: times.first_byte,
-            ..Timing::default()
-        };
-        Tried { outcome, request: Some(record), response, timing }
-    }
-
-    async fn settle(
-        &self,
-        endpoint: &Arc<Endpoint>,
-        redactor: Option<&Redactor>,
-        job: Job,
-        started: Timestamp,
-        tried: Tried,
-        runs: Runs,
-    ) {
+    async fn settle(&self, endpoint: &Arc<Endpoint>, job: Job, started: Timestamp, tried: Tried) {
         let now = self.clock.now();
         let policy = self.policy(endpoint, now);
-        let Job { lease, delivery, event, slot } = job;
+        let Job { lease, delivery, event, slot, paced } = job;
         let queued_for = started.since(delivery.due.unwrap_or(started));
-        let outcome = match redactor {
-            Some(redactor) => redactor.outcome(tried.outcome),
-            None => tried.outcome,
-        };
         let Settlement { delivery, disable_endpoint } =
-            delivery.settle(&outcome, policy, started, now, rand::random());
-        let attempt = Attempt {
-            number: delivery.attempts,
-            started_at: started,
-            duration: now.since(started),
-            outcome,
-            request: tried.request,
-            response: tried.response,
-            timing: Timing {
-                queue: Some(queued_for),
-                transform: (!runs.runs.is_empty()).then_some(runs.duration),
-                ..tried.timing
-            },
-            plugins: redactor.map_or_else(Vec::new, |redactor| redactor.runs(runs.runs)),
-        };
+            delivery.settle(&tried.outcome, policy, started, now, rand::random());
+        let mut attempt = tried.into_attempt(delivery.attempts, started, now.since(started));
+        attempt.timing.queue = Some(queued_for);
+        attempt.warnings = attempt
+            .warnings
+            .with_if(delivery.state == State::Delivered && delivery.attempts > 1, Warning::Recovered)
+            .with_if(self.book.snapshot().is_deprecated(&event.event_type), Warning::DeprecatedType)
+            .with_if(paced, Warning::RateLimited);
         self.report(&event, &delivery, &attempt, now);
-        // Not where the endpoint has been pointed elsewhere meanwhile.
-        if let Some(reason) = disable_endpoint
-            && self.book.get(endpoint.id).is_some_and(|current| current.url == endpoint.url)
-        {
+        if let Some(reason) = disable_endpoint {
             self.disable(endpoint, &reason, now).await;
         }
-        let due = delivery.due;
-        self.write(Settled { lease, delivery, attempt: Some(attempt) }).await;
+        let (due, settled) =
+            (delivery.due, self.settled(endpoint, &event, lease, delivery, Some(attempt), now));
+        let told = !settled.announce.is_empty() || !settled.recovery.is_empty();
+        let health = self.write(settled).await;
         drop(slot);
-        if let Some(due) = due {
-            self.agenda.expect(due);
+        // What was told, and who is next in line, is due at once.
+        if told || endpoint.order.is_kept() {
+            self.agenda.expect(now);
         }
+        due.into_iter().for_each(|due| self.agenda.expect(due));
+        if let Some(reason) = health.and_then(|health| endpoint.terms.auto_disable.verdict(&health, now)) {
+            self.disable(endpoint, &reason, now).await;
+        }
+    }
+
+    /// With the operational events that somebody wants to have about it.
+    fn settled(
+        &self,
+        endpoint: &Endpoint,
+        event: &Event,
+        lease: Lease,
+        delivery: Delivery,
+        attempt: Option<Attempt>,
+        now: Timestamp,
+    ) -> Settled {
+        let book = self.book.snapshot();
+        let tell = |topic: Topic| {
+            let notice =
+                |topic| Notice::of_delivery(topic, endpoint, event, &delivery, attempt.as_ref(), now);
+            book.tell(topic, &endpoint.tenant, notice, now)
+        };
+        let end = Topic::of_end(&delivery);
+        let works = end == Some(Topic::DeliveryDelivered);
+        let announce = end.and_then(tell).into_iter().collect();
+        let recovery = works.then(|| tell(Topic::EndpointRecovered)).flatten().into_iter().collect();
+        Settled { lease, delivery, attempt, announce, recovery }
     }
 
     /// Settles an attempt that panicked: the host's fault, and yet it counts, or the delivery would go round for ever.
@@ -214,9 +170,12 @@ impl Workshop {
             response: None,
             timing: Timing::default(),
             plugins: Vec::new(),
+            warnings: Warnings::NONE,
         };
         let due = delivery.due;
-        self.write(Settled { lease, delivery, attempt: Some(attempt) }).await;
+        let settled =
+            Settled { lease, delivery, attempt: Some(attempt), announce: Vec::new(), recovery: Vec::new() };
+        self.write(settled).await;
         due.into_iter().for_each(|due| self.agenda.expect(due));
     }
 
@@ -229,22 +188,26 @@ impl Workshop {
         }
     }
 
-    /// Writes a settlement. Where the store cannot for a while, the lease runs out and the delivery is tried again.
-    async fn write(&self, settled: Settled) {
+    /// Writes a settlement, and answers how the endpoint fares after it. Where the store cannot for a while, the lease
+    /// runs out and the delivery is tried again.
+    async fn write(&self, settled: Settled) -> Option<Health> {
         let id = settled.delivery.id;
         for _ in 0..SETTLE_TRIES {
             match self.queue.settle(vec![settled.clone()]).await.as_deref() {
                 Ok([Settle::LeaseLost, ..]) => {
                     self.metrics.lease_lost();
-                    return warn!(delivery = %id, "an attempt's result came too late to count");
+                    warn!(delivery = %id, "an attempt's result came too late to count");
+                    return None;
                 }
-                Ok(_) => return,
+                Ok([Settle::Done(health), ..]) => return Some(*health),
+                Ok([]) => return None,
                 Err(error) => {
                     error!(delivery = %id, %error, "an attempt's result could not be written");
                     tokio::time::sleep(SETTLE_PAUSE).await;
                 }
             }
         }
+        None
     }
 
     async fn give_back(&self, job: Job, due: Timestamp) {
@@ -256,16 +219,23 @@ impl Workshop {
         self.agenda.expect(due);
     }
 
+    fn is_skipped(&self, endpoint: &Endpoint, delivery: &Delivery) -> bool {
+        let skips_before = self.book.snapshot().skips_before(endpoint);
+        skips_before.is_some_and(|before| delivery.created_at < before)
+    }
+
     /// Ends what nobody wants any more.
-    async fn give_up(&self, job: Job, now: Timestamp) {
-        let reason = "It waited for longer than `delivery.max_age`.".to_owned();
-        let delivery = job.delivery.finish(State::Failed, Some(reason), now);
+    async fn end(&self, endpoint: &Endpoint, job: Job, state: State, reason: &str, now: Timestamp) {
+        let Job { lease, delivery, event, slot, .. } = job;
+        let delivery = delivery.finish(state, Some(reason.to_owned()), now);
         self.metrics.delivery_finished(delivery.state, now.since(delivery.created_at));
-        self.write(Settled { lease: job.lease, delivery, attempt: None }).await;
+        self.write(self.settled(endpoint, &event, lease, delivery, None, now)).await;
+        drop(slot);
+        self.agenda.expect(now);
     }
 
     async fn disable(&self, endpoint: &Endpoint, reason: &str, now: Timestamp) {
-        match self.book.disable(endpoint.id, reason, now).await {
+        match self.book.disable(endpoint, reason, now).await {
             Ok(()) => warn!(endpoint = %endpoint.id, reason, "endpoint disabled"),
             Err(error) => error!(endpoint = %endpoint.id, %error, "the endpoint could not be disabled"),
         }
@@ -295,15 +265,4 @@ impl Workshop {
             "attempt"
         );
     }
-}
-
-impl Tried {
-    fn without_request(outcome: Outcome) -> Self {
-        Self { outcome, request: None, response: None, timing: Timing::default() }
-    }
-}
-
-fn unsendable(error: &BuildError) -> Outcome {
-    let message = format!("No request could be made: {error}.");
-    Outcome::Unreachable { kind: "invalid_request".to_owned(), message }
 }

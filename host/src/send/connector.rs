@@ -13,13 +13,16 @@ use std::time::Duration;
 
 use http::Uri;
 use http::uri::Scheme;
+use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tower_service::Service;
 
 use super::fault::{Fault, FaultKind};
+use super::proxy::Proxy;
 use super::resolver::Resolver;
 use super::ssrf::{Reach, Reason, Refusal, Rule, plain_http};
 use super::target::is_localhost;
@@ -34,8 +37,8 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    pub(super) fn new(rule: Rule, resolver: Resolver, tls: Tls) -> Self {
-        let dialer = Dialer { rule, resolver: Arc::new(resolver) };
+    pub(super) fn new(rule: Rule, resolver: Resolver, tls: Tls, proxy: Option<Proxy>) -> Self {
+        let dialer = Dialer { rule, resolver: Arc::new(resolver), proxy: proxy.map(Arc::new) };
         Self { https: HttpsConnector::from((dialer, tls.config)), has_roots: tls.has_roots }
     }
 }
@@ -43,7 +46,7 @@ impl Connector {
 type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send>>;
 
 impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Response = MaybeHttpsStream<Line>;
     type Error = Fault;
     type Future = Connecting<Self::Response>;
 
@@ -77,10 +80,11 @@ impl Service<Uri> for Connector {
 struct Dialer {
     rule: Rule,
     resolver: Arc<Resolver>,
+    proxy: Option<Arc<Proxy>>,
 }
 
 impl Service<Uri> for Dialer {
-    type Response = TokioIo<TcpStream>;
+    type Response = Line;
     type Error = Fault;
     type Future = Connecting<Self::Response>;
 
@@ -91,25 +95,43 @@ impl Service<Uri> for Dialer {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let dialer = self.clone();
         let trace = Trace::current().unwrap_or_else(|| Trace::begin(ORPHAN_LIMIT));
-        Box::pin(async move { dialer.dial(&uri, &trace).await.map(TokioIo::new) })
+        Box::pin(async move { dialer.dial(&uri, &trace).await })
     }
 }
 
 impl Dialer {
-    async fn dial(&self, uri: &Uri, trace: &Trace) -> Result<TcpStream, Fault> {
+    async fn dial(&self, uri: &Uri, trace: &Trace) -> Result<Line, Fault> {
         let https = uri.scheme() == Some(&Scheme::HTTPS);
         let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
         let host = host_of(uri);
         let addresses = self.addresses(host, port, trace).await?;
         self.vet(&addresses, https).map_err(|refusal| Fault::refused(host, &refusal))?;
-        let dialled = trace.spend(Stage::Connect, dial_first(&addresses)).await;
-        let stream = dialled.map_err(|error| dial_fault(host, port, &error))?;
-        self.check_loop(&stream, host)?;
-        let _ = stream.set_nodelay(true); // without it only latency suffers
+        let line = match &self.proxy {
+            Some(proxy) => {
+                let tunnel = proxy.tunnel(&self.resolver, &addresses, trace);
+                let (stream, remote) = trace.spend(Stage::Connect, tunnel).await?;
+                Line { io: TokioIo::new(stream), remote }
+            }
+            None => self.straight(host, port, &addresses, trace).await?,
+        };
         if https {
             trace.begin_tls();
         }
-        Ok(stream)
+        Ok(line)
+    }
+
+    async fn straight(
+        &self,
+        host: &str,
+        port: u16,
+        addresses: &[SocketAddr],
+        trace: &Trace,
+    ) -> Result<Line, Fault> {
+        let dialled = trace.spend(Stage::Connect, dial_first(addresses)).await;
+        let stream = dialled.map_err(|error| dial_fault(host, port, &error))?;
+        let remote = self.check_loop(&stream, host)?;
+        let _ = stream.set_nodelay(true); // without it only latency suffers
+        Ok(Line { io: TokioIo::new(stream), remote })
     }
 
     async fn addresses(&self, host: &str, port: u16, trace: &Trace) -> Result<Vec<SocketAddr>, Fault> {
@@ -138,20 +160,77 @@ impl Dialer {
         Ok(())
     }
 
-    fn check_loop(&self, stream: &TcpStream, host: &str) -> Result<(), Fault> {
+    /// Answers the other end. What a proxy connects to cannot be looked at so.
+    fn check_loop(&self, stream: &TcpStream, host: &str) -> Result<SocketAddr, Fault> {
         let ends = stream.local_addr().and_then(|local| Ok((local, stream.peer_addr()?)));
         let (local, peer) = ends.map_err(|error| dial_fault(host, 0, &error))?;
         if self.rule.is_loop(local, peer) {
             let refusal = Refusal { address: peer.ip(), reason: Reason::OwnListener, opens: None };
             return Err(Fault::refused(host, &refusal));
         }
-        Ok(())
+        Ok(peer)
+    }
+}
+
+/// A connection to a receiver, behind a proxy or not.
+pub(super) struct Line {
+    io: TokioIo<TcpStream>,
+    remote: SocketAddr,
+}
+
+/// Where a connection leads.
+#[derive(Clone, Copy)]
+pub(super) struct Remote(pub(super) SocketAddr);
+
+impl Connection for Line {
+    fn connected(&self) -> Connected {
+        self.io.connected().extra(Remote(self.remote))
+    }
+}
+
+impl Read for Line {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(context, buffer)
+    }
+}
+
+impl Write for Line {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(context, slices)
     }
 }
 
 /// Dials the addresses in order, the next one when the one before failed or kept waiting; the first
 /// connection wins and the others are dropped.
-async fn dial_first(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+pub(super) async fn dial_first(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     if let [only] = addresses {
         return TcpStream::connect(only).await;
     }

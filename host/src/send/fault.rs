@@ -31,6 +31,8 @@ pub enum FaultKind {
     Dns,
     /// No TCP connection came about.
     Connect,
+    /// The operator's proxy could not be used, or did not connect to the receiver; nothing was sent.
+    Proxy,
     /// No TLS session came about, or the certificate was not accepted; nothing was sent.
     Tls,
     /// The deadline passed.
@@ -40,11 +42,12 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::InvalidRequest,
         Self::RefusedAddress,
         Self::Dns,
         Self::Connect,
+        Self::Proxy,
         Self::Tls,
         Self::Timeout,
         Self::Protocol,
@@ -57,6 +60,7 @@ impl FaultKind {
             Self::RefusedAddress => "refused_address",
             Self::Dns => "dns",
             Self::Connect => "connect",
+            Self::Proxy => "proxy",
             Self::Tls => "tls",
             Self::Timeout => "timeout",
             Self::Protocol => "protocol",
@@ -96,6 +100,7 @@ impl Fault {
         let waiting_for = match stage {
             Stage::Dns => "the name to be resolved",
             Stage::Connect => "the connection",
+            Stage::Proxy => "the egress proxy",
             Stage::Tls => "the TLS handshake",
             Stage::Answer => "an answer",
             Stage::Body => "the end of the answer's body",

@@ -631,3 +631,207 @@ async fn say_version(
     }
     Ok(http::Response::new(Full::new(Bytes::from(format!("{:?}", request.version())))))
 }
+
+/// A proxy that notes each head it was sent, answers what the script says, and on a 200 passes the bytes on to
+/// `through`, wherever it was asked to connect to.
+async fn proxy(
+    through: SocketAddr,
+    answers: &'static [&'static str],
+) -> (Sink, mpsc::UnboundedReceiver<String>) {
+    let (heads, heard) = mpsc::unbounded_channel();
+    let turn = Arc::new(AtomicUsize::new(0));
+    let proxy = sink(move |mut stream| {
+        let (heads, turn) = (heads.clone(), turn.clone());
+        async move {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                if stream.read_buf(&mut head).await.unwrap_or(0) == 0 {
+                    return;
+                }
+            }
+            let _ = heads.send(String::from_utf8(head).unwrap());
+            let answer = answers[turn.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1)];
+            write(&mut stream, answer).await;
+            if answer.contains(" 200") {
+                let Ok(mut onward) = TcpStream::connect(through).await else { return };
+                let _ = tokio::io::copy_bidirectional(&mut stream, &mut onward).await;
+            }
+        }
+    });
+    (proxy.await, heard)
+}
+
+const CONNECTED: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
+
+fn behind(proxy: &Sink, credentials: &str, change: impl FnOnce(&mut Config)) -> Client {
+    let url = format!("http://{credentials}{}", proxy.address);
+    with(|config| {
+        config.proxy = Some(url.parse().unwrap());
+        change(config);
+    })
+}
+
+#[tokio::test]
+async fn a_proxy_is_asked_for_the_vetted_address_and_tls_keeps_the_name() {
+    let authority = authority("of the tests");
+    let receiver = secure(&authority, "receiver.test", (2020, 2100), &["h2"]).await;
+    let (proxy, mut heard) = proxy(receiver.address, &[CONNECTED]).await;
+    let client = behind(&proxy, "us%40er:pa%3Ass@", |config| {
+        trust(config, authority.der().clone());
+        // A public address that only the proxy could reach.
+        config.names.insert("receiver.test".to_owned(), vec!["93.184.216.34".parse().unwrap()]);
+    });
+    for _ in 0..2 {
+        let exchange = client.send(post("https://receiver.test:8443/")).await;
+        assert_eq!(summary(&exchange), "200 8", "{}", outcome(&exchange));
+        assert_eq!(exchange.remote, Some("93.184.216.34:8443".parse().unwrap()), "not the proxy");
+        assert_eq!(&exchange.result.unwrap().body[..], b"HTTP/2.0");
+    }
+    assert_eq!(
+        heard.recv().await.unwrap(),
+        "CONNECT 93.184.216.34:8443 HTTP/1.1\r\nhost: 93.184.216.34:8443\r\n\
+         proxy-authorization: Basic dXNAZXI6cGE6c3M=\r\n\r\n"
+    );
+    assert!(heard.try_recv().is_err(), "the tunnel is used again");
+}
+
+#[tokio::test]
+async fn plain_http_goes_through_a_tunnel_too() {
+    let receiver = answering().await;
+    let (proxy, mut heard) = proxy(receiver.address, &[CONNECTED]).await;
+    let exchange = behind(&proxy, "", |_| {}).send(post("http://receiver.test:81/a")).await;
+    assert_eq!(summary(&exchange), "200 2", "{}", outcome(&exchange));
+    assert_eq!(heard.recv().await.unwrap(), "CONNECT 127.0.0.1:81 HTTP/1.1\r\nhost: 127.0.0.1:81\r\n\r\n");
+    let exchange = behind(&proxy, "", |_| {}).send(post("http://[::1]:81/a")).await;
+    assert_eq!(summary(&exchange), "refused_address", "only 127.0.0.0/8 is open");
+}
+
+#[tokio::test]
+async fn what_may_not_be_reached_is_not_asked_of_a_proxy() {
+    let (proxy, mut heard) = proxy(answering().await.address, &[CONNECTED]).await;
+    let client = behind(&proxy, "", |config| {
+        for (name, addresses) in [
+            ("inner.test", vec!["10.0.0.1"]),
+            ("mixed.test", vec!["93.184.216.34", "169.254.169.254"]),
+            ("public.test", vec!["93.184.216.34"]),
+            ("own.test", vec!["127.0.0.2"]),
+        ] {
+            let addresses = addresses.iter().map(|ip| ip.parse().unwrap()).collect();
+            config.names.insert(name.to_owned(), addresses);
+        }
+        config.rule.own.set(vec!["127.0.0.2:8420".parse().unwrap()]);
+    });
+    for url in [
+        "https://inner.test/",
+        "https://mixed.test/",
+        "http://public.test/",
+        "http://own.test:8420/",
+        "https://10.0.0.1/",
+        "https://[::ffff:10.0.0.1]/",
+    ] {
+        let exchange = client.send(post(url)).await;
+        assert_eq!(summary(&exchange), "refused_address", "{url}: {}", outcome(&exchange));
+    }
+    assert!(heard.try_recv().is_err());
+    assert_eq!(proxy.accepted(), 0);
+}
+
+#[tokio::test]
+async fn what_a_proxy_does_wrong_is_told_apart_from_the_receiver() {
+    for (answer, message) in [
+        ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "asks for a user and a password"),
+        (
+            "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n",
+            "does not allow a connection to the receiver",
+        ),
+        ("HTTP/1.1 502 Bad Gateway\r\n\r\n", "could not reach the receiver (502)"),
+        ("HTTP/1.1 301 Moved\r\n\r\n", "refused the connection to the receiver (301)"),
+        ("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", "sent more than its answer"),
+        ("SSH-2.0-OpenSSH_9.9\r\n\r\n", "not HTTP/1.1"),
+        ("HTTP/1.1 200 OK\r\n", "closed the connection before it answered"),
+        ("", "closed the connection before it answered"),
+    ] {
+        let answers: &'static [&'static str] = Box::leak(Box::new([answer]));
+        let nobody: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        let (proxy, _heard) = proxy(nobody, answers).await;
+        let exchange = behind(&proxy, "", |_| {}).send(post("http://receiver.test/")).await;
+        let fault = exchange.result.unwrap_err();
+        assert_eq!(fault.kind, FaultKind::Proxy, "{answer:?}: {fault}");
+        assert!(fault.message.contains(message), "{answer:?}: {fault}");
+        let hint = fault.hint.unwrap();
+        assert!(hint.contains(&proxy.address.to_string()), "the operator is told where: {hint}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_floods_is_cut_and_one_that_is_silent_times_out() {
+    let flood =
+        sink(|mut stream| async move { while stream.write_all(&[b'x'; 4096]).await.is_ok() {} }).await;
+    let exchange = behind(&flood, "", |_| {}).send(post("http://receiver.test/")).await;
+    let fault = exchange.result.unwrap_err();
+    assert_eq!((fault.kind, fault.message.contains("too long")), (FaultKind::Proxy, true), "{fault}");
+
+    let silent = sink(hold).await;
+    let request = Request { timeout: SHORT, ..post("http://receiver.test/") };
+    let fault = behind(&silent, "", |_| {}).send(request).await.result.unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Timeout);
+    assert_eq!(fault.message, "gave up after 200ms, waiting for the egress proxy");
+
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let client = with(|config| config.proxy = Some(format!("http://{free}").parse().unwrap()));
+    let fault = client.send(post("http://receiver.test/")).await.result.unwrap_err();
+    assert_eq!(
+        (fault.kind, fault.message.as_str()),
+        (FaultKind::Proxy, "the egress proxy cannot be reached")
+    );
+}
+
+#[tokio::test]
+async fn a_proxy_is_asked_for_the_next_address_where_one_is_dead() {
+    let (proxy, mut heard) =
+        proxy(answering().await.address, &["HTTP/1.1 504 Gateway Timeout\r\n\r\n", CONNECTED]).await;
+    let client = behind(&proxy, "", |config| {
+        let both = ["127.0.0.8", "127.0.0.9"].map(|ip| ip.parse().unwrap());
+        config.names.insert("receiver.test".to_owned(), both.to_vec());
+    });
+    let exchange = client.send(post("http://receiver.test/")).await;
+    assert_eq!(summary(&exchange), "200 2", "{}", outcome(&exchange));
+    assert!(heard.recv().await.unwrap().starts_with("CONNECT 127.0.0.8:80 "));
+    assert!(heard.recv().await.unwrap().starts_with("CONNECT 127.0.0.9:80 "));
+}
+
+#[tokio::test]
+async fn a_file_of_authorities_opens_private_receivers_and_a_bad_one_is_told() {
+    let folder = std::env::temp_dir().join(format!("hookwright-ca-{:x}", rand::random::<u64>()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("ca.pem");
+    let authority = authority("of the tests");
+    let receiver = secure(&authority, "receiver.test", (2020, 2100), &["http/1.1"]).await;
+    std::fs::write(&file, format!("# of the tests\n{}", pem("CERTIFICATE", authority.der()))).unwrap();
+    let found = authorities(&file).unwrap();
+    let trusting = with(|config| config.trust.extra = found);
+    let exchange = trusting.send(post(&receiver.secure_url("/"))).await;
+    assert_eq!(summary(&exchange), "200 8", "{}", outcome(&exchange));
+    let exchange = client().send(post(&receiver.secure_url("/"))).await;
+    assert_eq!(summary(&exchange), "tls");
+
+    let damaged = pem("CERTIFICATE", authority.der()).replacen("MII", "AAA", 1);
+    for (text, expected) in [
+        ("", "holds no certificate"),
+        ("not PEM at all", "holds no certificate"),
+        (&pem("PRIVATE KEY", &KeyPair::generate().unwrap().serialize_der()), "holds no certificate"),
+        (&format!("{}{damaged}", pem("CERTIFICATE", authority.der())), "certificate 2 in"),
+        ("-----BEGIN CERTIFICATE-----\nAA", "certificate 1 in"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let error = authorities(&file).unwrap_err().to_string();
+        assert!(error.contains(expected) && error.contains("ca.pem"), "{error}");
+    }
+    let missing = authorities(&folder.join("none.pem")).unwrap_err().to_string();
+    assert!(missing.contains("cannot be read"), "{missing}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", data_encoding::BASE64.encode(der))
+}

@@ -1,11 +1,14 @@
 //! Whom to trust, and what to say when that fails.
 
 use std::error::Error;
+use std::fs;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 
@@ -25,6 +28,49 @@ impl Default for Trust {
     fn default() -> Self {
         Self { platform: true, extra: Vec::new() }
     }
+}
+
+/// Why a file of certificate authorities cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorityError {
+    #[error("the file of certificate authorities {} cannot be read: {source}", file.display())]
+    Unreadable { file: PathBuf, source: io::Error },
+    #[error(
+        "the file of certificate authorities {} is larger than {AUTHORITIES_LIMIT} bytes; is it the right one?",
+        file.display()
+    )]
+    TooLarge { file: PathBuf },
+    #[error(
+        "the file of certificate authorities {} holds no certificate; it takes PEM, which begins with `-----BEGIN \
+         CERTIFICATE-----`",
+        file.display()
+    )]
+    Empty { file: PathBuf },
+    #[error("certificate {number} in {} cannot be used: {reason}", file.display())]
+    Certificate { file: PathBuf, number: usize, reason: String },
+}
+
+/// The certificates in a PEM file, each one that can be an authority.
+///
+/// # Errors
+///
+/// Where there is none, or one of them is damaged.
+pub fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, AuthorityError> {
+    let file = file.to_owned();
+    let unreadable = |source| AuthorityError::Unreadable { file: file.clone(), source };
+    if fs::metadata(&file).map_err(unreadable)?.len() > AUTHORITIES_LIMIT {
+        return Err(AuthorityError::TooLarge { file });
+    }
+    let text = fs::read(&file).map_err(unreadable)?;
+    let mut found = Vec::new();
+    for (index, certificate) in CertificateDer::pem_slice_iter(&text).enumerate() {
+        let broken =
+            |reason: String| AuthorityError::Certificate { file: file.clone(), number: index + 1, reason };
+        let certificate = certificate.map_err(|error| broken(error.to_string()))?;
+        RootCertStore::empty().add(certificate.clone()).map_err(|error| broken(error.to_string()))?;
+        found.push(certificate);
+    }
+    if found.is_empty() { Err(AuthorityError::Empty { file }) } else { Ok(found) }
 }
 
 /// The TLS side of a client, and whether it knows any authority at all.
@@ -124,7 +170,7 @@ fn certificate_fault(host: &str, why: &CertificateError, has_roots: bool) -> Fau
             "the certificate of {host} was issued by an unknown authority: it may be self-signed, or the \
              receiver does not send its intermediate certificates"
         ))
-        .with_hint("if the authority is your own, add its certificate to those that this machine trusts"),
+        .with_hint("if the authority is your own, name the file of its certificate with `--ca-file`"),
         C::Revoked => tls(format!("the certificate of {host} has been revoked")),
         other => tls(format!("the certificate of {host} was not accepted: {other}")),
     }
@@ -167,3 +213,5 @@ fn tls(message: String) -> Fault {
 
 const NEEDED: &str = "it needs TLS 1.2 with ECDHE and AES-GCM or ChaCha20-Poly1305, or TLS 1.3";
 const NAMES_SHOWN: usize = 3;
+/// Most bytes of a file of authorities; the system's own bundle has a quarter of it.
+const AUTHORITIES_LIMIT: u64 = 1 << 20;

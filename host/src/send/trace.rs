@@ -36,6 +36,8 @@ pub enum Stage {
     /// The request is being sent, or its answer's head has not arrived yet.
     Answer,
     Body,
+    /// A proxy was asked for a connection to the receiver.
+    Proxy,
 }
 
 impl Stage {
@@ -47,6 +49,7 @@ impl Stage {
             Self::Tls => "tls",
             Self::Answer => "answer",
             Self::Body => "body",
+            Self::Proxy => "proxy",
         }
     }
 }
@@ -81,7 +84,7 @@ impl Trace {
     }
 
     pub(super) fn stage(&self) -> Stage {
-        let stages = [Stage::Dns, Stage::Connect, Stage::Tls, Stage::Answer, Stage::Body];
+        let stages = [Stage::Dns, Stage::Connect, Stage::Tls, Stage::Answer, Stage::Body, Stage::Proxy];
         stages[usize::from(self.0.stage.load(Ordering::Relaxed))]
     }
 

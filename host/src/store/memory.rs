@@ -3,11 +3,12 @@
 //! It is also the model that other stores are compared with: each method looks at all there is, so that it can be
 //! read as the meaning of its promise.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
+use super::ledger::Ledger;
 use super::*;
 use crate::event::ProducerId;
 
@@ -39,6 +40,13 @@ impl MemoryStore {
         Self { contents: Mutex::new(contents), attempts_kept: self.attempts_kept }
     }
 
+    /// A copy in which nobody holds a lease, as after a restart.
+    pub fn restarted(&self) -> Self {
+        let copy = self.fork();
+        copy.contents().deliveries.values_mut().for_each(|row| row.leased_until = None);
+        copy
+    }
+
     /// No method leaves the contents half changed, so they are good even where a holder of the lock panicked.
     fn contents(&self) -> MutexGuard<'_, Contents> {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
@@ -59,6 +67,7 @@ impl Inbox for MemoryStore {
         }
         batch.iter().try_for_each(super::check_room)?;
         let answers = batch.into_iter().map(|arrival| contents.take_on(arrival, lease_until)).collect();
+        contents.count();
         Ok(Append::Done(answers))
     }
 }
@@ -84,8 +93,11 @@ impl Queue for MemoryStore {
     }
 
     async fn settle(&self, batch: Vec<Settled>) -> Result<Vec<Settle>> {
+        batch.iter().flat_map(|settled| &settled.announce).try_for_each(super::check_room)?;
         let mut contents = self.contents();
-        Ok(batch.into_iter().map(|settled| contents.settle(settled, self.attempts_kept)).collect())
+        let answers = batch.into_iter().map(|settled| contents.settle(settled, self.attempts_kept)).collect();
+        contents.count();
+        Ok(answers)
     }
 
     async fn release(&self, leases: Vec<Lease>, due: Timestamp) -> Result<()> {
@@ -105,18 +117,30 @@ impl Queue for MemoryStore {
 
     async fn retry_now(&self, delivery: DeliveryId, now: Timestamp) -> Result<Steer> {
         Ok(self.contents().steer(delivery, |row| {
-            if row.leased_until.is_none() {
+            if row.leased_until.is_none() && !row.in_line {
                 row.delivery.due = Some(now);
             }
         }))
     }
 
     async fn cancel(&self, delivery: DeliveryId, reason: String, now: Timestamp) -> Result<Steer> {
-        Ok(self.contents().steer(delivery, |row| row.cancel(reason, now)))
+        let mut contents = self.contents();
+        let steer = contents.steer(delivery, |row| drop(row.cancel(reason, now)));
+        if let Steer::Done(delivery) = &steer {
+            contents.note_end(delivery);
+        }
+        contents.count();
+        Ok(steer)
     }
 
     async fn replay(&self, delivery: DeliveryId, new_webhook_id: bool, now: Timestamp) -> Result<Replay> {
-        Ok(self.contents().replay(delivery, new_webhook_id, now))
+        let mut contents = self.contents();
+        let replay = contents.replay(delivery, new_webhook_id, now);
+        if let Replay::Done(delivery) = &replay {
+            contents.ledger.0.replayed(delivery);
+        }
+        contents.count();
+        Ok(replay)
     }
 
     async fn cancel_orphans(&self, limit: usize, now: Timestamp) -> Result<usize> {
@@ -126,7 +150,28 @@ impl Queue for MemoryStore {
             .values_mut()
             .filter(|row| row.is_pending() && !endpoints.contains_key(&row.delivery.endpoint))
             .take(limit);
-        Ok(orphans.map(|row| row.cancel(ORPHANED.to_owned(), now)).count())
+        let ended: Vec<_> = orphans.map(|row| row.cancel(ORPHANED.to_owned(), now)).collect();
+        ended.iter().for_each(|delivery| contents.note_end(delivery));
+        contents.count();
+        Ok(ended.len())
+    }
+
+    async fn cancel_waiting(
+        &self,
+        endpoint: EndpointId,
+        before: Timestamp,
+        limit: usize,
+        reason: String,
+        now: Timestamp,
+    ) -> Result<usize> {
+        let mut contents = self.contents();
+        let waits = |row: &Row| row.delivery.endpoint == endpoint && row.delivery.created_at < before;
+        let waiting =
+            contents.deliveries.values_mut().filter(|row| row.is_pending() && waits(row)).take(limit);
+        let ended: Vec<_> = waiting.map(|row| row.cancel(reason.clone(), now)).collect();
+        ended.iter().for_each(|delivery| contents.note_end(delivery));
+        contents.count();
+        Ok(ended.len())
     }
 
     async fn expire(&self, before: Timestamp, limit: usize, reason: String, now: Timestamp) -> Result<usize> {
@@ -134,7 +179,10 @@ impl Queue for MemoryStore {
         let waits =
             |row: &Row| row.leased_until.is_none() && row.delivery.due.is_some_and(|due| due < before);
         let old = contents.deliveries.values_mut().filter(|row| row.is_pending() && waits(row)).take(limit);
-        Ok(old.map(|row| row.end(State::Failed, reason.clone(), now)).count())
+        let ended: Vec<_> = old.map(|row| row.end(State::Failed, reason.clone(), now)).collect();
+        ended.iter().for_each(|delivery| contents.note_end(delivery));
+        contents.count();
+        Ok(ended.len())
     }
 
     async fn pending(&self) -> Result<u64> {
@@ -149,19 +197,30 @@ impl Endpoints for MemoryStore {
         Ok((contents.version, contents.endpoints.values().cloned().collect()))
     }
 
-    async fn put_endpoint(&self, row: EndpointRow) -> Result<Option<BookVersion>> {
+    async fn put_endpoint(&self, row: EndpointRow, announce: Vec<Arrival>) -> Result<Option<BookVersion>> {
+        announce.iter().try_for_each(super::check_room)?;
         let mut contents = self.contents();
         let stored = contents.endpoints.get(&row.id).map_or(0, |stored| stored.revision);
         if row.revision != stored + 1 {
             return Ok(None);
         }
-        contents.endpoints.insert(row.id, row);
+        let id = row.id;
+        let before = contents.endpoints.insert(id, row.clone());
+        if before.is_some_and(|before| before.judged_from != row.judged_from) {
+            let standing = contents.standings.entry(id).or_default();
+            standing.health = standing.health.anew();
+        }
+        contents.follow_order(id);
+        contents.announce(announce);
+        contents.count();
         Ok(Some(contents.next_version()))
     }
 
     async fn delete_endpoint(&self, id: EndpointId) -> Result<Option<BookVersion>> {
         let mut contents = self.contents();
         let deleted = contents.endpoints.remove(&id);
+        contents.standings.remove(&id);
+        contents.follow_order(id);
         Ok(deleted.map(|_| contents.next_version()))
     }
 }
@@ -208,6 +267,13 @@ impl Settings for MemoryStore {
 }
 
 #[async_trait]
+impl Backup for MemoryStore {
+    async fn backup(&self, _: Vec<u8>, _: Duration) -> Result<Copying> {
+        Ok(Copying::Impossible)
+    }
+}
+
+#[async_trait]
 impl History for MemoryStore {
     async fn event(&self, id: EventId) -> Result<Option<EventRecord>> {
         let contents = self.contents();
@@ -241,6 +307,67 @@ impl History for MemoryStore {
     }
 }
 
+#[async_trait]
+impl Statistics for MemoryStore {
+    async fn tallies(&self, scopes: Vec<Scope>, window: Window) -> Result<Vec<Vec<Bucket>>> {
+        let contents = self.contents();
+        Ok(scopes.iter().map(|scope| contents.buckets(scope, window)).collect())
+    }
+
+    async fn volumes(&self, tenant: Option<Tenant>, window: Window) -> Result<Volumes> {
+        let contents = self.contents();
+        let mut types: BTreeMap<EventType, Tally> = BTreeMap::new();
+        for ((resolution, bucket, scope), tally) in &contents.tallies {
+            let in_window = *resolution == window.resolution() && window.buckets().contains(bucket);
+            let event_type = match scope {
+                Scope::HostType(event_type) if tenant.is_none() => event_type,
+                Scope::TenantType(of, event_type) if tenant.as_ref() == Some(of) => event_type,
+                _ => continue,
+            };
+            if in_window {
+                types.entry(event_type.clone()).or_default().add(tally);
+            }
+        }
+        Ok(Volumes { types: types.into_iter().collect(), partial: false })
+    }
+
+    async fn standings(&self, endpoints: Vec<EndpointId>) -> Result<Vec<Standing>> {
+        let contents = self.contents();
+        Ok(endpoints.into_iter().map(|endpoint| contents.standing(endpoint)).collect())
+    }
+
+    async fn errors(&self, filter: ErrorFilter, page: ErrorPageRequest) -> Result<ErrorPage> {
+        let contents = self.contents();
+        let behind = |group: &&ErrorGroup| page.after.is_none_or(|after| group.place() < after);
+        let mut groups: Vec<_> =
+            contents.errors.values().filter(|group| filter.fits(group)).filter(behind).cloned().collect();
+        groups.sort_by_key(|group| std::cmp::Reverse(group.place()));
+        let more = groups.len() > page.limit.max(1);
+        groups.truncate(page.limit.max(1));
+        let next = groups.last().filter(|_| more).map(ErrorGroup::place);
+        Ok(ErrorPage { groups, next })
+    }
+
+    async fn stored_bytes(&self, tenant: Tenant) -> Result<u64> {
+        let contents = self.contents();
+        let of_tenant = contents.events.values().filter(|entry| entry.event.tenant == tenant);
+        Ok(of_tenant.map(|entry| entry.event.payload.len() as u64).sum())
+    }
+
+    async fn prune_statistics(&self, kept: Kept, limit: usize) -> Result<usize> {
+        let mut contents = self.contents();
+        let old = |(resolution, bucket, _): &&(Resolution, i64, Scope)| {
+            resolution.start(*bucket) < kept.since(*resolution)
+        };
+        let gone: Vec<_> = contents.tallies.keys().filter(old).take(limit).cloned().collect();
+        gone.iter().for_each(|key| drop(contents.tallies.remove(key)));
+        let errors = contents.errors.iter().filter(|(_, group)| group.last_at < kept.hours);
+        let errors: Vec<_> = errors.map(|(key, _)| *key).take(limit - gone.len()).collect();
+        errors.iter().for_each(|key| drop(contents.errors.remove(key)));
+        Ok(gone.len() + errors.len())
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 struct Contents {
     version: BookVersion,
@@ -252,9 +379,32 @@ struct Contents {
     events: BTreeMap<u64, Entry>,
     sequences: BTreeMap<EventId, u64>,
     deliveries: BTreeMap<Place, Row>,
+    lines: BTreeMap<EndpointId, Line>,
     known: BTreeMap<(Tenant, ProducerId), Known>,
     /// The sequence that the last call of `prune` stopped behind; 0 to begin anew.
     pruned_to: u64,
+    tallies: BTreeMap<(Resolution, i64, Scope), Tally>,
+    /// What is pending is counted anew each time.
+    standings: BTreeMap<EndpointId, Standing>,
+    errors: BTreeMap<(EndpointId, Trouble), ErrorGroup>,
+    ledger: OpenLedger,
+}
+
+/// The line of an endpoint that keeps an order.
+#[derive(Debug, Clone, Default)]
+struct Line {
+    head: Option<DeliveryId>,
+    behind: VecDeque<DeliveryId>,
+}
+
+/// Empty between two calls, so that a copy begins with an empty one.
+#[derive(Debug, Default)]
+struct OpenLedger(Ledger);
+
+impl Clone for OpenLedger {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -270,6 +420,8 @@ struct Row {
     generation: u64,
     /// Stands until it is given up, taken away or replaced, even where it has expired.
     leased_until: Option<Timestamp>,
+    /// It stands in line, behind the head.
+    in_line: bool,
     attempts: Vec<Attempt>,
 }
 
@@ -292,16 +444,19 @@ impl Known {
 
 impl Row {
     fn new(delivery: Delivery) -> Self {
-        Self { delivery, generation: 0, leased_until: None, attempts: Vec::new() }
+        Self { delivery, generation: 0, leased_until: None, in_line: false, attempts: Vec::new() }
     }
 
     fn is_pending(&self) -> bool {
         !self.delivery.state.is_final()
     }
 
-    /// When it can be claimed; `None` once it is final.
+    /// When it can be claimed; `None` once it is final, and while it stands in line.
     fn claimable_from(&self) -> Option<Timestamp> {
-        self.delivery.due.map(|due| self.leased_until.map_or(due, |until| until.max(due)))
+        self.delivery
+            .due
+            .filter(|_| !self.in_line)
+            .map(|due| self.leased_until.map_or(due, |until| until.max(due)))
     }
 
     fn lease(&mut self, until: Timestamp) -> Lease {
@@ -310,13 +465,14 @@ impl Row {
         Lease { delivery: self.delivery.id, generation: self.generation }
     }
 
-    fn cancel(&mut self, reason: String, now: Timestamp) {
-        self.end(State::Cancelled, reason, now);
+    fn cancel(&mut self, reason: String, now: Timestamp) -> Delivery {
+        self.end(State::Cancelled, reason, now)
     }
 
-    fn end(&mut self, state: State, reason: String, now: Timestamp) {
+    fn end(&mut self, state: State, reason: String, now: Timestamp) -> Delivery {
         self.leased_until = None;
         self.delivery = self.delivery.clone().finish(state, Some(reason), now);
+        self.delivery.clone()
     }
 
     fn write(&mut self, settled: Settled, attempts_kept: usize) {
@@ -356,11 +512,18 @@ impl Contents {
         self.sequences.insert(event.id, sequence);
         self.events.insert(sequence, Entry { event: event.clone(), next_ordinal: deliveries.len() as u16 });
         let mut taken = Vec::new();
+        let held = deliveries.iter().map(|new| (new.endpoint, self.endpoints.get(&new.endpoint)));
+        let held = held.map(|(endpoint, row)| (endpoint, row.is_some_and(|row| row.held)));
+        self.ledger.0.accepted(&event, held);
         for (ordinal, NewDelivery { endpoint, take }) in (0..).zip(deliveries) {
+            if self.endpoints.contains_key(&endpoint) {
+                self.standings.entry(endpoint).or_default().promised(event.accepted_at);
+            }
             let id = DeliveryId::of(event.id, ordinal);
             let (tenant, event_type) = (event.tenant.clone(), event.event_type.clone());
             let mut row = Row::new(Delivery::new(id, endpoint, tenant, event_type, event.accepted_at));
-            taken.extend(take.then(|| row.lease(lease_until)));
+            row.in_line = self.joins(endpoint, id);
+            taken.extend((take && !row.in_line).then(|| row.lease(lease_until)));
             self.deliveries.insert(Place { sequence, ordinal }, row);
         }
         taken
@@ -417,10 +580,140 @@ impl Contents {
         Some(Claimed { lease: row.lease(until), delivery: row.delivery.clone(), event })
     }
 
-    fn settle(&mut self, settled: Settled, attempts_kept: usize) -> Settle {
-        let Some(row) = self.leased(settled.lease) else { return Settle::LeaseLost };
-        row.write(settled, attempts_kept);
-        Settle::Done
+    fn settle(&mut self, mut settled: Settled, attempts_kept: usize) -> Settle {
+        if self.leased(settled.lease).is_none() {
+            return Settle::LeaseLost;
+        }
+        let before = self.standings.get(&settled.delivery.endpoint).copied().unwrap_or_default().health;
+        let health = self.note_settled(&settled.delivery, settled.attempt.as_ref());
+        let mut announce = std::mem::take(&mut settled.announce);
+        if before.recovers(&health) {
+            announce.append(&mut settled.recovery);
+        }
+        let (delivery, attempted) = (settled.delivery.clone(), settled.attempt.is_some());
+        if let Some(row) = self.leased(settled.lease) {
+            row.write(settled, attempts_kept);
+        }
+        self.after_attempt(&delivery, attempted);
+        self.announce(announce);
+        Settle::Done(health)
+    }
+
+    fn note_settled(&mut self, delivery: &Delivery, attempt: Option<&Attempt>) -> Health {
+        self.ledger.0.settled(delivery, attempt);
+        let Some(row) = self.endpoints.get(&delivery.endpoint) else { return Health::default() };
+        let standing = self.standings.entry(delivery.endpoint).or_default();
+        standing.settled(delivery, attempt, row.judged_from);
+        standing.health
+    }
+
+    fn note_end(&mut self, delivery: &Delivery) {
+        self.note_settled(delivery, None);
+        self.leave_line(delivery);
+    }
+
+    fn order(&self, endpoint: EndpointId) -> Order {
+        self.endpoints.get(&endpoint).map(|row| row.order).unwrap_or_default()
+    }
+
+    /// Whether a new delivery has to stand in line; the first one is the head.
+    fn joins(&mut self, endpoint: EndpointId, id: DeliveryId) -> bool {
+        if !self.order(endpoint).is_kept() {
+            return false;
+        }
+        let line = self.lines.entry(endpoint).or_default();
+        match line.head {
+            None => line.head = Some(id),
+            Some(_) => line.behind.push_back(id),
+        }
+        line.head != Some(id)
+    }
+
+    fn after_attempt(&mut self, delivery: &Delivery, attempted: bool) {
+        let aside = attempted && self.order(delivery.endpoint).steps_aside(delivery.attempts);
+        if delivery.state.is_final() || aside {
+            self.leave_line(delivery);
+        }
+    }
+
+    fn leave_line(&mut self, delivery: &Delivery) {
+        let Some(line) = self.lines.get_mut(&delivery.endpoint) else { return };
+        line.behind.retain(|id| *id != delivery.id);
+        if line.head == Some(delivery.id) {
+            line.head = None;
+            self.advance(delivery.endpoint);
+        }
+        if let Some(row) = self.row(delivery.id) {
+            row.in_line = false;
+        }
+    }
+
+    /// The first one behind the head is the head.
+    fn advance(&mut self, endpoint: EndpointId) {
+        let Some(line) = self.lines.get_mut(&endpoint) else { return };
+        line.head = line.behind.pop_front();
+        if let Some(row) = line.head.and_then(|head| self.row(head)) {
+            row.in_line = false;
+        }
+    }
+
+    /// Brings the line to what the endpoint's row says: one that keeps no order has none, one that does has a head.
+    fn follow_order(&mut self, endpoint: EndpointId) {
+        let Some(line) = self.lines.get_mut(&endpoint) else { return };
+        match self.endpoints.get(&endpoint) {
+            Some(row) if row.order.is_kept() && line.head.is_some() => {}
+            Some(row) if row.order.is_kept() => self.advance(endpoint),
+            Some(_) => {
+                let behind = std::mem::take(&mut line.behind);
+                self.lines.remove(&endpoint);
+                for id in behind {
+                    self.row(id).into_iter().for_each(|row| row.in_line = false);
+                }
+            }
+            None => line.head = None,
+        }
+    }
+
+    fn announce(&mut self, announce: Vec<Arrival>) {
+        for mut arrival in announce {
+            arrival.deliveries.iter_mut().for_each(|delivery| delivery.take = false);
+            self.take_on(arrival, Timestamp::ZERO);
+        }
+    }
+
+    /// Writes what the ledger gathered.
+    fn count(&mut self) {
+        let (tallies, errors) = self.ledger.0.take();
+        for (key, tally) in tallies {
+            self.tallies.entry(key).or_default().add(&tally);
+        }
+        for group in errors {
+            match self.errors.get_mut(&(group.endpoint, group.trouble)) {
+                Some(stored) => stored.add(group),
+                None => drop(self.errors.insert((group.endpoint, group.trouble), group)),
+            }
+        }
+    }
+
+    fn buckets(&self, scope: &Scope, window: Window) -> Vec<Bucket> {
+        let resolution = window.resolution();
+        let tallies = window.buckets().filter_map(|bucket| {
+            let tally = self.tallies.get(&(resolution, bucket, scope.clone()))?.clone();
+            Some(Bucket { start: resolution.start(bucket), tally })
+        });
+        tallies.collect()
+    }
+
+    fn standing(&self, endpoint: EndpointId) -> Standing {
+        let pending = || {
+            let of_it = |row: &&Row| row.is_pending() && row.delivery.endpoint == endpoint;
+            self.deliveries.values().filter(of_it).map(|row| row.delivery.created_at)
+        };
+        Standing {
+            pending: pending().count() as u64,
+            oldest_pending_at: pending().min(),
+            ..self.standings.get(&endpoint).copied().unwrap_or_default()
+        }
     }
 
     fn steer(&mut self, id: DeliveryId, change: impl FnOnce(&mut Row)) -> Steer {
@@ -446,7 +739,8 @@ impl Contents {
         let id = DeliveryId::of(id.event(), place.ordinal);
         let webhook_id = if new_webhook_id { id.webhook_id() } else { original.webhook_id };
         let delivery = original.replay(id, webhook_id, now);
-        self.deliveries.insert(place, Row::new(delivery.clone()));
+        let in_line = self.joins(delivery.endpoint, id);
+        self.deliveries.insert(place, Row { in_line, ..Row::new(delivery.clone()) });
         Replay::Done(delivery)
     }
 

@@ -4,9 +4,15 @@
 //! journal that is written when it is settled fulfils the promise. Only what waits longer gets a row of its own in
 //! `due`. The watermark says from which event on promises may be open, so that a restart looks at little.
 
+pub mod archive;
+mod bits;
+mod counters;
 mod desk;
 mod documents;
+mod find;
 mod history;
+mod index;
+mod lines;
 mod queue;
 mod record;
 mod tables;
@@ -21,23 +27,29 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend};
+use tokio::sync::Semaphore;
 use tracing::info;
 
+use self::counters::{Counters, Gathered};
 use self::desk::{Desk, EndpointState};
-use self::tables::{META_BOOK_VERSION, META_FORMAT, META_NEXT_SEQUENCE, META_WATERMARK, Snapshot, Tables};
+use self::tables::{
+    META_BOOK_VERSION, META_FORMAT, META_INDEXED, META_NEXT_SEQUENCE, META_WATERMARK, Snapshot, Tables,
+};
 use self::writer::{Txn, Writer};
 use super::{
-    Append, Arrival, BookVersion, Claim, Claimed, DeliveryFilter, DeliveryRecord, EndpointRow, Endpoints,
-    EventFilter, EventRecord, History, Inbox, Lease, Page, PageRequest, Pruned, Queue, Replay, Result,
-    Settings, Settle, Settled, Steer, StoreError,
+    Append, Arrival, Backup, BookVersion, Bucket, Claim, Claimed, Copying, DeliveryFilter, DeliveryRecord,
+    EndpointRow, Endpoints, ErrorFilter, ErrorPage, ErrorPageRequest, EventFilter, EventRecord, History,
+    Inbox, Kept, Lease, Page, PageRequest, Pruned, Queue, Replay, Result, Scope, Settings, Settle, Settled,
+    Standing, Statistics, Steer, StoreError, Volumes,
 };
 use crate::delivery::Delivery;
-use crate::event::Event;
+use crate::event::{Event, Tenant};
 use crate::id::{DeliveryId, EndpointId, EventId};
+use crate::tally::Window;
 use crate::time::{Clock, SystemClock, Timestamp};
 
 /// The format of the file that this program writes. An older one is brought up to it; a newer one is refused.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 /// How often, and how long apart, a store that is dropped looks whether its file can be closed.
 const CLOSING_TRIES: u32 = 2_000;
@@ -51,6 +63,9 @@ pub struct Options {
     pub attempts_kept: u32,
     /// How long a delivery may be unfinished before it gets a row of its own.
     pub row_after: Duration,
+    /// How many of the youngest events are in the index of the lists in memory only, so that an append costs no row
+    /// of it. Up to twice as many are read again when the file is opened.
+    pub most_young: u64,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -60,6 +75,7 @@ impl Default for Options {
             cache_size: 32 << 20,
             attempts_kept: super::ATTEMPTS_KEPT,
             row_after: Duration::from_secs(1),
+            most_young: 1_024,
             clock: Arc::new(SystemClock),
         }
     }
@@ -89,6 +105,8 @@ pub enum OpenError {
 pub struct RedbStore {
     writer: Writer,
     shared: Arc<Shared>,
+    /// One copy is taken at a time.
+    copying: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -165,7 +183,7 @@ impl RedbStore {
         shared.load(database)?;
         let writer = Writer::start(shared.clone())
             .map_err(|error| OpenError::Other { path: shared.path(), reason: error.to_string() })?;
-        Ok(Self { writer, shared })
+        Ok(Self { writer, shared, copying: Arc::new(Semaphore::new(1)) })
     }
 
     async fn write<T, F>(&self, work: F) -> Result<T>
@@ -207,6 +225,16 @@ impl RedbStore {
             read(&snapshot, noted)
         })
         .await
+    }
+
+    /// Reads the counters.
+    async fn counted<T, F>(&self, read: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Counters) -> Result<T> + Send + 'static,
+    {
+        let shared = self.shared.clone();
+        blocking(move || read(&Counters::open(&shared.database()?.begin_read().map_err(io)?)?)).await
     }
 }
 
@@ -330,10 +358,14 @@ impl Shared {
             if let Some(found) = format(&write).map_err(other)?.filter(|found| *found > FORMAT) {
                 return Err(OpenError::Newer { path: self.path(), found });
             }
+            // Lists were read from it until format 2. Loading makes the index that they are read from now.
+            write.delete_table(tables::BY_ENDPOINT).map_err(io).map_err(other)?;
             let tables = Tables::open(&write).map_err(other)?;
             let now = self.options.clock.now();
-            let mut txn = Txn { tables, desk: &mut desk, now, attempts_kept: self.options.attempts_kept };
-            load_desk(&mut txn).map_err(other)?;
+            let attempts_kept = self.options.attempts_kept;
+            let gathered = Gathered::default();
+            let mut txn = Txn { tables, desk: &mut desk, now, attempts_kept, gathered };
+            load_desk(&mut txn, self.options.most_young).map_err(other)?;
         }
         write.commit().map_err(io).map_err(other)?;
         self.count(&desk);
@@ -348,7 +380,7 @@ fn format(write: &::redb::WriteTransaction) -> Result<Option<u64>> {
     Ok(meta.get(META_FORMAT).map_err(io)?.map(|format| format.value()))
 }
 
-fn load_desk(txn: &mut Txn<'_>) -> Result<()> {
+fn load_desk(txn: &mut Txn<'_>, most_young: u64) -> Result<()> {
     let meta = |txn: &Txn<'_>, name| Ok(txn.tables.meta.get(name).map_err(io)?.map(|guard| guard.value()));
     txn.tables.meta.insert(META_FORMAT, FORMAT).map_err(io)?;
     txn.desk.version = BookVersion(meta(txn, META_BOOK_VERSION)?.unwrap_or(0));
@@ -357,11 +389,16 @@ fn load_desk(txn: &mut Txn<'_>) -> Result<()> {
     for row in txn.tables.endpoints.iter().map_err(io)? {
         let (id, row) = row.map_err(io)?;
         let row = record::decode_endpoint(EndpointId::from_u128(id.value()), row.value())?;
-        txn.desk.endpoints.insert(row.id, EndpointState { revision: row.revision, held: row.held });
+        txn.desk.endpoints.insert(row.id, EndpointState::of(&row));
     }
-    txn.desk.waiting = txn.tables.due.len().map_err(io)?;
+    txn.desk.waiting = txn.tables.due.len().map_err(io)? + txn.tables.lines.len().map_err(io)?;
+    lines::load(txn)?;
     load_lanes(txn)?;
+    let indexed = meta(txn, META_INDEXED)?;
+    index::load(txn, indexed, most_young)?;
     let recovered = history::recover(txn, watermark)?;
+    counters::begin(txn)?;
+    index::flush(txn)?;
     let next = txn.desk.next_sequence;
     txn.tables.meta.insert(META_WATERMARK, next).map_err(io)?;
     if txn.desk.waiting > 0 {
@@ -422,6 +459,7 @@ impl Queue for RedbStore {
     }
 
     async fn settle(&self, batch: Vec<Settled>) -> Result<Vec<Settle>> {
+        batch.iter().flat_map(|settled| &settled.announce).try_for_each(super::check_room)?;
         self.write(move |txn| queue::settle(txn, batch)).await
     }
 
@@ -447,6 +485,17 @@ impl Queue for RedbStore {
 
     async fn cancel_orphans(&self, limit: usize, now: Timestamp) -> Result<usize> {
         self.write(move |txn| queue::cancel_orphans(txn, limit, now)).await
+    }
+
+    async fn cancel_waiting(
+        &self,
+        endpoint: EndpointId,
+        before: Timestamp,
+        limit: usize,
+        reason: String,
+        now: Timestamp,
+    ) -> Result<usize> {
+        self.write(move |txn| queue::cancel_waiting(txn, endpoint, before, limit, &reason, now)).await
     }
 
     async fn expire(&self, before: Timestamp, limit: usize, reason: String, now: Timestamp) -> Result<usize> {
@@ -479,7 +528,8 @@ impl Endpoints for RedbStore {
         .await
     }
 
-    async fn put_endpoint(&self, row: EndpointRow) -> Result<Option<BookVersion>> {
+    async fn put_endpoint(&self, row: EndpointRow, announce: Vec<Arrival>) -> Result<Option<BookVersion>> {
+        announce.iter().try_for_each(super::check_room)?;
         self.write(move |txn| {
             let stored = txn.desk.endpoints.get(&row.id).map_or(0, |state| state.revision);
             if row.revision != stored + 1 {
@@ -487,7 +537,12 @@ impl Endpoints for RedbStore {
             }
             let bytes = record::encode_endpoint(&row)?;
             txn.tables.endpoints.insert(row.id.as_u128(), bytes.as_slice()).map_err(io)?;
-            txn.desk.endpoints.insert(row.id, EndpointState { revision: row.revision, held: row.held });
+            let before = txn.desk.endpoints.insert(row.id, EndpointState::of(&row));
+            if before.is_some_and(|before| before.judged_from != row.judged_from) {
+                counters::begins_anew(txn, row.id)?;
+            }
+            lines::follow(txn, row.id)?;
+            queue::announce(txn, announce)?;
             raise_version(txn).map(Some)
         })
         .await
@@ -499,6 +554,8 @@ impl Endpoints for RedbStore {
                 return Ok(None);
             }
             txn.tables.endpoints.remove(id.as_u128()).map_err(io)?;
+            counters::endpoint_deleted(txn, id)?;
+            lines::follow(txn, id)?;
             raise_version(txn).map(Some)
         })
         .await
@@ -559,7 +616,13 @@ impl History for RedbStore {
     }
 
     async fn events(&self, filter: EventFilter, page: PageRequest) -> Result<Page<Arc<Event>>> {
-        self.read(|_| (), move |snapshot, ()| history::events(snapshot, &filter, page)).await
+        let wanted = history::wanted_events(&filter);
+        let noted = wanted.clone();
+        self.read(
+            move |desk| desk.index.note(&noted),
+            move |snapshot, noted| history::events(snapshot, &wanted, noted, &filter, page),
+        )
+        .await
     }
 
     async fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRecord>> {
@@ -572,15 +635,65 @@ impl History for RedbStore {
     }
 
     async fn deliveries(&self, filter: DeliveryFilter, page: PageRequest) -> Result<Page<Delivery>> {
-        let noted = filter.clone();
+        let wanted = history::wanted_deliveries(&filter);
+        let (noted, fitting) = (wanted.clone(), filter.clone());
         self.read(
-            move |desk| history::implied(desk, &noted),
-            move |snapshot, implied| history::deliveries(snapshot, implied, &filter, page),
+            move |desk| (history::implied_page(desk, &fitting, page), desk.index.note(&noted)),
+            move |snapshot, (implied, noted)| {
+                history::deliveries(snapshot, implied, &wanted, noted, &filter, page)
+            },
         )
         .await
     }
 
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<Pruned> {
         self.write(move |txn| history::prune(txn, before, limit)).await
+    }
+}
+
+#[async_trait]
+impl Statistics for RedbStore {
+    async fn tallies(&self, scopes: Vec<Scope>, window: Window) -> Result<Vec<Vec<Bucket>>> {
+        self.counted(move |counters| scopes.iter().map(|scope| counters.tallies(scope, window)).collect())
+            .await
+    }
+
+    async fn volumes(&self, tenant: Option<Tenant>, window: Window) -> Result<Volumes> {
+        self.counted(move |counters| counters.volumes(tenant.as_ref(), window)).await
+    }
+
+    async fn standings(&self, endpoints: Vec<EndpointId>) -> Result<Vec<Standing>> {
+        let shared = self.shared.clone();
+        blocking(move || {
+            let (rowless, read) = {
+                let desk = shared.desk();
+                (counters::rowless(&desk), shared.database()?.begin_read().map_err(io)?)
+            };
+            let counters = Counters::open(&read)?;
+            endpoints.into_iter().map(|endpoint| counters.standing(endpoint, &rowless)).collect()
+        })
+        .await
+    }
+
+    async fn stored_bytes(&self, tenant: Tenant) -> Result<u64> {
+        self.counted(move |counters| counters.stored_bytes(&tenant)).await
+    }
+
+    async fn errors(&self, filter: ErrorFilter, page: ErrorPageRequest) -> Result<ErrorPage> {
+        let page = ErrorPageRequest { limit: page.limit.max(1), ..page };
+        self.counted(move |counters| counters.errors(&filter, page)).await
+    }
+
+    async fn prune_statistics(&self, kept: Kept, limit: usize) -> Result<usize> {
+        self.write(move |txn| counters::prune(txn, kept, limit)).await
+    }
+}
+
+#[async_trait]
+impl Backup for RedbStore {
+    async fn backup(&self, label: Vec<u8>, patience: Duration) -> Result<Copying> {
+        let Ok(permit) = self.copying.clone().try_acquire_owned() else { return Ok(Copying::UnderWay) };
+        self.shared.database()?;
+        Ok(Copying::Begun(archive::begin(self.shared.clone(), label, patience, permit)))
     }
 }

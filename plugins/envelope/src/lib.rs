@@ -49,10 +49,14 @@ pub enum Format {
     Seconds,
     /// `"2026-03-22T08:30:00.000Z"`
     Millis,
+    /// `"2026-03-22T08:30:00.000000Z"`
+    Micros,
     /// `1774168200`, seconds since 1970
     Unix,
     /// `1774168200000`, milliseconds since 1970
     UnixMillis,
+    /// `1774168200000000`, microseconds since 1970
+    UnixMicros,
 }
 
 /// What happens where nothing is there.
@@ -112,6 +116,9 @@ hookwright_plugin::plugin! {
         Example::new("A constant before the data", "lead.captured", r#"{"name":"John Doe"}"#)
             .config(r#"{"members":[{"name":"event","from":"@type"},{"name":"chatbotId","constant":"cmf9n7u1c"},{"name":"timestamp","from":"@timestamp","format":"millis"},{"name":"data","from":"@payload"}]}"#)
             .becomes(r#"{"event":"lead.captured","chatbotId":"cmf9n7u1c","timestamp":"2026-03-22T08:30:00.000Z","data":{"name":"John Doe"}}"#),
+        Example::new("The event's channel as a member; null where it has none", "lead.captured", r#"{"leadId":"clx"}"#)
+            .config(r#"{"members":[{"name":"event","from":"@type"},{"name":"chatbotId","from":"@channel","missing":"null"},{"name":"timestamp","from":"@timestamp","format":"millis"},{"name":"data","from":"@payload"}]}"#)
+            .becomes(r#"{"event":"lead.captured","chatbotId":null,"timestamp":"2026-03-22T08:30:00.000Z","data":{"leadId":"clx"}}"#),
         Example::new("Members beside the payload's own", "contact.created", r#"{"contact_id":7,"name":"Acme Supplies Ltd"}"#)
             .config(r#"{"members":[{"name":"schema_version","constant":"2.0"},{"name":"event","from":"@type"},{"name":"timestamp","from":"@timestamp","format":"seconds"}],"merge":true}"#)
             .becomes(r#"{"schema_version":"2.0","event":"contact.created","timestamp":"2026-03-22T08:30:00Z","contact_id":7,"name":"Acme Supplies Ltd"}"#),
@@ -205,8 +212,10 @@ impl Format {
         match self {
             Format::Seconds => json::escape(&time.to_seconds(), out),
             Format::Millis => json::escape(&time.to_millis(), out),
+            Format::Micros => json::escape(&time.to_micros(), out),
             Format::Unix => out.push_str(&time.unix_seconds().to_string()),
             Format::UnixMillis => out.push_str(&time.unix_millis().to_string()),
+            Format::UnixMicros => out.push_str(&time.unix_micros().to_string()),
         }
         Ok(())
     }
@@ -331,6 +340,14 @@ mod tests {
             (r#"{"members":[{"name":"t","from":"@timestamp"}]}"#, r#"{"t":"2026-03-22T08:30:00Z"}"#),
             (r#"{"members":[{"name":"t","from":"@timestamp","format":"unix"}]}"#, r#"{"t":1774168200}"#),
             (
+                r#"{"members":[{"name":"t","from":"@timestamp","format":"micros"}]}"#,
+                r#"{"t":"2026-03-22T08:30:00.000000Z"}"#,
+            ),
+            (
+                r#"{"members":[{"name":"t","from":"@timestamp","format":"unix_micros"}]}"#,
+                r#"{"t":1774168200000000}"#,
+            ),
+            (
                 r#"{"members":[{"name":"t","from":"@attempted_at","format":"unix_millis"}]}"#,
                 r#"{"t":1774168201000}"#,
             ),
@@ -352,6 +369,77 @@ mod tests {
         for (config, expected) in table {
             assert_eq!(wrapped(r#"{ "a": 1.0, "b": [1e400] }"#, config), expected, "{config}");
         }
+    }
+
+    /// What stands in `text` but for white space between its parts.
+    fn compact(text: &str) -> String {
+        let mut quoted = false;
+        let mut escaped = false;
+        let keep = |c: &char| {
+            let kept = quoted || !c.is_ascii_whitespace();
+            quoted ^= *c == '"' && !escaped;
+            escaped = quoted && *c == '\\' && !escaped;
+            kept
+        };
+        text.chars().filter(keep).collect()
+    }
+
+    fn sent(event: &Event, payload: &str, config: &str) -> String {
+        match test::call_with::<Plugin>(event, &Message::json(payload), config) {
+            Ok(Verdict::Replace(message)) => String::from_utf8(message.body).expect("text"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_common_envelope_gives_the_samples_of_recordengine() {
+        let config = r#"{"members":[{"name":"schema_version","constant":"2.0"},{"name":"event","from":"@type"},{"name":"timestamp","from":"@timestamp","format":"seconds"}],"merge":true}"#;
+        let samples = [
+            ("audit.log", include_str!("../../../tests/fixtures/samples/recordengine/audit.log.json")),
+            ("case.created", include_str!("../../../tests/fixtures/samples/recordengine/case.created.json")),
+            (
+                "contact.created",
+                include_str!("../../../tests/fixtures/samples/recordengine/contact.created.json"),
+            ),
+            (
+                "document.exported",
+                include_str!("../../../tests/fixtures/samples/recordengine/document.exported.json"),
+            ),
+            (
+                "folder.created",
+                include_str!("../../../tests/fixtures/samples/recordengine/folder.created.json"),
+            ),
+            (
+                "notification.created",
+                include_str!("../../../tests/fixtures/samples/recordengine/notification.created.json"),
+            ),
+            (
+                "rule.executed",
+                include_str!("../../../tests/fixtures/samples/recordengine/rule.executed.json"),
+            ),
+        ];
+        for (event_type, sample) in samples {
+            // The sample without its first three members is what a producer posts.
+            let own: Vec<&str> = sample.lines().skip(4).collect();
+            let payload = format!("{{{}", own.join("\n"));
+            let event = Event { timestamp: "2026-03-22T08:30:00.75Z".to_owned(), ..test::event(event_type) };
+            assert_eq!(compact(&sent(&event, &payload, config)), compact(sample), "{event_type}");
+        }
+    }
+
+    #[test]
+    fn a_channel_in_the_envelope_gives_the_sample_of_rkt() {
+        let config = r#"{"members":[{"name":"event","from":"@type"},{"name":"chatbotId","from":"@channel"},{"name":"timestamp","from":"@timestamp","format":"millis"},{"name":"data","from":"@payload"}]}"#;
+        let sample = include_str!("../../../tests/fixtures/samples/rkt/lead.captured.json");
+        let (_, data) = sample.split_once("\"data\":").expect("data");
+        let data = data.trim_end().strip_suffix('}').expect("an object's end").trim();
+        let event = Event {
+            timestamp: "2026-03-26T15:30:00Z".to_owned(),
+            channels: vec!["cmf9n7u1c...".to_owned(), "another".to_owned()],
+            ..test::event("lead.captured")
+        };
+        assert_eq!(compact(&sent(&event, data, config)), compact(sample));
+        assert!(sent(&event, data, config).contains(data), "the data in the very bytes that were posted");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How fast the host is, beside the ceiling of what this machine could do at all.
 //!
 //! `cargo bench -p hookwright-tests` prints everything, `-- --quick` takes a few seconds and shows that it works,
-//! `-- micro` (or `deliveries`, `neighbour`, `pending`) prints one part. `HOOKWRIGHT_BENCH_SECONDS` is the time spent
+//! `-- micro` (or `deliveries`, `neighbour`, `pending`, `lists`) prints one part. `HOOKWRIGHT_BENCH_SECONDS` is the time spent
 //! on a figure; 10 unless it is set.
 //!
 //! Host and relay run as processes of their own, which are this program started again; producers and receiver share
@@ -14,6 +14,7 @@ use std::time::Duration;
 
 mod child;
 mod deliveries;
+mod lists;
 mod machine;
 mod micro;
 mod neighbour;
@@ -32,10 +33,12 @@ pub struct Effort {
     pub rounds: u32,
     /// Deliveries that wait in `pending`.
     pub pending: usize,
+    /// Deliveries that are stored in `lists`, which are compared with a thousand.
+    pub stored: u64,
 }
 
-const FULL: Effort = Effort { time: Duration::from_secs(10), rounds: 3, pending: 100_000 };
-const QUICK: Effort = Effort { time: Duration::from_millis(600), rounds: 1, pending: 2_000 };
+const FULL: Effort = Effort { time: Duration::from_secs(10), rounds: 3, pending: 100_000, stored: 1_000_000 };
+const QUICK: Effort = Effort { time: Duration::from_millis(600), rounds: 1, pending: 2_000, stored: 10_000 };
 
 fn main() -> ExitCode {
     // What follows `speed` decides which of the processes this is.
@@ -69,6 +72,9 @@ fn measure(words: &[String]) -> anyhow::Result<()> {
     }
     if wanted("pending") {
         pending::measure(&ground, effort)?;
+    }
+    if wanted("lists") {
+        lists::measure(&ground, effort)?;
     }
     if wanted("micro") {
         micro::measure(&ground, effort)?;

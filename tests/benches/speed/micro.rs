@@ -51,7 +51,7 @@ fn row(name: &str, spread: &Spread) -> Vec<String> {
 }
 
 fn sign(time: Duration) -> anyhow::Result<Vec<String>> {
-    let (body, secrets) = (payload()?, [SigningSecret::from_key([7; 32])]);
+    let (body, secrets) = (payload()?, SigningSecret::from_key([7; 32]).into());
     let mut took = Vec::new();
     let end = Instant::now() + time;
     while Instant::now() < end {
@@ -240,13 +240,14 @@ async fn settle(store: &RedbStore, lease: Lease, event: &Event) -> anyhow::Resul
     let delivery = Delivery::new(lease.delivery, ENDPOINT, tenant, event_type, event.accepted_at);
     let mut delivery = delivery.finish(State::Delivered, None, now);
     delivery.attempts = 1;
-    let settled = Settled { lease, delivery, attempt: Some(attempt(now)) };
+    let settled =
+        Settled { lease, delivery, attempt: Some(attempt(now)), announce: Vec::new(), recovery: Vec::new() };
     store.settle(vec![settled]).await?;
     Ok(())
 }
 
 /// As large as the host's.
-fn attempt(now: Timestamp) -> Attempt {
+pub fn attempt(now: Timestamp) -> Attempt {
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let signature = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
     Attempt {
@@ -273,5 +274,6 @@ fn attempt(now: Timestamp) -> Attempt {
         }),
         timing: Timing { first_byte: Some(Duration::from_micros(250)), ..Timing::default() },
         plugins: Vec::new(),
+        warnings: Default::default(),
     }
 }

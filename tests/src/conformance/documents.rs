@@ -31,7 +31,10 @@ pub async fn documents_and_endpoints_share_one_version<S: Subject>() {
     let world = World::<S>::new().await;
     let tenant = |revision| document(DocumentKind::Tenant, "acme", revision);
     assert_eq!(world.put_document(tenant(1)).await.unwrap(), Some(BookVersion(1)));
-    assert_eq!(world.put_endpoint(row(world.stranger(), 1, false)).await.unwrap(), Some(BookVersion(2)));
+    assert_eq!(
+        world.put_endpoint(row(world.stranger(), 1, false), vec![]).await.unwrap(),
+        Some(BookVersion(2))
+    );
     assert_eq!(world.put_document(tenant(2)).await.unwrap(), Some(BookVersion(3)));
     assert_eq!(world.delete_document(DocumentKind::Key, "acme").await.unwrap(), None);
     assert_eq!(world.delete_document(DocumentKind::Tenant, "acme").await.unwrap(), Some(BookVersion(4)));

@@ -9,7 +9,9 @@ use hookwright::id::{DeliveryId, EventId};
 use hookwright::store::{DeliveryFilter, EventFilter, PageRequest, Store};
 
 use super::Subject;
-use super::world::{Cursor, LEASE_END, World, all, arrival, at, event_type, finished, tenant, waiting};
+use super::world::{
+    Cursor, LEASE_END, World, all, arrival, at, channel, event_type, finished, taken, tenant, waiting,
+};
 
 pub async fn events_come_newest_first<S: Subject>() {
     let world = World::<S>::new().await;
@@ -52,7 +54,13 @@ pub async fn each_event_filter_finds_its_own<S: Subject>() {
     for (seconds, name, kind) in
         [(0, "a", "invoice.paid"), (1, "b", "invoice.paid"), (2, "a", "invoice.sent"), (3, "a", "invoice")]
     {
-        let event = Event { tenant: tenant(name), event_type: event_type(kind), ..world.new_event(seconds) };
+        let channels = [vec![], vec![channel("x")], vec![channel("x"), channel("y")]];
+        let event = Event {
+            tenant: tenant(name),
+            event_type: event_type(kind),
+            channels: channels[seconds as usize % 3].clone(),
+            ..world.new_event(seconds)
+        };
         events.push(event.clone());
         world.accept(vec![waiting(event, &[])]).await;
     }
@@ -64,10 +72,17 @@ pub async fn each_event_filter_finds_its_own<S: Subject>() {
         EventFilter { event_type: Some(event_type("invoice.paid")), ..any() },
         EventFilter { event_type: Some(event_type("invoice")), ..any() },
         EventFilter { since: Some(at(2)), ..any() },
+        EventFilter { until: Some(at(2)), ..any() },
+        EventFilter { since: Some(at(1)), until: Some(at(3)), ..any() },
+        EventFilter { since: Some(at(3)), until: Some(at(1)), ..any() },
+        EventFilter { channel: Some(channel("x")), ..any() },
+        EventFilter { channel: Some(channel("y")), tenant: Some(tenant("a")), ..any() },
+        EventFilter { channel: Some(channel("z")), ..any() },
         EventFilter {
             tenant: Some(tenant("a")),
             event_type: Some(event_type("invoice.sent")),
             since: Some(at(1)),
+            ..any()
         },
     ];
     for filter in filters {
@@ -94,6 +109,9 @@ pub async fn each_delivery_filter_finds_its_own<S: Subject>() {
         DeliveryFilter { event: Some(world.new_event(0).id), ..any() },
         DeliveryFilter { event_type: Some(event_type("invoice.sent")), ..any() },
         DeliveryFilter { since: Some(at(3)), ..any() },
+        DeliveryFilter { until: Some(at(3)), ..any() },
+        // Of an event that was accepted before, a replay is found too.
+        DeliveryFilter { since: Some(at(9)), until: Some(at(10)), ..any() },
         DeliveryFilter { webhook_id: Some(last.webhook_id), ..any() },
         DeliveryFilter { webhook_id: Some(DeliveryId::of(last.id.event(), 40).webhook_id()), ..any() },
         DeliveryFilter { webhook_id: Some(first.webhook_id), event: Some(last.id.event()), ..any() },
@@ -177,6 +195,70 @@ pub async fn pages_hold_under_concurrent_writes<S: Subject>() {
     }
     writer.await.unwrap();
     assert_eq!(world.all_events(EventFilter::default(), 7).await.len(), 90);
+}
+
+/// More events than any part of an index holds, of which some are pruned; the clock leaps back in between.
+pub async fn long_histories_are_found_whole<S: Subject>() {
+    const EVENTS: u64 = 10_000;
+    let world = World::<S>::new().await;
+    let endpoints = [world.endpoint().await, world.endpoint().await, world.endpoint().await];
+    let rare = tenant("rare");
+    for first in (0..EVENTS).step_by(1_000) {
+        let batch = (first..first + 1_000).map(|n| {
+            let seconds = if n < 6_000 { n } else { n - 2_000 };
+            let event = Event {
+                tenant: if n % 4_000 == 7 { rare.clone() } else { tenant("a") },
+                event_type: event_type(if n % 50 < 25 { "invoice.paid" } else { "invoice.sent" }),
+                ..world.new_event(seconds)
+            };
+            arrival(event, &[(endpoints[(n % 2) as usize], n % 3 != 0)])
+        });
+        let batch: Vec<_> = batch.collect();
+        let posted = batch.iter().map(|arrival| (arrival.event.clone(), arrival.deliveries.clone()));
+        let posted: Vec<_> = posted.collect();
+        let answers = world.accept(batch).await;
+        let mut settled = vec![];
+        for ((event, deliveries), answer) in posted.into_iter().zip(&answers) {
+            for lease in taken(answer) {
+                let delivery = Delivery::promised(lease.delivery, deliveries[0].endpoint, &event);
+                let claimed = hookwright::store::Claimed { lease: *lease, delivery, event: event.clone() };
+                let failed = (event.accepted_at.as_secs() - at(0).as_secs()) % 700 == 1;
+                let state = if failed { State::Failed } else { State::Delivered };
+                settled.push(finished(&claimed, state, first));
+            }
+        }
+        world.settle(settled).await.unwrap();
+    }
+    // What has not ended stays, and its events with it.
+    world.prune_all(2_500, 500).await;
+    let kept = world.all_deliveries(DeliveryFilter::default(), 500).await;
+    assert!(kept.len() > 7_000 && kept.len() < 9_500, "{} are left", kept.len());
+
+    let any = DeliveryFilter::default;
+    let state = |state| DeliveryFilter { state: Some(state), ..any() };
+    let between = |since, until| DeliveryFilter { since: Some(at(since)), until: Some(at(until)), ..any() };
+    for filter in [
+        state(State::Failed),
+        state(State::Cancelled),
+        DeliveryFilter { endpoint: Some(endpoints[1]), ..state(State::Pending) },
+        DeliveryFilter { endpoint: Some(endpoints[2]), ..any() },
+        DeliveryFilter { tenant: Some(rare.clone()), ..any() },
+        DeliveryFilter { tenant: Some(rare.clone()), ..state(State::Failed) },
+        DeliveryFilter { event_type: Some(event_type("invoice.paid")), ..state(State::Failed) },
+        DeliveryFilter { tenant: Some(rare.clone()), event_type: Some(event_type("invoice.sent")), ..any() },
+        DeliveryFilter { until: Some(at(1_000)), ..any() },
+        between(4_095, 4_097),
+        between(4_500, 5_500),
+        between(7_990, 20_000),
+        DeliveryFilter { endpoint: Some(endpoints[0]), ..between(5_000, 5_100) },
+    ] {
+        let expected: Vec<_> = kept.iter().filter(|delivery| filter.fits(delivery)).cloned().collect();
+        for limit in [90, 500] {
+            assert_eq!(world.all_deliveries(filter.clone(), limit).await, expected, "{filter:?}");
+        }
+    }
+    let between = EventFilter { since: Some(at(5_990)), until: Some(at(6_000)), ..EventFilter::default() };
+    assert_eq!(world.all_events(between, 7).await.len(), 20, "the clock showed that time twice");
 }
 
 /// Posts so many events; their ids, newest first.

@@ -11,22 +11,24 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hookwright::delivery::{Delivery, State};
-use hookwright::event::{Event, ProducerId};
+use hookwright::endpoint::Order;
+use hookwright::event::{Event, ProducerId, Tenant};
 use hookwright::id::{DeliveryId, EndpointId, EventId};
 use hookwright::store::memory::MemoryStore;
 use hookwright::store::{
     Append, Appended, Arrival, BookVersion, Claim, Claimed, DeliveryFilter, DeliveryRecord, EndpointRow,
-    Endpoints, EventFilter, EventRecord, History, Inbox, Lease, PageRequest, Queue, Settings, Settle,
-    Settled, Store,
+    Endpoints, ErrorFilter, ErrorPageRequest, EventFilter, EventRecord, History, Inbox, Lease, PageRequest,
+    Queue, Replay, Scope, Settings, Settle, Settled, Statistics, Steer, Store,
 };
+use hookwright::tally::{Resolution, Tally, Window};
 use hookwright::time::Timestamp;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
 use tokio::runtime::Handle;
 
-use super::Subject;
-use super::world::{START, arrival, attempt, event_type, full_attempt, row, tenant};
+use super::world::{Cursor, START, arrival, attempt, channel, event_type, full_attempt, row, tenant};
+use super::{Lasting, Subject};
 
 /// Rounds, unless `PROPTEST_CASES` says otherwise.
 const CASES: u32 = 24;
@@ -36,13 +38,26 @@ const ENDPOINTS: usize = 5;
 const LATEST_LEASES: usize = 10;
 /// Far more than a round has to prune.
 const MOST_PRUNE_CALLS: usize = 10_000;
+/// Filters that are tried after each operation; at the end of a round all are.
+const FILTERS_BETWEEN: u64 = 4;
+/// Operations between two openings.
+const OPERATIONS_PER_OPENING: usize = 8;
 
 pub async fn the_memory_store_agrees<S: Subject>() {
+    rounds(check::<S>).await;
+}
+
+/// The same, where the store is closed and opened every now and then.
+pub async fn the_memory_store_agrees_with_what_is_opened_again<S: Lasting>() {
+    rounds(check_reopening::<S>).await;
+}
+
+async fn rounds<F: Future<Output = ()>>(check: impl Fn(Vec<Operation>) -> F + Send + 'static) {
     let runtime = Handle::current();
     let rounds = tokio::task::spawn_blocking(move || {
         let operations = prop::collection::vec(operation(), 1..MOST_OPERATIONS);
         TestRunner::new(config()).run(&operations, |operations| {
-            runtime.block_on(check::<S>(operations));
+            runtime.block_on(check(operations));
             Ok(())
         })
     });
@@ -71,9 +86,10 @@ enum Operation {
     Retry { pick: Index },
     Cancel { pick: Index },
     Replay { pick: Index, new_webhook_id: bool },
-    PutEndpoint { pick: usize, held: bool, late: bool },
+    PutEndpoint { pick: usize, held: bool, order: Order, late: bool },
     DeleteEndpoint { pick: usize },
     CancelOrphans,
+    CancelWaiting { pick: usize, age: u64 },
     Prune { age: u64, limit: usize },
     PutSetting { name: u8, value: u8, only_if_absent: bool },
 }
@@ -116,10 +132,11 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => pick().prop_map(|pick| Operation::Retry { pick }),
         2 => pick().prop_map(|pick| Operation::Cancel { pick }),
         3 => (pick(), any::<bool>()).prop_map(|(pick, new_webhook_id)| Operation::Replay { pick, new_webhook_id }),
-        4 => (endpoint(), prop::bool::weighted(0.3), prop::bool::weighted(0.1))
-            .prop_map(|(pick, held, late)| Operation::PutEndpoint { pick, held, late }),
+        4 => (endpoint(), prop::bool::weighted(0.3), order(), prop::bool::weighted(0.1))
+            .prop_map(|(pick, held, order, late)| Operation::PutEndpoint { pick, held, order, late }),
         1 => endpoint().prop_map(|pick| Operation::DeleteEndpoint { pick }),
         1 => Just(Operation::CancelOrphans),
+        1 => (endpoint(), 0..60_u64).prop_map(|(pick, age)| Operation::CancelWaiting { pick, age }),
         2 => (0..60_u64, 1..5_usize).prop_map(|(age, limit)| Operation::Prune { age, limit }),
         1 => (0..3_u8, any::<u8>(), any::<bool>())
             .prop_map(|(name, value, only_if_absent)| Operation::PutSetting { name, value, only_if_absent }),
@@ -138,6 +155,10 @@ fn post() -> impl Strategy<Value = Post> {
     )
 }
 
+fn order() -> impl Strategy<Value = Order> {
+    prop_oneof![Just(Order::Free), Just(Order::Strict), (1..3_u32).prop_map(|after| Order::Parking { after })]
+}
+
 fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![
         3 => prop::sample::select(&State::ALL[1..]).prop_map(Fate::Ends),
@@ -151,8 +172,23 @@ async fn check<S: Subject>(operations: Vec<Operation>) {
     for operation in operations {
         pair.run(operation).await;
         pair.compare_lists().await;
+        pair.compare_counts().await;
     }
     pair.compare_records().await;
+    pair.compare_all_filters().await;
+}
+
+async fn check_reopening<S: Lasting>(operations: Vec<Operation>) {
+    let mut pair = Pair::<S>::new().await;
+    for operations in operations.chunks(OPERATIONS_PER_OPENING) {
+        for operation in operations {
+            pair.run(operation.clone()).await;
+        }
+        pair = pair.reopen().await;
+        pair.compare_lists().await;
+    }
+    pair.compare_records().await;
+    pair.compare_all_filters().await;
 }
 
 /// Calls a method of both stores and answers what both of them answered.
@@ -174,6 +210,37 @@ struct Pair<S> {
     seconds: u64,
     /// Makes all times different, so that what is due first is never a matter of taste.
     moments: u64,
+    plain: Plain,
+}
+
+/// What came of the operations, counted one by one.
+#[derive(Debug, Default, PartialEq)]
+struct Plain {
+    events: u64,
+    promised: u64,
+    replays: u64,
+    attempts: u64,
+    /// Deliveries that ended, by [`State::ALL`].
+    ends: [u64; 5],
+}
+
+impl Plain {
+    fn appended(&mut self, arrival: &Arrival) {
+        self.events += 1;
+        self.promised += arrival.deliveries.len() as u64;
+    }
+
+    fn ended(&mut self, state: State, number: usize) {
+        let place = State::ALL.iter().position(|other| *other == state).unwrap();
+        self.ends[place] += number as u64;
+    }
+
+    /// The same out of a store's counters.
+    fn of(tally: &Tally) -> Self {
+        let ends = [0, tally.delivered, tally.filtered, tally.failed, tally.cancelled];
+        let Tally { events, promised, replays, attempts, .. } = *tally;
+        Self { events, promised, replays, attempts, ends }
+    }
 }
 
 struct Held {
@@ -186,7 +253,16 @@ impl<S: Subject> Pair<S> {
     async fn new() -> Self {
         let endpoints = (0..ENDPOINTS as u64).map(|n| EndpointId::mint(START, n << 20)).collect();
         let (model, subject) = (MemoryStore::new(), S::create().await);
-        Self { model, subject, endpoints, leases: vec![], seconds: 0, moments: 0 }
+        Self { model, subject, endpoints, leases: vec![], seconds: 0, moments: 0, plain: Plain::default() }
+    }
+
+    /// As after a restart: whoever held a lease is gone.
+    async fn reopen(self) -> Self
+    where
+        S: Lasting,
+    {
+        let (model, subject) = (self.model.restarted(), self.subject.reopen().await);
+        Self { model, subject, leases: vec![], ..self }
     }
 
     fn store(&self) -> &dyn Store {
@@ -214,11 +290,21 @@ impl<S: Subject> Pair<S> {
             Operation::Retry { .. } | Operation::Cancel { .. } | Operation::Replay { .. } => {
                 self.steer(operation).await;
             }
-            Operation::PutEndpoint { pick, held, late } => self.put_endpoint(pick, held, late).await,
+            Operation::PutEndpoint { pick, held, order, late } => {
+                self.put_endpoint(pick, held, order, late).await;
+            }
             Operation::DeleteEndpoint { pick } => drop(same!(self.delete_endpoint(self.endpoints[pick]))),
             Operation::CancelOrphans => {
                 let now = self.moment(0);
-                same!(self.cancel_orphans(usize::MAX, now));
+                let cancelled = same!(self.cancel_orphans(usize::MAX, now));
+                self.plain.ended(State::Cancelled, cancelled);
+            }
+            Operation::CancelWaiting { pick, age } => {
+                let now = self.moment(0);
+                let (endpoint, before) = (self.endpoints[pick], now.minus(Duration::from_secs(age)));
+                let cancelled =
+                    same!(self.cancel_waiting(endpoint, before, usize::MAX, "Skipped.".to_owned(), now));
+                self.plain.ended(State::Cancelled, cancelled);
             }
             Operation::Prune { age, limit } => self.prune(age, limit).await,
             Operation::PutSetting { name, value, only_if_absent } => {
@@ -233,13 +319,16 @@ impl<S: Subject> Pair<S> {
         let against = BookVersion(version - u64::from(stale && version > 0));
         let until = self.moment(lease);
         let expected = self.model.append(batch.clone(), against, until).await.unwrap();
-        let answer = self.store().append(batch, against, until).await.unwrap();
+        let answer = self.store().append(batch.clone(), against, until).await.unwrap();
         let (expected, answer) = match (expected, answer) {
             (Append::Done(expected), Append::Done(answer)) => (expected, answer),
             (expected, answer) => return assert_eq!(answer, expected),
         };
         assert_eq!(answer.len(), expected.len());
-        for (expected, answer) in expected.into_iter().zip(answer) {
+        for ((expected, answer), arrival) in expected.into_iter().zip(answer).zip(&batch) {
+            if matches!(expected, Appended::Accepted { .. }) {
+                self.plain.appended(arrival);
+            }
             self.compare_appended(expected, answer, until);
         }
     }
@@ -264,7 +353,7 @@ impl<S: Subject> Pair<S> {
             tenant: tenant(["a", "b"][usize::from(post.tenant)]),
             timestamp: now,
             accepted_at: now,
-            channels: vec![],
+            channels: if post.content == post.tenant { vec![channel("x")] } else { vec![] },
             payload: Bytes::from(vec![post.content]),
         };
         let take: HashSet<_> = self.chosen(post.take).collect();
@@ -334,8 +423,13 @@ impl<S: Subject> Pair<S> {
             for_store.push(Settled { lease: store, ..settled.clone() });
             for_model.push(settled);
         }
-        let expected: Vec<Settle> = self.model.settle(for_model).await.unwrap();
+        let expected: Vec<Settle> = self.model.settle(for_model.clone()).await.unwrap();
         assert_eq!(self.store().settle(for_store).await.unwrap(), expected, "`settle`");
+        for (settled, _) in for_model.iter().zip(&expected).filter(|(_, answer)| answer.is_done()) {
+            self.plain.attempts += u64::from(settled.attempt.is_some());
+            self.plain.ended(settled.delivery.state, usize::from(settled.delivery.state.is_final()));
+            settled.announce.iter().for_each(|arrival| self.plain.appended(arrival));
+        }
     }
 
     fn settlement(&mut self, lease: Lease, mut delivery: Delivery, fate: Fate) -> Settled {
@@ -362,7 +456,10 @@ impl<S: Subject> Pair<S> {
                 (Delivery { state: State::Pending, due, finished_at: None, ..delivery }, None)
             }
         };
-        Settled { lease, delivery, attempt }
+        let told = Post { producer_id: None, tenant: 0, content: 0, deliveries: 0b1, take: 0b1 };
+        let tells = delivery.state == State::Failed;
+        let announce = if tells { vec![self.arrival(told)] } else { vec![] };
+        Settled { lease, delivery, attempt, announce, recovery: vec![] }
     }
 
     async fn renew(&mut self, pick: Index, lease: u64) {
@@ -396,20 +493,24 @@ impl<S: Subject> Pair<S> {
         };
         match operation {
             Operation::Retry { pick } => drop(same!(self.retry_now(id(pick), now))),
-            Operation::Cancel { pick } => drop(same!(self.cancel(id(pick), "Enough.".to_owned(), now))),
+            Operation::Cancel { pick } => {
+                let steer = same!(self.cancel(id(pick), "Enough.".to_owned(), now));
+                self.plain.ended(State::Cancelled, usize::from(matches!(steer, Steer::Done(_))));
+            }
             Operation::Replay { pick, new_webhook_id } => {
-                drop(same!(self.replay(id(pick), new_webhook_id, now)));
+                let replay = same!(self.replay(id(pick), new_webhook_id, now));
+                self.plain.replays += u64::from(matches!(replay, Replay::Done(_)));
             }
             other => unreachable!("{other:?} steers no delivery"),
         }
     }
 
-    async fn put_endpoint(&mut self, pick: usize, held: bool, late: bool) {
+    async fn put_endpoint(&mut self, pick: usize, held: bool, order: Order, late: bool) {
         let id = self.endpoints[pick];
         let (_, rows) = self.model.endpoints().await.unwrap();
         let stored = rows.iter().find(|row| row.id == id).map_or(0, |row| row.revision);
-        let row: EndpointRow = row(id, stored + u64::from(!late), held);
-        same!(self.put_endpoint(row));
+        let row = EndpointRow { order, ..row(id, stored + u64::from(!late), held) };
+        same!(self.put_endpoint(row, vec![]));
     }
 
     async fn put_setting(&mut self, name: &str, value: Vec<u8>, only_if_absent: bool) {
@@ -436,12 +537,85 @@ impl<S: Subject> Pair<S> {
             let skip: HashSet<_> = self.chosen(skip).collect();
             same!(self.next_due(skip));
         }
-        for state in [State::Pending, State::Failed] {
-            let filter = DeliveryFilter { state: Some(state), ..DeliveryFilter::default() };
-            let (answer, expected) =
-                (listed(self.store(), &filter).await, listed(&self.model, &filter).await);
+        let (everything, filters) = (every_delivery(&self.model).await, self.delivery_filters());
+        for n in 0..FILTERS_BETWEEN {
+            let pick = (self.moments * FILTERS_BETWEEN + n) * 7_919 % filters.len() as u64;
+            self.compare_deliveries(&filters[pick as usize], &everything).await;
+        }
+    }
+
+    /// Every combination of what can be asked for finds what looking at everything finds.
+    async fn compare_all_filters(&self) {
+        let everything = every_delivery(&self.model).await;
+        for filter in self.delivery_filters() {
+            self.compare_deliveries(&filter, &everything).await;
+        }
+        let everything = self.model.events(EventFilter::default(), PAGE).await.unwrap().items;
+        for filter in self.event_filters() {
+            let answer = self.store().events(filter.clone(), PAGE).await.unwrap().items;
+            let expected: Vec<_> = everything.iter().filter(|event| filter.fits(event)).cloned().collect();
             assert_eq!(answer, expected, "{filter:?}");
         }
+    }
+
+    async fn compare_deliveries(&self, filter: &DeliveryFilter, everything: &[Delivery]) {
+        let expected: Vec<_> = everything.iter().filter(|delivery| filter.fits(delivery)).cloned().collect();
+        assert_eq!(listed(self.store(), filter).await, expected, "{filter:?}");
+        if expected.len() > 1 {
+            let mut cursor = Cursor::new(expected.len() / 2);
+            while let Some(page) = cursor.page() {
+                cursor.put(self.store().deliveries(filter.clone(), page).await.unwrap());
+            }
+            assert_eq!(cursor.items, expected, "{filter:?}, in pages");
+        }
+    }
+
+    fn delivery_filters(&self) -> Vec<DeliveryFilter> {
+        let mut filters = vec![];
+        let without_channel = self.event_filters().into_iter().filter(|filter| filter.channel.is_none());
+        for EventFilter { tenant, event_type, since, until, .. } in without_channel {
+            for endpoint in [None, Some(self.endpoints[0]), Some(self.endpoints[3])] {
+                for state in State::ALL.map(Some).into_iter().chain([None]) {
+                    let (tenant, event_type) = (tenant.clone(), event_type.clone());
+                    let any = DeliveryFilter::default();
+                    filters.push(DeliveryFilter { tenant, endpoint, state, event_type, since, until, ..any });
+                }
+            }
+        }
+        filters
+    }
+
+    fn event_filters(&self) -> Vec<EventFilter> {
+        let time = |part| START.plus(Duration::from_secs(self.seconds * part / 3));
+        let mut filters = vec![];
+        for tenant in [None, Some(tenant("a")), Some(tenant("b"))] {
+            for event_type in [None, Some(event_type("invoice.paid")), Some(event_type("invoice.sent"))] {
+                for (since, until) in [(None, None), (Some(1), None), (None, Some(2)), (Some(1), Some(2))] {
+                    for channel in [None, Some(channel("x"))] {
+                        let (tenant, event_type) = (tenant.clone(), event_type.clone());
+                        let (since, until) = (since.map(time), until.map(time));
+                        filters.push(EventFilter { tenant, event_type, channel, since, until });
+                    }
+                }
+            }
+        }
+        filters
+    }
+
+    async fn compare_counts(&self) {
+        let window = Window::new(Resolution::Minute, START, START.plus(Duration::from_secs(7_200))).unwrap();
+        let types = ["invoice.paid", "invoice.sent"].map(event_type);
+        let mut scopes =
+            vec![Scope::Host, Scope::Tenant(tenant("a")), Scope::TenantType(tenant("b"), types[0].clone())];
+        scopes.extend(self.endpoints.iter().map(|id| Scope::Endpoint(*id)));
+        let buckets = same!(self.tallies(scopes, window));
+        let host = Tally::sum(buckets[0].iter().map(|bucket| &bucket.tally));
+        assert_eq!(Plain::of(&host), self.plain, "the counters say what happened");
+        same!(self.volumes(None::<Tenant>, window));
+        same!(self.volumes(Some(tenant("a")), window));
+        same!(self.standings(self.endpoints));
+        let page = ErrorPageRequest { after: None, limit: 3 };
+        same!(self.errors(ErrorFilter::default(), page));
     }
 
     async fn compare_records(&self) {

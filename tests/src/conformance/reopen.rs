@@ -1,10 +1,14 @@
 //! A store that leaves something behind finds all of it again.
 
 use hookwright::delivery::State;
-use hookwright::store::{Appended, DeliveryFilter, EventFilter, Settle};
+use hookwright::endpoint::Order;
+use hookwright::id::DeliveryId;
+use hookwright::store::{Appended, DeliveryFilter, ErrorFilter, EventFilter, Scope, Settle};
 
-use super::Lasting;
+use super::order::{delivered, line, ordered};
+use super::statistics::{errors, fail, standing, tally};
 use super::world::{World, arrival, at, finished, retried, sorted, taken, waiting};
+use super::{Lasting, model};
 
 pub async fn everything_is_still_there<S: Lasting>() {
     let world = World::<S>::new().await;
@@ -26,6 +30,11 @@ pub async fn everything_is_still_there<S: Lasting>() {
     assert_eq!((world.attempts(done).await, attempts.len()), (attempts, 1));
     assert_eq!(world.setting("name").await.unwrap(), Some(b"value".to_vec()));
     assert_eq!(world.pending().await.unwrap(), 3);
+}
+
+/// Whatever was done before, and between any two openings.
+pub async fn lists_are_the_same<S: Lasting>() {
+    model::the_memory_store_agrees_with_what_is_opened_again::<S>().await;
 }
 
 /// The holder of a lease goes with the process that opened the store.
@@ -100,4 +109,48 @@ pub async fn deleted_endpoints_stay_deleted<S: Lasting>() {
         "what was not cancelled yet is cancelled now"
     );
     assert_eq!(world.pending().await.unwrap(), 1);
+}
+
+pub async fn counts_outlast_the_store<S: Lasting>() {
+    let world = World::<S>::new().await;
+    let endpoint = world.endpoint().await;
+    world.post_one(0, endpoint).await;
+    world.finish_all(1, State::Delivered).await;
+    world.post_one(2, endpoint).await;
+    fail(&world, 3, 500).await;
+    let taken = arrival(world.new_event(4), &[(endpoint, true)]);
+    world.accept(vec![taken]).await;
+    let before = (
+        tally(&world, Scope::Host).await,
+        tally(&world, Scope::Endpoint(endpoint)).await,
+        standing(&world, endpoint).await,
+        errors(&world, ErrorFilter::default()).await,
+    );
+    assert_eq!((before.2.pending, before.2.oldest_pending_at), (2, Some(at(2))));
+    let world = world.reopen().await;
+    let after = (
+        tally(&world, Scope::Host).await,
+        tally(&world, Scope::Endpoint(endpoint)).await,
+        standing(&world, endpoint).await,
+        errors(&world, ErrorFilter::default()).await,
+    );
+    assert_eq!(after, before);
+}
+
+pub async fn the_line_stands_after_a_restart<S: Lasting>() {
+    let world = World::<S>::new().await;
+    let endpoint = ordered(&world, Order::Strict).await;
+    let first = arrival(world.new_event(0), &[(endpoint, true)]);
+    let head = DeliveryId::of(first.event.id, 0);
+    world.accept(vec![first]).await;
+    let ids = line(&world, endpoint, 3).await;
+    let world = world.reopen().await;
+    assert_eq!(world.pending().await.unwrap(), 4);
+    let claimed = world.claim_one(10).await;
+    assert_eq!(claimed.delivery.id, head);
+    assert!(world.settle_one(retried(&claimed, 10, 20)).await.is_done());
+    let world = world.reopen().await;
+    assert_eq!(world.claim_all(19).await.len(), 0);
+    let last = world.post_one(19, endpoint).await;
+    assert_eq!(delivered(&world, 20).await, [&[head], &ids[..], &[last]].concat());
 }

@@ -30,7 +30,7 @@ pub async fn retry_now_leaves_a_leased_delivery_to_its_holder<S: Subject>() {
     assert_eq!(world.retry_now(id, at(5)).await.unwrap(), Steer::Done(before.clone()));
     assert_eq!(world.stored(id).await, before);
     assert_eq!(world.claimed_ids(6).await, []);
-    assert_eq!(world.settle_one(finished(&claimed, State::Delivered, 7)).await, Settle::Done);
+    assert!(world.settle_one(finished(&claimed, State::Delivered, 7)).await.is_done());
 }
 
 pub async fn cancel_ends_a_waiting_delivery<S: Subject>() {
@@ -101,7 +101,7 @@ pub async fn a_replay_is_a_new_delivery<S: Subject>() {
     assert_eq!(world.claimed_ids(4).await, []);
     let claimed = world.claim_one(5).await;
     assert_eq!((&claimed.delivery, claimed.event.id), (&again, id.event()));
-    assert_eq!(world.settle_one(finished(&claimed, State::Failed, 6)).await, Settle::Done);
+    assert!(world.settle_one(finished(&claimed, State::Failed, 6)).await.is_done());
     let record = world.event(id.event()).await.unwrap().expect("the event is stored");
     let states: Vec<_> = record.deliveries.iter().map(|delivery| delivery.state).collect();
     assert_eq!(states, [State::Delivered, State::Delivered, State::Failed]);

@@ -9,8 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hookwright::attempt::{Attempt, BodyRecord, Outcome, PluginRun, RequestRecord, ResponseRecord, Timing};
+use hookwright::attempt::{
+    Attempt, BodyRecord, Outcome, PluginRun, RequestRecord, ResponseRecord, Timing, Warning, Warnings,
+};
 use hookwright::delivery::{Delivery, State};
+use hookwright::endpoint::Order;
 use hookwright::event::{Channel, Event, EventType, ProducerId, Tenant, content_digest};
 use hookwright::id::{DeliveryId, EndpointId, EventId};
 use hookwright::store::{
@@ -65,7 +68,7 @@ impl<S: Subject> World<S> {
 
     pub async fn endpoint(&self) -> EndpointId {
         let id = self.stranger();
-        self.put_endpoint(row(id, 1, false)).await.unwrap().expect("a new endpoint is created");
+        self.put_endpoint(row(id, 1, false), vec![]).await.unwrap().expect("a new endpoint is created");
         id
     }
 
@@ -73,7 +76,10 @@ impl<S: Subject> World<S> {
     pub async fn hold(&self, id: EndpointId, held: bool) {
         let (_, rows) = self.endpoints().await.unwrap();
         let stored = rows.into_iter().find(|row| row.id == id).expect("the endpoint exists");
-        self.put_endpoint(row(id, stored.revision + 1, held)).await.unwrap().expect("nobody was faster");
+        self.put_endpoint(row(id, stored.revision + 1, held), vec![])
+            .await
+            .unwrap()
+            .expect("nobody was faster");
     }
 
     pub async fn version(&self) -> BookVersion {
@@ -149,7 +155,7 @@ impl<S: Subject> World<S> {
         let claimed = self.claim_all(seconds).await;
         let batch: Vec<_> = claimed.iter().map(|claimed| finished(claimed, state, seconds)).collect();
         let answers = self.settle(batch).await.unwrap();
-        assert!(answers.iter().all(|answer| *answer == Settle::Done), "{answers:?}");
+        assert!(answers.iter().all(|answer| answer.is_done()), "{answers:?}");
     }
 
     /// A waiting delivery, taken through to its end.
@@ -245,7 +251,15 @@ impl<T> Cursor<T> {
 }
 
 pub fn row(id: EndpointId, revision: u64, held: bool) -> EndpointRow {
-    EndpointRow { id, revision, held, document: format!("revision {revision}").into_bytes() }
+    let (order, judged_from) = (Order::Free, START);
+    EndpointRow {
+        id,
+        revision,
+        held,
+        order,
+        judged_from,
+        document: format!("revision {revision}").into_bytes(),
+    }
 }
 
 pub fn event_type(text: &str) -> EventType {
@@ -308,7 +322,7 @@ pub fn finished(claimed: &Claimed, state: State, seconds: u64) -> Settled {
     let attempt = attempt(delivery.attempts, seconds, Outcome::Delivered { status: 200 });
     let reason = (state != State::Delivered).then(|| format!("It is {}.", state.word()));
     delivery = delivery.finish(state, reason, at(seconds));
-    Settled { lease: claimed.lease, delivery, attempt: Some(attempt) }
+    Settled { lease: claimed.lease, delivery, attempt: Some(attempt), announce: vec![], recovery: vec![] }
 }
 
 /// The settlement that has a claimed delivery tried again.
@@ -318,7 +332,7 @@ pub fn retried(claimed: &Claimed, seconds: u64, due: u64) -> Settled {
     delivery.reason = Some("The receiver answered 500.".to_owned());
     let outcome = Outcome::Refused { status: 500, retry_after: None };
     let attempt = attempt(delivery.attempts, seconds, outcome);
-    Settled { lease: claimed.lease, delivery, attempt: Some(attempt) }
+    Settled { lease: claimed.lease, delivery, attempt: Some(attempt), announce: vec![], recovery: vec![] }
 }
 
 fn attempted(delivery: &Delivery, seconds: u64) -> Delivery {
@@ -339,6 +353,7 @@ pub fn attempt(number: u32, seconds: u64, outcome: Outcome) -> Attempt {
         response: None,
         timing: Timing::default(),
         plugins: vec![],
+        warnings: Warnings::NONE,
     }
 }
 
@@ -376,6 +391,7 @@ pub fn full_attempt(number: u32, outcome: Outcome, body: BodyRecord) -> Attempt 
             duration: Duration::from_nanos(1_500_000_000),
             log: vec![("info".to_owned(), "two\nlines".to_owned())],
         }],
+        warnings: Warnings::NONE.with(Warning::Recovered).with(Warning::DeprecatedType),
         ..attempt(number, 7, outcome)
     }
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hookwright::receiver::{Arrival, Expected, Receiver, Reply};
-use hookwright::secret::SigningSecret;
 use hookwright::signature::SignatureScheme;
 use http::StatusCode;
 
@@ -73,10 +72,10 @@ impl Mailbox {
         self.receiver.reply(Reply { delay, ..reply(200) });
     }
 
-    /// Refuses what is not signed so.
-    pub fn expect(&self, path: &str, scheme: SignatureScheme, secret: &str) {
-        let secret = SigningSecret::parse(secret).expect("a signing secret");
-        self.receiver.expect(Some(path), Expected { scheme, secret });
+    /// Refuses what is not signed so. The key is the signing secret, or a public one.
+    pub fn expect(&self, path: &str, scheme: SignatureScheme, key: &str) {
+        let key = scheme.read_key(key).expect("a key of the scheme");
+        self.receiver.expect(Some(path), Expected { scheme, key });
     }
 }
 

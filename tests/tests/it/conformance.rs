@@ -33,20 +33,22 @@ mod redb {
     use hookwright_tests::conformance::{Lasting, Subject};
     use tempfile::TempDir;
 
-    struct Redb {
+    /// Keeps so much of its index in memory.
+    struct Redb<const YOUNG: u64> {
         store: Arc<dyn Store>,
         folder: TempDir,
     }
 
-    impl Redb {
+    impl<const YOUNG: u64> Redb<YOUNG> {
         fn open(folder: TempDir) -> Self {
-            let store = RedbStore::open(&folder.path().join("store.redb"), Options::default()).unwrap();
+            let options = Options { most_young: YOUNG, ..Options::default() };
+            let store = RedbStore::open(&folder.path().join("store.redb"), options).unwrap();
             Self { store: Arc::new(store), folder }
         }
     }
 
     #[async_trait]
-    impl Subject for Redb {
+    impl<const YOUNG: u64> Subject for Redb<YOUNG> {
         async fn create() -> Self {
             Self::open(tempfile::tempdir().unwrap())
         }
@@ -57,12 +59,23 @@ mod redb {
     }
 
     #[async_trait]
-    impl Lasting for Redb {
+    impl<const YOUNG: u64> Lasting for Redb<YOUNG> {
         async fn reopen(self) -> Self {
             drop(self.store);
             Self::open(self.folder)
         }
     }
 
-    hookwright_tests::exercise!(Redb, lasting);
+    mod as_it_is {
+        use super::*;
+
+        hookwright_tests::exercise!(Redb<1_024>, lasting);
+    }
+
+    /// What a short test does would never be written into the index else.
+    mod with_little_memory {
+        use super::*;
+
+        hookwright_tests::exercise!(Redb<3>, lasting);
+    }
 }

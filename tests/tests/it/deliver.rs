@@ -64,6 +64,38 @@ fn a_plain_signature_is_the_bodys_with_the_secret_as_it_was_shown() {
 }
 
 #[test]
+fn a_body_takes_the_endpoints_form_before_it_is_signed_and_recorded() {
+    on_each_store(async |world| {
+        let endpoint = world.endpoint(json!({"body": "ecmascript"})).await;
+        assert_eq!(endpoint.view["body"], "ecmascript");
+        world.receiver.expect("/", SignatureScheme::Standard, &endpoint.secret);
+        let posted = world.post("a", r#"{ "b": 1.0, "1": "\u00e9" }"#).await;
+        assert_eq!(world.receiver.next().await.body, r#"{"1":"é","b":1}"#);
+        let delivery = world.outcome(&posted).await;
+        assert_eq!(delivery["state"], "delivered", "signed over these bytes");
+        assert_eq!(delivery["attempt_log"][0]["request"]["body"]["content"], r#"{"1":"é","b":1}"#);
+
+        // What the chain made, not what was posted.
+        let envelope =
+            json!({"members": [{"name": "n", "constant": 2.0}, {"name": "1", "from": "@payload"}]});
+        let chain = json!({"transforms": [{"plugin": "envelope", "config": envelope}]});
+        world.web.patch(&endpoint.path(), &chain).await.expect(200);
+        world.post("a", "7.50").await;
+        assert_eq!(world.receiver.next().await.body, r#"{"1":7.5,"n":2}"#);
+
+        let as_is =
+            world.web.patch(&endpoint.path(), &json!({"body": null, "transforms": []})).await.expect(200);
+        assert_eq!(as_is["body"], "as-is");
+        world.post("a", "7.50").await;
+        assert_eq!(world.receiver.next().await.body, "7.50");
+    });
+    play(async |world| {
+        let problem = world.refused(json!({"body": "canonical"})).await;
+        assert_eq!(problem["errors"][0]["pointer"], "/body");
+    });
+}
+
+#[test]
 fn a_signature_that_the_receiver_refuses_is_a_failed_attempt() {
     play(async |world| {
         world.endpoint(json!({"retry": {"attempts": 1}})).await;

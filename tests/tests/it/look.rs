@@ -62,6 +62,8 @@ fn lists_are_newest_first_filtered_and_paged() {
         let fifth = world.event(&events[4]).await;
         let since = fifth["accepted_at"].as_str().expect("a time");
         assert_eq!(paged(world, &format!("/v1/events?limit=2&since={since}")).await, events[..5]);
+        assert_eq!(paged(world, &format!("/v1/events?limit=2&until={since}")).await, events[5..]);
+        assert_eq!(paged(world, "/v1/events?limit=2&channel=none").await, [""; 0]);
 
         let of = async |query: String| paged(world, &format!("/v1/deliveries?limit=2{query}")).await;
         let deliveries = of(String::new()).await;
@@ -70,11 +72,15 @@ fn lists_are_newest_first_filtered_and_paged() {
             world.ended(id).await;
         }
         assert_eq!(of(format!("&endpoint={}", endpoint.id)).await.len(), 6);
+        assert_eq!(of(format!("&endpoint={}&tenant=default", endpoint.id)).await.len(), 6);
+        assert_eq!(of(format!("&endpoint={}&tenant=t", endpoint.id)).await.len(), 0);
         assert_eq!(of("&tenant=t".to_owned()).await.len(), 3);
         assert_eq!(of("&type=x".to_owned()).await.len(), 5);
         assert_eq!(of("&state=delivered".to_owned()).await.len(), 9);
         assert_eq!(of("&state=pending".to_owned()).await.len(), 0);
         assert_eq!(of(format!("&event={}", events[0])).await, deliveries[..1]);
+        assert_eq!(of(format!("&since={since}")).await, deliveries[..5]);
+        assert_eq!(of(format!("&until={since}")).await, deliveries[5..]);
         for bad in ["state=lost", "endpoint=x", "since=now", "limit=501", "limit=1&limit=2", "order=asc"] {
             world.web.get(&format!("/v1/deliveries?{bad}")).await.problem(422);
         }

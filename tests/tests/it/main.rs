@@ -1,18 +1,29 @@
 //! The tests that need more than one module, in one binary.
 
+mod catalogue;
+mod cloudevents;
+mod access;
 mod conformance;
 mod deliver;
+mod ecmascript;
 mod endpoints;
 mod hostile;
 mod ingest;
 mod look;
+mod operate;
+mod parity;
 mod plugin_host;
+mod policies;
 mod restart;
+mod rotation;
 mod secrets;
+mod tenants;
 mod tidy;
 mod transform;
 
 // What has to hold whatever is killed, cut off or full; and what the world's verifiers say.
 mod crash;
 mod power_loss;
+mod store_format;
 mod verifiers;
+mod verify;

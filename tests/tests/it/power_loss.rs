@@ -50,7 +50,8 @@ impl Clock for Hands {
 }
 
 fn open(disk: &Disk, clock: &Arc<Hands>) -> Result<RedbStore, OpenError> {
-    let options = Options { cache_size: 256 << 10, clock: clock.clone(), ..Options::default() };
+    let options =
+        Options { cache_size: 256 << 10, most_young: 3, clock: clock.clone(), ..Options::default() };
     let disk = disk.clone();
     RedbStore::with_backend(move || disk.clone(), options)
 }
@@ -284,7 +285,7 @@ impl Workload {
 
     async fn endpoint(&mut self, held: bool) -> EndpointId {
         let id = EndpointId::mint(START, self.mint());
-        let answer = self.store.put_endpoint(row(id, 1, held)).await;
+        let answer = self.store.put_endpoint(row(id, 1, held), vec![]).await;
         let answered = self.heard(answer).await.flatten();
         self.version = answered.unwrap_or(self.version);
         let possible = self.ledger.endpoints.entry(id).or_insert_with(|| vec![None]);
@@ -569,7 +570,7 @@ impl Audit<'_> {
         let (_, rows) = self.store.endpoints().await.unwrap();
         for held in rows.iter().filter(|row| row.held) {
             let open = EndpointRow { revision: held.revision + 1, held: false, ..held.clone() };
-            self.store.put_endpoint(open).await.unwrap().expect("nobody was faster");
+            self.store.put_endpoint(open, vec![]).await.unwrap().expect("nobody was faster");
         }
         let orphans = self.store.cancel_orphans(usize::MAX, at(LATER)).await.unwrap();
         let claimed = self.store.claim(all(LATER)).await.unwrap();
@@ -583,7 +584,7 @@ impl Audit<'_> {
         for claimed in claimed {
             check_possible(self.ledger, claimed.delivery.id, Some(&claimed.delivery));
             let settled = finished(&claimed, State::Delivered, LATER);
-            assert_eq!(self.store.settle(vec![settled]).await.unwrap(), [Settle::Done]);
+            assert!(self.store.settle(vec![settled]).await.unwrap()[0].is_done());
         }
     }
 
@@ -717,7 +718,7 @@ async fn a_lease_from_before_a_failure_is_outdated() {
     assert_eq!(workload.store.renew(vec![before.lease], at(9)).await.unwrap(), [before.lease]);
     let good = finished(&after, State::Delivered, 3);
     assert_eq!(good.attempt, Some(attempt(1, 3, Outcome::Delivered { status: 200 })));
-    assert_eq!(workload.store.settle(vec![good]).await.unwrap(), [Settle::Done]);
+    assert!(workload.store.settle(vec![good]).await.unwrap()[0].is_done());
 }
 
 #[tokio::test]

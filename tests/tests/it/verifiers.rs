@@ -5,9 +5,9 @@
 //! `HOOKWRIGHT_REQUIRE_VERIFIERS=1`.
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use data_encoding::BASE64;
 use hookwright::receiver::Arrival;
@@ -25,14 +25,14 @@ const PAYLOADS: [&str; 3] = [
 ];
 
 /// A language's libraries, installed.
-enum Toolbox {
+pub enum Toolbox {
     Ready(PathBuf),
     /// Why they are not there, and what would mend it.
     Missing(String),
 }
 
 #[derive(Clone, Copy)]
-enum Language {
+pub enum Language {
     Python,
     Node,
 }
@@ -52,20 +52,22 @@ impl Language {
         }
     }
 
-    /// What runs a script with the libraries at hand.
+    /// What runs a verifier with the libraries at hand.
     fn command(self, folder: &Path, verifier: &str) -> Command {
-        let (program, script) = match self {
-            Language::Python => (folder.join("venv/bin/python"), "verify.py"),
-            Language::Node => (PathBuf::from("node"), "verify.js"),
+        let mut command = match self {
+            Language::Python => {
+                let mut python = Command::new(folder.join("venv/bin/python"));
+                python.arg(Path::new(SCRIPTS).join("verify.py"));
+                python
+            }
+            Language::Node => node(folder, "verify.js"),
         };
-        let mut command = Command::new(program);
-        command.arg(Path::new(SCRIPTS).join(script)).arg(verifier);
-        command.env("NODE_PATH", folder.join("node_modules"));
+        command.arg(verifier);
         command
     }
 
     /// Installs the libraries, unless these very ones are there. One at a time does it.
-    fn toolbox(self) -> Toolbox {
+    pub fn toolbox(self) -> Toolbox {
         let folder = Path::new(INSTALLED).join(self.program());
         fs::create_dir_all(&folder).expect("a folder below the target directory");
         let lock = File::create(folder.join("lock")).expect("a lock");
@@ -152,24 +154,66 @@ fn judge(language: Language, verifier: &'static str, scheme: Value) {
     });
 }
 
+/// A receiver written in JavaScript, on a port of its own. It ends when this is dropped.
+pub struct Server {
+    child: Child,
+    pub url: String,
+}
+
+impl Server {
+    /// Starts `serve.js` as the receiver of that name, with this signing secret.
+    pub fn start(folder: &Path, receiver: &str, secret: &str) -> Self {
+        let mut child = node(folder, "serve.js")
+            .arg(receiver)
+            .env("WEBHOOK_SECRET", secret)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("node can be run");
+        let mut port = String::new();
+        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut port).expect("a port");
+        assert!(!port.is_empty(), "{receiver} did not start");
+        Self { child, url: format!("http://127.0.0.1:{}/", port.trim()) }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// What runs a script with the libraries at hand.
+pub fn node(folder: &Path, script: &str) -> Command {
+    let mut command = Command::new("node");
+    command.arg(Path::new(SCRIPTS).join(script)).env("NODE_PATH", folder.join("node_modules"));
+    command
+}
+
 fn request(arrival: &Arrival) -> Value {
     let headers = arrival.headers.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
     json!({"headers": headers.collect::<Map<_, _>>(), "body": BASE64.encode(&arrival.body)})
 }
 
 fn verdicts(language: Language, folder: &Path, verifier: &str, input: &Value) -> Vec<Value> {
-    let mut command = language.command(folder, verifier);
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the verifier can be run");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    stdin.write_all(input.to_string().as_bytes()).expect("the verifier reads");
-    drop(stdin);
-    let output = child.wait_with_output().expect("the verifier ends");
-    assert!(output.status.success(), "{verifier} ended with {}", output.status);
-    serde_json::from_slice(&output.stdout).expect("the verifier answers in JSON")
+    asked(&mut language.command(folder, verifier), input)
 }
 
-fn skip(verifier: &str, language: Language, problem: &str) {
+/// What a script answers to what it is given, both in JSON.
+pub fn asked(command: &mut Command, input: &Value) -> Vec<Value> {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the script can be run");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(input.to_string().as_bytes()).expect("the script reads");
+    drop(stdin);
+    let output = child.wait_with_output().expect("the script ends");
+    assert!(output.status.success(), "{command:?} ended with {}", output.status);
+    serde_json::from_slice(&output.stdout).expect("the script answers in JSON")
+}
+
+/// Says that a test is skipped, and why; panics where that is not to be.
+pub fn skip(verifier: &str, language: Language, problem: &str) {
     let message = format!(
         "skipped: {verifier} in {}: {problem}. To have it, install python3 with venv, node and npm, and let pip and \
          npm reach their registries.",
@@ -202,6 +246,11 @@ fn standardwebhooks_for_node_accepts_deliveries() {
 #[test]
 fn svix_for_node_accepts_deliveries() {
     judge(Language::Node, "svix", standard());
+}
+
+#[test]
+fn a_check_with_the_public_key_accepts_deliveries() {
+    judge(Language::Node, "asymmetric", json!({"scheme": "standard-asymmetric"}));
 }
 
 #[test]

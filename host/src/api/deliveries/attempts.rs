@@ -7,10 +7,13 @@ use bytes::Bytes;
 use data_encoding::BASE64;
 use serde::Serialize;
 
-use crate::attempt::{Attempt, BodyRecord, Outcome, PluginRun, RequestRecord, ResponseRecord, Timing};
+use crate::attempt::{
+    Attempt, BodyRecord, Outcome, PluginRun, RequestRecord, ResponseRecord, Timing, Warning,
+};
+use crate::trouble::Trouble;
 
 #[derive(Debug, Serialize)]
-pub(super) struct AttemptView {
+pub(in crate::api) struct AttemptView {
     number: u32,
     started_at: String,
     duration_ms: f64,
@@ -25,6 +28,10 @@ pub(super) struct AttemptView {
     response: Option<ResponseView>,
     timing_ms: TimingView,
     plugins: Vec<PluginView>,
+    /// What to look at before it becomes trouble.
+    warnings: Vec<&'static str>,
+    /// What a person can do about it, where it did not arrive.
+    hint: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -98,6 +105,8 @@ impl AttemptView {
             response: attempt.response.as_ref().map(ResponseView::of),
             timing_ms: TimingView::of(attempt.timing),
             plugins: attempt.plugins.iter().map(PluginView::of).collect(),
+            warnings: attempt.warnings.iter().map(Warning::word).collect(),
+            hint: Trouble::of(&attempt.outcome).map(Trouble::hint),
         }
     }
 }

@@ -6,15 +6,31 @@
 
 use serde_json::{Map, Value};
 
-use super::view::{in_full, masked_url, told};
+use super::view::{are_secrets_of, in_full, masked_url, told};
 use crate::api::exact::Json;
+use crate::api::statistics::FARE_FIELDS;
 use crate::endpoint::Endpoint;
 use crate::secret::MASK;
 
 /// The members that are to be other than they are stored, as a client would send them; `null` where one is to go.
-pub(super) fn apply(stored: &Endpoint, change: Map<String, Value>) -> Map<String, Value> {
-    let mut whole = in_full(stored);
-    let told = told(stored);
+pub(super) fn apply(stored: &Endpoint, mut change: Map<String, Value>) -> Map<String, Value> {
+    let own = |name: &str| stored.own.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+    let others = |name: &str| stored.terms.headers.iter().any(|(known, _)| known == name) && !own(name);
+    // How it fares changes between a client's look and its patch.
+    change.retain(|name, value| {
+        !FARE_FIELDS.contains(&name.as_str()) && (name != "secrets" || !are_secrets_of(stored, value))
+    });
+    apply_to(in_full(stored), &told(stored), others, change)
+}
+
+/// As [`apply`], to anything that has terms. `whole` is what a client would send to make it, `told` what is shown and
+/// not set; `others` knows the headers that are shown and that others say.
+pub(in crate::api) fn apply_to(
+    mut whole: Map<String, Value>,
+    told: &Map<String, Value>,
+    others: impl Fn(&str) -> bool,
+    change: Map<String, Value>,
+) -> Map<String, Value> {
     let mut changed = Map::new();
     for (name, value) in change {
         if told.get(&name) == Some(&value) {
@@ -24,11 +40,11 @@ pub(super) fn apply(stored: &Endpoint, change: Map<String, Value>) -> Map<String
         let before = kept.clone();
         let merged = match (name.as_str(), kept) {
             (_, None) => (!value.is_null()).then_some(value),
-            ("url", kept) if value == masked_url(stored.url.expose()) => kept,
-            ("retry" | "signature", _) => Some(value),
+            ("url", Some(Value::String(kept))) if value == masked_url(&kept) => Some(Value::String(kept)),
+            ("retry" | "signature" | "auto_disable" | "order", _) => Some(value),
             ("auth", Some(kept)) if changes_type(&kept, &value) => Some(value),
             ("transforms", Some(kept)) => Some(chain(kept, value)),
-            ("headers", Some(kept)) => headers(kept, without_inherited(stored, value)),
+            ("headers", Some(kept)) => headers(kept, without_inherited(&others, value)),
             (_, Some(kept)) => merge(kept, value),
         };
         let merged = merged.filter(|merged| !merged.is_null());
@@ -61,9 +77,7 @@ fn changes_type(stored: &Value, patch: &Value) -> bool {
 }
 
 /// Without the headers that come back as they were shown and are others'.
-fn without_inherited(stored: &Endpoint, mut patch: Value) -> Value {
-    let own = |name: &str| stored.own.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
-    let others = |name: &str| stored.terms.headers.iter().any(|(known, _)| known == name) && !own(name);
+fn without_inherited(others: &impl Fn(&str) -> bool, mut patch: Value) -> Value {
     if let Value::Object(patch) = &mut patch {
         patch.retain(|name, value| *value != MASK || !others(name));
     }
@@ -89,7 +103,7 @@ fn headers(stored: Value, patch: Value) -> Option<Value> {
 }
 
 /// A merge patch replaces lists whole; the links' configurations are what it may leave out.
-fn chain(stored: Value, patch: Value) -> Value {
+pub(in crate::api) fn chain(stored: Value, patch: Value) -> Value {
     let (Value::Array(stored), Value::Array(mut links)) = (stored, patch.clone()) else { return patch };
     let places: Vec<Place<'_>> = (0..links.len()).map(|index| place(&stored, &links, index)).collect();
     for (link, place) in links.iter_mut().zip(places) {
@@ -169,11 +183,13 @@ fn unmask(config: &mut Json, stored: &Json) -> bool {
 mod tests {
     use super::*;
     use crate::api::endpoints::document;
+    use crate::api::endpoints::endpoint;
     use crate::api::endpoints::spec::{read_for_test, read_over_for_test};
     use crate::api::endpoints::view::EndpointView;
-    use crate::api::endpoints::{endpoint, new_secret};
+    use crate::api::statistics::Fare;
     use crate::endpoint::Hold;
     use crate::id::EndpointId;
+    use crate::secret::SigningSecret;
     use crate::time::Timestamp;
     use serde_json::json;
 
@@ -192,7 +208,8 @@ mod tests {
         });
         let spec = read_for_test(spec).unwrap();
         let now = Timestamp::from_secs(1);
-        endpoint(spec, EndpointId::from_u128(1), vec![new_secret()], Hold::default(), now, now)
+        let secret = SigningSecret::from_key([7; 32]);
+        endpoint(spec, EndpointId::from_u128(1), secret.into(), Hold::default(), now, now)
     }
 
     fn patched(change: Value) -> Value {
@@ -203,7 +220,8 @@ mod tests {
     #[test]
     fn what_was_shown_changes_nothing_when_it_comes_back() {
         let endpoint = stored();
-        let shown = serde_json::to_string(&EndpointView::of(&endpoint)).unwrap();
+        let view = EndpointView::of(&endpoint, Fare::default(), Timestamp::ZERO);
+        let shown = serde_json::to_string(&view).unwrap();
         assert!(!shown.contains("planted"), "{shown}");
         let back = document::parse(shown.as_bytes()).unwrap();
         assert_eq!(Value::Object(apply(&endpoint, back)), json!({}));
@@ -231,6 +249,7 @@ mod tests {
             (json!({"headers": {"x-key": null}}), json!({"headers": {"X-Other": "planted-other"}})),
             (json!({"headers": {"x-key": "***"}}), json!({})),
             (json!({"colour": "red"}), json!({"colour": "red"})),
+            (json!({"secrets": [{"fingerprint": "0"}]}), json!({"secrets": [{"fingerprint": "0"}]})),
         ];
         for (change, expected) in table {
             assert_eq!(patched(change.clone()), expected, "{change}");
@@ -290,7 +309,7 @@ mod tests {
             let change = document::parse(change.to_string().as_bytes()).unwrap();
             read_over_for_test(&narrow, &here, apply(&here, change))
         };
-        let shown = serde_json::to_value(EndpointView::of(&here)).unwrap();
+        let shown = serde_json::to_value(EndpointView::of(&here, Fare::default(), Timestamp::ZERO)).unwrap();
         for change in [json!({"enabled": false}), json!({"name": "new"}), shown] {
             let spec = patch(change).unwrap();
             assert_eq!((&spec.url, &spec.terms), (&here.url, &here.own));

@@ -4,10 +4,11 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use url::{Position, Url};
 
+use crate::api::statistics::Fare;
 use crate::api::terms::{self, TermsView};
-use crate::endpoint::Endpoint;
-use crate::secret::{MASK, SigningSecret};
-use crate::time::format_span;
+use crate::endpoint::{Endpoint, Order};
+use crate::secret::{MASK, SecretForm, SigningSecret};
+use crate::time::{Timestamp, format_span};
 
 #[derive(Debug, Serialize)]
 pub(super) struct EndpointView<'a> {
@@ -18,24 +19,43 @@ pub(super) struct EndpointView<'a> {
     url: String,
     events: Vec<String>,
     channels: Vec<&'a str>,
+    /// `null`: whatever the newest one is.
+    version: Option<&'a str>,
     #[serde(flatten)]
     terms: TermsView<'a>,
     /// The members that its tenant or the host decides.
     inherited: Vec<&'static str>,
+    secrets: Vec<SecretView>,
     rate_limit: Option<Value>,
     concurrency: u32,
+    order: Option<Value>,
     enabled: bool,
     disabled_since: Option<String>,
     disabled_because: Option<&'a str>,
+    #[serde(flatten)]
+    fare: Fare,
     created_at: String,
     updated_at: String,
-    /// Shown once, when the endpoint is created.
+    /// Shown once: when the endpoint is created, and when its secret is rotated.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<&'a str>,
 }
 
+/// A live signing secret, told from others but not shown. The newest comes first.
+#[derive(Debug, Serialize)]
+struct SecretView {
+    fingerprint: String,
+    /// The header that its signatures are in.
+    header: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_key: Option<String>,
+    /// When it ends, where it is being replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+}
+
 impl<'a> EndpointView<'a> {
-    pub fn of(endpoint: &'a Endpoint) -> Self {
+    pub fn of(endpoint: &'a Endpoint, fare: Fare, now: Timestamp) -> Self {
         let disabled = endpoint.hold.current.as_ref();
         Self {
             id: endpoint.id.to_string(),
@@ -45,21 +65,27 @@ impl<'a> EndpointView<'a> {
             url: masked_url(endpoint.url.expose()),
             events: endpoint.subscription.events.iter().map(ToString::to_string).collect(),
             channels: endpoint.subscription.channels.iter().map(|channel| channel.as_str()).collect(),
+            version: endpoint.version.as_ref().map(|version| version.as_str()),
             terms: TermsView::in_force(&endpoint.terms),
             inherited: terms::inherited(endpoint),
+            secrets: secrets(endpoint, now),
             rate_limit: rate_limit(endpoint),
             concurrency: endpoint.concurrency,
+            order: order(endpoint.order),
             enabled: endpoint.enabled(),
             disabled_since: disabled.map(|disabled| disabled.since.to_string()),
             disabled_because: disabled.map(|disabled| disabled.reason.as_str()),
+            fare,
             created_at: endpoint.created_at.to_string(),
             updated_at: endpoint.updated_at.to_string(),
             secret: None,
         }
     }
 
+    /// Shows a secret that the receiver has to have. A private key is nobody's but the host's.
     pub fn with_secret(self, secret: &'a SigningSecret) -> Self {
-        Self { secret: Some(secret.text().expose()), ..self }
+        let shared = secret.form() != SecretForm::Asymmetric;
+        Self { secret: shared.then_some(secret.text().expose()), ..self }
     }
 }
 
@@ -76,8 +102,10 @@ pub(super) fn in_full(endpoint: &Endpoint) -> Map<String, Value> {
         "url": endpoint.url.expose(),
         "events": events,
         "channels": channels,
+        "version": endpoint.version.as_ref().map(|version| version.as_str()),
         "rate_limit": rate_limit(endpoint),
         "concurrency": endpoint.concurrency,
+        "order": order(endpoint.order),
         "enabled": endpoint.enabled(),
     });
     match whole {
@@ -90,7 +118,7 @@ pub(super) fn in_full(endpoint: &Endpoint) -> Map<String, Value> {
 }
 
 /// Scheme, host and port. Path and query are often the credential.
-pub(super) fn masked_url(url: &str) -> String {
+pub(in crate::api) fn masked_url(url: &str) -> String {
     match Url::parse(url) {
         Ok(url) if &url[Position::BeforePath..] == "/" => url.to_string(),
         Ok(url) => format!("{}/{MASK}", &url[..Position::BeforePath]),
@@ -115,9 +143,37 @@ pub(super) fn told(endpoint: &Endpoint) -> Map<String, Value> {
     facts.as_object().cloned().unwrap_or_default().into_iter().chain(others).collect()
 }
 
+/// Whether `shown` is what was told about the endpoint's secrets, now or before some of them ended.
+pub(super) fn are_secrets_of(endpoint: &Endpoint, shown: &Value) -> bool {
+    let Some(shown) = shown.as_array() else { return false };
+    let known: Vec<String> = endpoint.secrets.kept().map(SigningSecret::fingerprint).collect();
+    (1..=known.len()).contains(&shown.len())
+        && shown.iter().zip(&known).all(|(shown, known)| shown["fingerprint"] == known.as_str())
+}
+
+fn secrets(endpoint: &Endpoint, now: Timestamp) -> Vec<SecretView> {
+    let newest = endpoint.secrets.newest();
+    let end = endpoint.secrets.overlap_end().map(|end| end.to_string());
+    let view = |(header, secret): (String, &SigningSecret)| SecretView {
+        fingerprint: secret.fingerprint(),
+        header,
+        public_key: secret.public_key().map(|key| key.to_string()),
+        until: end.clone().filter(|_| secret != newest),
+    };
+    endpoint.terms.signature.places(&endpoint.secrets, now).into_iter().map(view).collect()
+}
+
 fn rate_limit(endpoint: &Endpoint) -> Option<Value> {
     let limit = endpoint.rate_limit?;
     Some(json!({"requests": limit.requests, "per": format_span(limit.per)}))
+}
+
+fn order(order: Order) -> Option<Value> {
+    match order {
+        Order::Free => None,
+        Order::Strict => Some(json!({"head": "wait"})),
+        Order::Parking { after } => Some(json!({"head": "park", "after": after})),
+    }
 }
 
 #[cfg(test)]

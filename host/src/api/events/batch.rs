@@ -20,10 +20,10 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    pub fn of(accepted: Accepted) -> Self {
+    pub fn of(accepted: Accepted, warning: Option<String>) -> Self {
         match accepted {
             Accepted::Event { id, deliveries, duplicate } => {
-                Self::Taken(Taken { id: id.to_string(), deliveries, duplicate })
+                Self::Taken(Taken { id: id.to_string(), deliveries, duplicate, warning })
             }
             Accepted::Conflict { event } => Self::Problem(super::conflict(event)),
         }
@@ -71,7 +71,7 @@ fn item((index, verdict): (usize, &Verdict)) -> Item<'_> {
     }
 }
 
-/// The items of a JSON array, as they stand there.
+/// The items of a JSON array, as they stand there; perhaps none.
 pub(super) fn items(bytes: &[u8], most: usize) -> Result<Vec<&[u8]>, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let items = Items { most }.deserialize(&mut deserializer).and_then(|items| {
@@ -82,7 +82,7 @@ pub(super) fn items(bytes: &[u8], most: usize) -> Result<Vec<&[u8]>, Problem> {
         serde_json::error::Category::Data => too_many(most),
         _ => Problem::malformed(format!("The batch is not JSON: {error}.")),
     })?;
-    not_empty(items.into_iter().map(|item| item.get().as_bytes()).collect())
+    Ok(items.into_iter().map(|item| item.get().as_bytes()).collect())
 }
 
 /// The lines of NDJSON; empty ones are passed over.
@@ -95,7 +95,7 @@ pub(super) fn lines(bytes: &[u8], most: usize) -> Result<Vec<&[u8]>, Problem> {
     }
 }
 
-fn not_empty(items: Vec<&[u8]>) -> Result<Vec<&[u8]>, Problem> {
+pub(super) fn not_empty(items: Vec<&[u8]>) -> Result<Vec<&[u8]>, Problem> {
     match items.is_empty() {
         true => Err(Problem::field("", "the batch holds no event")),
         false => Ok(items),
@@ -147,9 +147,9 @@ mod tests {
         let array = br#" [ {"a": 1} , 2,"x" ] "#;
         assert_eq!(items(array, 3).unwrap(), [&br#"{"a": 1}"#[..], b"2", br#""x""#]);
         assert_eq!(items(array, 2).unwrap_err().kind, Kind::TooLarge);
+        assert_eq!(not_empty(items(b"[]", 2).unwrap()).unwrap_err().kind, Kind::Invalid);
         for (bad, kind) in [
-            (&b"[]"[..], Kind::Invalid),
-            (b"[1", Kind::Malformed),
+            (&b"[1"[..], Kind::Malformed),
             (b"[1,]", Kind::Malformed),
             (b"[1] 2", Kind::Malformed),
             (b"[\xff]", Kind::Malformed),
@@ -167,7 +167,8 @@ mod tests {
 
     #[test]
     fn a_mixed_batch_says_so() {
-        let taken = || Verdict::Taken(Taken { id: "evt_x".into(), deliveries: 1, duplicate: false });
+        let taken =
+            || Verdict::Taken(Taken { id: "evt_x".into(), deliveries: 1, duplicate: false, warning: None });
         assert_eq!(answer(&[taken()]).unwrap().status(), StatusCode::ACCEPTED);
         let refused = Verdict::Problem(Problem::field("/type", "it is missing"));
         assert_eq!(answer(&[taken(), refused]).unwrap().status(), StatusCode::MULTI_STATUS);

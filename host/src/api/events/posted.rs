@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::field;
+use crate::api::body::depth;
 use crate::api::problem::{FieldError, Kind, Problem};
 use crate::config::Ingest as Limits;
 use crate::event::{Channel, EventType, NewEvent, ProducerId, Tenant, content_digest};
@@ -41,6 +42,18 @@ pub fn parse(
     item: &[u8],
     key: Option<ProducerId>,
 ) -> Result<NewEvent, Problem> {
+    check_bounds(limits, item)?;
+    let envelope = envelope(item)?;
+    let mut errors = Vec::new();
+    let event = read(&envelope, limits, whole, key.as_ref(), &mut errors);
+    match event {
+        Some(event) if errors.is_empty() => with_key(event, key),
+        _ => Err(Problem::invalid(errors)),
+    }
+}
+
+/// Whether an event is neither too large nor nested too deep.
+pub fn check_bounds(limits: &Limits, item: &[u8]) -> Result<(), Problem> {
     if item.len() > limits.event_limit.0 {
         let detail = format!("The event is larger than {} bytes.", limits.event_limit.0);
         return Err(Problem::new(Kind::TooLarge, detail));
@@ -49,13 +62,7 @@ pub fn parse(
         let detail = format!("The event's JSON is nested deeper than {} levels.", limits.json_depth);
         return Err(Problem::malformed(detail));
     }
-    let envelope = envelope(item)?;
-    let mut errors = Vec::new();
-    let event = read(&envelope, limits, whole, key.as_ref(), &mut errors);
-    match event {
-        Some(event) if errors.is_empty() => with_key(event, key),
-        _ => Err(Problem::invalid(errors)),
-    }
+    Ok(())
 }
 
 fn envelope(item: &[u8]) -> Result<Envelope<'_>, Problem> {
@@ -96,7 +103,7 @@ fn read(
     Some(NewEvent {
         producer_id: producer_id.or_else(|| key.cloned()),
         event_type,
-        tenant: tenant.unwrap_or_default(),
+        tenant,
         timestamp,
         channels,
         payload: kept(whole, payload),
@@ -106,7 +113,7 @@ fn read(
 
 /// A slice of the body where it is most of it. A small part of a batch is copied, so that it does not keep the
 /// whole batch in memory while it waits.
-fn kept(whole: &Bytes, payload: &[u8]) -> Bytes {
+pub fn kept(whole: &Bytes, payload: &[u8]) -> Bytes {
     match payload.len() >= whole.len() / 2 {
         true => whole.slice_ref(payload),
         false => Bytes::copy_from_slice(payload),
@@ -154,36 +161,6 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-/// How deep objects and lists are nested in what may be JSON.
-fn depth(text: &[u8]) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    let mut bytes = text.iter();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'{' | b'[' => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            b'"' => skip_string(&mut bytes),
-            _ => {}
-        }
-    }
-    deepest
-}
-
-fn skip_string(bytes: &mut std::slice::Iter<'_, u8>) {
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => return,
-            b'\\' => {
-                bytes.next();
-            }
-            _ => {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,7 +176,7 @@ mod tests {
         let event =
             post(&format!(r#" {{"type":"a.b" ,"payload": {payload} ,"channels":null}} "#), None).unwrap();
         assert_eq!(event.payload, payload.as_bytes());
-        assert_eq!(event.tenant, Tenant::default());
+        assert_eq!(event.tenant, None);
         assert_eq!(post(r#"{"type":"a","payload":null}"#, None).unwrap().payload, "null");
     }
 
@@ -217,7 +194,7 @@ mod tests {
                        "channels":["x","y"]}"#;
         let event = post(text, Some("i")).unwrap();
         assert_eq!(event.producer_id.unwrap().as_str(), "i");
-        assert_eq!(event.tenant.as_str(), "t");
+        assert_eq!(event.tenant, Tenant::parse("t").ok());
         assert_eq!(event.timestamp, Timestamp::parse("2026-03-22T08:30:00Z").ok());
         assert_eq!(event.channels.len(), 2);
         assert_eq!(

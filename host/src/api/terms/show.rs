@@ -9,30 +9,33 @@ use crate::endpoint::Endpoint;
 use crate::retry::RetryPolicy;
 use crate::secret::{MASK, Secret};
 use crate::signature::SignatureScheme;
-use crate::terms::{Auth, InForce, SuccessCodes, Terms, Transform};
+use crate::terms::{Auth, AutoDisable, BodyForm, InForce, SuccessCodes, Terms, Transform};
 use crate::time::format_span;
 
 /// `null` where nothing is said.
 #[derive(Debug, Serialize)]
 pub struct TermsView<'a> {
     transforms: Option<Vec<LinkView<'a>>>,
+    body: Option<&'static str>,
     signature: Option<Value>,
     auth: Option<Value>,
     headers: Map<String, Value>,
     retry: Option<Value>,
     timeout: Option<String>,
     success: Option<Value>,
+    auto_disable: Option<Value>,
 }
 
+/// A link of a chain.
 #[derive(Debug, Serialize)]
-struct LinkView<'a> {
+pub struct LinkView<'a> {
     plugin: &'a str,
     config: Option<Json>,
     on_failure: &'static str,
 }
 
 impl<'a> LinkView<'a> {
-    fn of(transform: &'a Transform) -> Self {
+    pub fn of(transform: &'a Transform) -> Self {
         Self {
             plugin: &transform.plugin,
             config: Json::parse(transform.config.expose()).ok().map(mask),
@@ -46,12 +49,14 @@ impl<'a> TermsView<'a> {
     pub fn said(terms: &'a Terms) -> Self {
         Self {
             transforms: terms.transforms.as_deref().map(links),
+            body: terms.body.map(BodyForm::word),
             signature: terms.signature.as_ref().map(signature),
             auth: terms.auth.as_ref().map(|said| auth(said.as_ref(), masked)),
             headers: headers(&terms.headers, masked),
             retry: terms.retry.as_ref().map(retry),
             timeout: terms.timeout.map(format_span),
             success: terms.success.as_ref().map(success),
+            auto_disable: terms.auto_disable.as_ref().map(auto_disable),
         }
     }
 
@@ -59,12 +64,14 @@ impl<'a> TermsView<'a> {
     pub fn in_force(terms: &'a InForce) -> Self {
         Self {
             transforms: Some(links(&terms.transforms)),
+            body: Some(terms.body.word()),
             signature: Some(signature(&terms.signature)),
             auth: terms.auth.as_ref().map(|used| auth(Some(used), masked)),
             headers: headers(&terms.headers, masked),
             retry: Some(retry(&terms.retry)),
             timeout: Some(format_span(terms.timeout)),
             success: Some(success(&terms.success)),
+            auto_disable: Some(auto_disable(&terms.auto_disable)),
         }
     }
 }
@@ -74,11 +81,13 @@ pub fn inherited(endpoint: &Endpoint) -> Vec<&'static str> {
     let own = &endpoint.own;
     let said = [
         ("transforms", own.transforms.is_some()),
+        ("body", own.body.is_some()),
         ("signature", own.signature.is_some()),
         ("auth", own.auth.is_some()),
         ("retry", own.retry.is_some()),
         ("timeout", own.timeout.is_some()),
         ("success", own.success.is_some()),
+        ("auto_disable", own.auto_disable.is_some()),
     ];
     said.into_iter().filter(|(_, said)| !said).map(|(name, _)| name).collect()
 }
@@ -88,12 +97,14 @@ pub fn in_full(terms: &Terms) -> Map<String, Value> {
     let links = |links: &Vec<Transform>| Value::Array(links.iter().map(link).collect());
     let members = [
         ("transforms", terms.transforms.as_ref().map(links)),
+        ("body", terms.body.map(|form| form.word().into())),
         ("signature", terms.signature.as_ref().map(signature)),
         ("auth", terms.auth.as_ref().map(|said| auth(said.as_ref(), str::to_owned))),
         ("headers", Some(headers(&terms.headers, str::to_owned).into())),
         ("retry", terms.retry.as_ref().map(retry)),
         ("timeout", terms.timeout.map(|timeout| format_span(timeout).into())),
         ("success", terms.success.as_ref().map(success)),
+        ("auto_disable", terms.auto_disable.as_ref().map(auto_disable)),
     ];
     let said = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     said.collect()
@@ -119,7 +130,8 @@ fn mask(value: Json) -> Json {
     }
 }
 
-fn link(transform: &Transform) -> Value {
+/// A link as a client would send it, its configuration as text.
+pub fn link(transform: &Transform) -> Value {
     json!({
         "plugin": transform.plugin,
         "config": transform.config.expose(),
@@ -135,6 +147,7 @@ fn on_failure(transform: &Transform) -> &'static str {
 fn signature(scheme: &SignatureScheme) -> Value {
     match scheme {
         SignatureScheme::Standard => json!({"scheme": "standard"}),
+        SignatureScheme::StandardAsymmetric => json!({"scheme": "standard-asymmetric"}),
         SignatureScheme::HmacSha256 { header, prefix } => {
             json!({"scheme": "hmac-sha256", "header": header, "prefix": prefix})
         }
@@ -172,6 +185,15 @@ fn success(success: &SuccessCodes) -> Value {
     match success {
         SuccessCodes::Any2xx => "2xx".into(),
         SuccessCodes::Only(codes) => codes.as_slice().into(),
+    }
+}
+
+fn auto_disable(policy: &AutoDisable) -> Value {
+    match (policy.after_failures, policy.after.map(format_span)) {
+        (None, None) => "off".into(),
+        (Some(failures), None) => json!({"failures": failures}),
+        (None, Some(after)) => json!({"after": after}),
+        (Some(failures), Some(after)) => json!({"failures": failures, "after": after}),
     }
 }
 

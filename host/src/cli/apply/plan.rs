@@ -57,6 +57,11 @@ struct Changes {
 }
 
 #[derive(Debug, Deserialize)]
+struct Named {
+    name: String,
+}
+
+#[derive(Debug, Deserialize)]
 struct Known {
     id: String,
     name: String,
@@ -147,28 +152,23 @@ impl Plan {
         if wanted.event_types.is_empty() {
             return Ok(Vec::new());
         }
-        let known: Vec<BTreeMap<String, Box<RawValue>>> = client.all(PATH).await?;
-        let name = |known: &BTreeMap<String, Box<RawValue>>| {
-            known.get("name").and_then(|name| serde_json::from_str::<String>(name.get()).ok())
-        };
-        let known: BTreeMap<String, _> =
-            known.into_iter().filter_map(|known| Some((name(&known)?, known))).collect();
+        let known: Vec<Named> = client.all(PATH).await?;
+        let known: HashSet<String> = known.into_iter().map(|known| known.name).collect();
         for (name, members) in &wanted.event_types {
             let body = event_type(members).with_context(|| format!("event type `{name}`"))?;
-            let changes = match known.get(name) {
-                Some(known) => differences(known, &body),
-                None => Vec::new(),
+            let (what, path) = (format!("event type `{name}`"), format!("{PATH}/{}", segment(name)));
+            let (verb, changes) = match known.contains(name) {
+                true => (Verb::Put, differences(&client.get(&path, &[]).await?.read()?, &body)),
+                false => (Verb::Create, Vec::new()),
             };
-            if known.contains_key(name) && changes.is_empty() {
+            if verb == Verb::Put && changes.is_empty() {
                 continue;
             }
-            let verb = if known.contains_key(name) { Verb::Put } else { Verb::Create };
-            let (what, path) = (format!("event type `{name}`"), format!("{PATH}/{}", segment(name)));
             let body = Some(serde_json::to_string(&body)?);
             self.steps.push(Step { verb, what, changes, path, body });
         }
         let named: HashSet<&String> = wanted.event_types.iter().map(|(name, _)| name).collect();
-        let others = known.keys().filter(|name| !named.contains(name));
+        let others = known.iter().filter(|name| !named.contains(name));
         Ok(others
             .map(|name| Step::delete(format!("event type `{name}`"), format!("{PATH}/{}", segment(name))))
             .collect())

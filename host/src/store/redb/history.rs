@@ -1,13 +1,14 @@
 //! Reading what happened, and forgetting what is old.
 
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
 use redb::ReadableTable;
 
-use crate::delivery::Delivery;
-use crate::event::Event;
-use crate::id::{DeliveryId, EndpointId, EventId};
+use crate::delivery::{Delivery, State};
+use crate::event::{Event, EventType, Tenant};
+use crate::id::{DeliveryId, EventId};
 use crate::store::{
     DeliveryFilter, DeliveryRecord, EventFilter, EventRecord, Page, PageRequest, Place, Pruned, Result,
     SCAN_LIMIT,
@@ -15,13 +16,15 @@ use crate::store::{
 use crate::time::Timestamp;
 
 use super::desk::Desk;
+use super::find::{Found, Search};
+use super::index::{Attribute, Noted, Times, Wanted};
 use super::io;
-use super::queue::{event_at, last_delivery, sequence_of, stored_event};
+use super::queue::{event_at, sequence_of, stored_event};
 use super::record;
 use super::tables::{Snapshot, first_place, place_at, place_key, place_of};
 use super::writer::Txn;
 
-/// Deliveries without a row, in ascending order of their places.
+/// Deliveries without a row, with their places.
 pub type Implied = Vec<(Place, Delivery)>;
 
 pub fn implied(desk: &Desk, filter: &DeliveryFilter) -> Implied {
@@ -29,6 +32,16 @@ pub fn implied(desk: &Desk, filter: &DeliveryFilter) -> Implied {
         .iter()
         .map(|(place, implied)| (*place, implied.delivery()))
         .filter(|(_, delivery)| filter.fits(delivery))
+        .collect()
+}
+
+/// The newest ones that fit, in descending order: as many as a page can need, to see that more follow.
+pub fn implied_page(desk: &Desk, filter: &DeliveryFilter, page: PageRequest) -> Implied {
+    let behind = page.after.map_or(Bound::Unbounded, Bound::Excluded);
+    (desk.implied.range((Bound::Unbounded, behind)).rev())
+        .map(|(place, implied)| (*place, implied.delivery()))
+        .filter(|(_, delivery)| filter.fits(delivery))
+        .take(page.limit.saturating_add(1))
         .collect()
 }
 
@@ -61,21 +74,97 @@ fn journal_range(sequence: u64) -> std::ops::RangeInclusive<(u64, u32)> {
     (place_key(first_place(sequence)), 0)..=(place_key(last), u32::MAX)
 }
 
-pub fn events(snapshot: &Snapshot, filter: &EventFilter, page: PageRequest) -> Result<Page<Arc<Event>>> {
-    let end = page.after.map_or(u64::MAX, |place| place.sequence);
-    let mut found = Page { items: Vec::new(), next: None };
-    for (looked_at, row) in snapshot.events.range(..end).map_err(io)?.rev().enumerate() {
-        if found.items.len() == page.limit || looked_at == SCAN_LIMIT {
-            return Ok(found);
-        }
-        let (sequence, row) = row.map_err(io)?;
-        let event = record::decode_event(row.value())?.event;
-        found.next = Some(first_place(sequence.value()));
-        if filter.fits(&event) {
-            found.items.push(Arc::new(event));
-        }
+/// What the index is asked for. All that fits is found by it.
+pub fn wanted_events(filter: &EventFilter) -> Wanted {
+    let mut terms: Vec<Vec<Vec<u8>>> = Vec::new();
+    terms.extend(of_event(filter.tenant.as_ref(), filter.event_type.as_ref()));
+    terms.extend(filter.channel.as_ref().map(|channel| vec![Attribute::Channel(channel).key()]));
+    let times = Times::between(filter.since, filter.until, false);
+    if terms.is_empty() && times.is_some() {
+        terms.push(vec![Attribute::Any.key()]);
     }
-    Ok(Page { next: None, ..found })
+    Wanted { terms, times }
+}
+
+fn of_event(tenant: Option<&Tenant>, event_type: Option<&EventType>) -> Option<Vec<Vec<u8>>> {
+    let attribute = match (tenant, event_type) {
+        (None, None) => return None,
+        (Some(tenant), None) => Attribute::Tenant(tenant),
+        (None, Some(event_type)) => Attribute::Type(event_type),
+        (Some(tenant), Some(event_type)) => Attribute::TenantType(tenant, event_type),
+    };
+    Some(vec![attribute.key()])
+}
+
+/// As [`wanted_events`], for the events of the deliveries that fit and have a line in the journal.
+pub fn wanted_deliveries(filter: &DeliveryFilter) -> Wanted {
+    let states = filter.state.map_or(State::ALL.to_vec(), |state| vec![state]);
+    let attribute = |state: State| match (filter.endpoint, &filter.tenant, &filter.event_type) {
+        (Some(endpoint), _, None) => Attribute::EndpointState(endpoint, state),
+        (Some(endpoint), _, Some(event_type)) => Attribute::EndpointTypeState(endpoint, event_type, state),
+        (None, None, None) => Attribute::State(state),
+        (None, Some(tenant), None) => Attribute::TenantState(tenant, state),
+        (None, None, Some(event_type)) => Attribute::TypeState(event_type, state),
+        (None, Some(tenant), Some(event_type)) => Attribute::TenantTypeState(tenant, event_type, state),
+    };
+    let mut terms = vec![states.into_iter().map(|state| attribute(state).key()).collect()];
+    // All deliveries to an endpoint are of one tenant nearly always.
+    terms.extend(
+        filter
+            .tenant
+            .as_ref()
+            .filter(|_| filter.endpoint.is_some())
+            .map(|tenant| vec![Attribute::Tenant(tenant).key()]),
+    );
+    Wanted { terms, times: Times::between(filter.since, filter.until, true) }
+}
+
+pub fn events(
+    snapshot: &Snapshot,
+    wanted: &Wanted,
+    noted: Noted,
+    filter: &EventFilter,
+    page: PageRequest,
+) -> Result<Page<Arc<Event>>> {
+    let end = page.after.map_or(u64::MAX, |place| place.sequence);
+    if wanted.terms.is_empty() {
+        let rows = snapshot.events.range(..end).map_err(io)?.rev();
+        return page_of_events(rows.map(read_event), filter, page);
+    }
+    let search = Search::start(snapshot, wanted, noted, end)?;
+    let found = search.map(|found| match found? {
+        Found::NoneFrom(sequence) => Ok((sequence, None)),
+        Found::Event(sequence) => {
+            let stored = stored_event(&snapshot.events, sequence)?;
+            Ok((sequence, stored.map(|stored| stored.event)))
+        }
+    });
+    page_of_events(found, filter, page)
+}
+
+type EventRow = (redb::AccessGuard<'static, u64>, redb::AccessGuard<'static, &'static [u8]>);
+
+fn read_event(row: std::result::Result<EventRow, redb::StorageError>) -> Result<(u64, Option<Event>)> {
+    let (sequence, row) = row.map_err(io)?;
+    Ok((sequence.value(), Some(record::decode_event(row.value())?.event)))
+}
+
+/// `found` comes newest first. A sequence without an event says that nothing follows from there on.
+fn page_of_events(
+    found: impl Iterator<Item = Result<(u64, Option<Event>)>>,
+    filter: &EventFilter,
+    page: PageRequest,
+) -> Result<Page<Arc<Event>>> {
+    let mut events = Page { items: Vec::new(), next: None };
+    for (looked_at, found) in found.enumerate() {
+        if events.items.len() == page.limit || looked_at == SCAN_LIMIT {
+            return Ok(events);
+        }
+        let (sequence, event) = found?;
+        events.next = Some(first_place(sequence));
+        events.items.extend(event.filter(|event| filter.fits(event)).map(Arc::new));
+    }
+    Ok(Page { next: None, ..events })
 }
 
 pub fn delivery(snapshot: &Snapshot, implied: &Implied, id: DeliveryId) -> Result<Option<DeliveryRecord>> {
@@ -99,84 +188,111 @@ pub fn delivery(snapshot: &Snapshot, implied: &Implied, id: DeliveryId) -> Resul
 pub fn deliveries(
     snapshot: &Snapshot,
     implied: Implied,
+    wanted: &Wanted,
+    noted: Noted,
     filter: &DeliveryFilter,
     page: PageRequest,
 ) -> Result<Page<Delivery>> {
-    let behind = |place: &Place| page.after.is_none_or(|after| *place < after);
-    let implied = implied.into_iter().rev().filter(|(place, _)| behind(place));
-    match (filter.only_event(), filter.endpoint) {
-        (Some(event), _) => {
-            let written = match sequence_of(&snapshot.sequences, event)? {
-                Some(sequence) => deliveries_of(snapshot, sequence)?,
-                None => Vec::new(),
-            };
-            let written = written.into_iter().rev().filter(|(place, _)| behind(place));
-            merge(written.map(|(place, delivery)| Ok((place, Some(delivery)))), implied, filter, page.limit)
+    if let Some(event) = filter.only_event() {
+        let sequence = sequence_of(&snapshot.sequences, event)?;
+        let lines = sequence.map(|sequence| Lines::start(snapshot, sequence, page)).transpose()?;
+        return merge(lines.into_iter().flatten(), implied.into_iter(), filter, page);
+    }
+    let end = page.after.map_or(u64::MAX, |place| place.sequence.saturating_add(1));
+    let search = Search::start(snapshot, wanted, noted, end)?;
+    let written = search.flat_map(|found| match found {
+        Ok(Found::Event(sequence)) => Looked::lines(snapshot, sequence, page),
+        Ok(Found::NoneFrom(sequence)) => Looked::One(Some(Ok((first_place(sequence), None)))),
+        Err(error) => Looked::One(Some(Err(error))),
+    });
+    merge(written, implied.into_iter(), filter, page)
+}
+
+/// A delivery at its place; without one, that nothing else follows from there on.
+type Look = Result<(Place, Option<Delivery>)>;
+
+/// What comes of one thing that was found.
+enum Looked<'a> {
+    One(Option<Look>),
+    Lines(Lines<'a>),
+}
+
+impl<'a> Looked<'a> {
+    fn lines(snapshot: &'a Snapshot, sequence: u64, page: PageRequest) -> Self {
+        match Lines::start(snapshot, sequence, page) {
+            Ok(lines) => Looked::Lines(lines),
+            Err(error) => Looked::One(Some(Err(error))),
         }
-        (None, Some(endpoint)) => {
-            merge(by_endpoint(snapshot, filter, endpoint, page)?, implied, filter, page.limit)
-        }
-        (None, None) => merge(journal(snapshot, page)?, implied, filter, page.limit),
     }
 }
 
-/// A row that was looked at, and its delivery unless the row alone told that it does not fit.
-type Looked = Result<(Place, Option<Delivery>)>;
+impl Iterator for Looked<'_> {
+    type Item = Look;
 
-fn by_endpoint<'a>(
-    snapshot: &'a Snapshot,
-    filter: &'a DeliveryFilter,
-    endpoint: EndpointId,
-    page: PageRequest,
-) -> Result<impl Iterator<Item = Looked> + 'a> {
-    let end = page.after.map_or(u64::MAX, place_key);
-    let endpoint = endpoint.as_u128();
-    let rows = snapshot.by_endpoint.range((endpoint, 0)..(endpoint, end)).map_err(io)?;
-    Ok(rows.rev().map(move |row| {
-        let (key, state) = row.map_err(io)?;
-        let place = place_of(key.value().1);
-        let state = record::decode_state(state.value())?;
-        let fits = filter.state.is_none_or(|wanted| wanted == state);
-        let delivery = fits.then(|| last_delivery(&snapshot.journal, place)).transpose()?;
-        Ok((place, delivery))
-    }))
+    fn next(&mut self) -> Option<Look> {
+        match self {
+            Looked::One(look) => look.take(),
+            Looked::Lines(lines) => lines.next(),
+        }
+    }
 }
 
-/// The last line of each delivery, newest first.
-fn journal(snapshot: &Snapshot, page: PageRequest) -> Result<impl Iterator<Item = Looked>> {
-    let end = page.after.map_or(u64::MAX, place_key);
-    let mut last = None;
-    let rows = snapshot.journal.range(..(end, 0)).map_err(io)?;
-    Ok(rows.rev().filter_map(move |row| {
-        let (key, row) = match row.map_err(io) {
-            Ok(row) => row,
-            Err(error) => return Some(Err(error)),
-        };
-        let place = place_of(key.value().0);
-        if last.replace(place) == Some(place) {
-            return None;
+/// An event's deliveries that have lines in the journal, the last one first.
+struct Lines<'a> {
+    snapshot: &'a Snapshot,
+    first: (u64, u32),
+    rows: redb::Range<'static, (u64, u32), &'static [u8]>,
+    last: Option<u64>,
+}
+
+impl<'a> Lines<'a> {
+    fn start(snapshot: &'a Snapshot, sequence: u64, page: PageRequest) -> Result<Self> {
+        let (first, last) = journal_range(sequence).into_inner();
+        let end = page.after.map_or(last, |after| last.min((place_key(after), 0)));
+        let rows = snapshot.journal.range(first..end.max(first)).map_err(io)?;
+        Ok(Self { snapshot, first, rows, last: None })
+    }
+
+    /// Only the last line of a delivery counts; the others are leapt over.
+    fn step(&mut self) -> Result<Option<(Place, Option<Delivery>)>> {
+        while let Some(row) = self.rows.next_back() {
+            let (key, row) = row.map_err(io)?;
+            let (place, _) = key.value();
+            if self.last.replace(place) != Some(place) {
+                return Ok(Some((place_of(place), Some(record::decode_delivery(row.value())?))));
+            }
+            self.rows = self.snapshot.journal.range(self.first..(place, 0)).map_err(io)?;
         }
-        Some(record::decode_delivery(row.value()).map(|delivery| (place, Some(delivery))))
-    }))
+        Ok(None)
+    }
+}
+
+impl Iterator for Lines<'_> {
+    type Item = Look;
+
+    fn next(&mut self) -> Option<Look> {
+        self.step().transpose()
+    }
 }
 
 /// Merges two descending orders, up to the page's end or the bound on looking.
 fn merge(
-    written: impl Iterator<Item = Looked>,
+    written: impl Iterator<Item = Look>,
     implied: impl Iterator<Item = (Place, Delivery)>,
     filter: &DeliveryFilter,
-    limit: usize,
+    request: PageRequest,
 ) -> Result<Page<Delivery>> {
     let mut page = Page { items: Vec::new(), next: None };
     let mut written = written.peekable();
     let mut implied = implied.peekable();
     for _ in 0..SCAN_LIMIT {
-        if page.items.len() == limit {
+        if page.items.len() == request.limit {
             break;
         }
         let newer = match (written.peek(), implied.peek()) {
             (None, None) => return Ok(Page { next: None, ..page }),
-            (Some(Ok((place, _))), Some((other, _))) => other > place,
+            // At the same place nothing else is written: from there on the search has found nothing.
+            (Some(Ok((place, _))), Some((other, _))) => other >= place,
             (None, Some(_)) => true,
             (Some(_), _) => false,
         };
@@ -186,7 +302,7 @@ fn merge(
             written.next().transpose()?
         }
         .unwrap_or((first_place(0), None));
-        page.next = Some(place);
+        page.next = Some(request.after.map_or(place, |after| after.min(place)));
         page.items.extend(delivery.filter(|delivery| filter.fits(delivery)));
     }
     let ended = written.peek().is_none() && implied.peek().is_none();
@@ -248,18 +364,21 @@ fn prune_event(
         let (key, row) = row.map_err(io)?;
         lines.push((key.value(), record::decode_delivery(row.value())?));
     }
+    let (mut gone, mut kept) = (Vec::new(), Vec::new());
     for delivery in lines.chunk_by(|a, b| a.0.0 == b.0.0) {
-        let Some(((key, _), last)) = delivery.last() else { continue };
+        let Some((_, last)) = delivery.last() else { continue };
         if last.finished_at.is_none_or(|finished| finished >= before) {
             remaining += 1;
+            kept.push(last.clone());
             continue;
         }
         for (line, _) in delivery {
             txn.tables.journal.remove(*line).map_err(io)?;
         }
-        txn.tables.by_endpoint.remove((last.endpoint.as_u128(), *key)).map_err(io)?;
+        gone.push(last.clone());
         pruned.deliveries += 1;
     }
+    txn.desk.index.pruned(sequence, &gone, &kept);
     let promised = stored_event(&txn.tables.events, sequence)?.map_or(0, |stored| stored.endpoints.len());
     if remaining == 0 && (promised > 0 || event.accepted_at < before) {
         forget(txn, sequence, event)?;
@@ -269,6 +388,8 @@ fn prune_event(
 }
 
 fn forget(txn: &mut Txn<'_>, sequence: u64, event: &Event) -> Result<()> {
+    txn.desk.index.forgotten(sequence, event);
+    super::counters::forgotten(txn, event);
     txn.tables.events.remove(sequence).map_err(io)?;
     txn.tables.ordinals.remove(sequence).map_err(io)?;
     txn.tables.sequences.remove(event.id.as_u128()).map_err(io)?;

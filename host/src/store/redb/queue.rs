@@ -17,11 +17,13 @@ use crate::store::{
 };
 use crate::time::Timestamp;
 
+use super::counters;
 use super::desk::{Desk, Held, Implied};
-use super::io;
+use super::index;
 use super::record::{self, StoredEvent};
 use super::tables::{Snapshot, due_key, place_at, place_key, place_of};
 use super::writer::Txn;
+use super::{io, lines};
 
 /// Most deliveries that get their rows in one commit.
 const ROWS_PER_COMMIT: usize = 2_000;
@@ -49,15 +51,20 @@ fn append_one(txn: &mut Txn<'_>, arrival: Arrival, until: Timestamp) -> Result<A
     let row = record::encode_event(&event, &endpoints)?;
     txn.tables.events.insert(sequence, row.as_slice()).map_err(io)?;
     txn.tables.sequences.insert(event.id.as_u128(), sequence).map_err(io)?;
+    index::note_several(txn, sequence, &endpoints)?;
+    txn.desk.index.appended(sequence, &event);
     if let Some(producer_id) = &event.producer_id {
         let key = (event.tenant.as_str(), producer_id.as_str());
         txn.tables.producer_ids.insert(key, (event.id.as_u128(), content.0)).map_err(io)?;
     }
+    counters::accepted(txn, &event, &deliveries)?;
     let mut taken = Vec::new();
     for (ordinal, new) in (0..).zip(&deliveries) {
         let place = Place { sequence, ordinal };
-        if new.take {
-            let id = DeliveryId::of(event.id, ordinal);
+        let id = DeliveryId::of(event.id, ordinal);
+        if lines::joins(txn, place, id, new.endpoint, event.accepted_at)? {
+            stand(txn, place, &Delivery::promised(id, new.endpoint, &event))?;
+        } else if new.take {
             taken.push(imply(txn, id, place, new.endpoint, &event, until));
         } else {
             promise(txn, place, new.endpoint, &event)?;
@@ -66,10 +73,19 @@ fn append_one(txn: &mut Txn<'_>, arrival: Arrival, until: Timestamp) -> Result<A
     Ok(Appended::Accepted { taken })
 }
 
+/// Appends events that tell of a change, whatever the version of the set of endpoints.
+pub fn announce(txn: &mut Txn<'_>, events: Vec<Arrival>) -> Result<()> {
+    for mut arrival in events {
+        arrival.deliveries.iter_mut().for_each(|delivery| delivery.take = false);
+        append_one(txn, arrival, txn.now)?;
+    }
+    Ok(())
+}
+
 /// Writes a delivery that its event promises, due at once.
 pub fn promise(txn: &mut Txn<'_>, place: Place, endpoint: EndpointId, event: &Event) -> Result<()> {
     let id = DeliveryId::of(event.id, place.ordinal);
-    wait(txn, place, &Delivery::promised(id, endpoint, event), None)
+    wait(txn, place, &Delivery::promised(id, endpoint, event), None, None)
 }
 
 fn known(txn: &Txn<'_>, arrival: &Arrival) -> Result<Option<Appended>> {
@@ -136,18 +152,25 @@ pub fn give_rows_to_expired(txn: &mut Txn<'_>, now: Timestamp) -> Result<()> {
 
 fn give_row(txn: &mut Txn<'_>, place: Place, implied: &Implied) -> Result<()> {
     let delivery = implied.delivery();
-    wait(txn, place, &delivery, None)?;
+    wait(txn, place, &delivery, None, None)?;
     if let Some(held) = txn.desk.leases.get_mut(&implied.delivery) {
         held.due = delivery.due;
     }
     Ok(())
 }
 
-/// Writes a pending delivery and its due row.
-fn wait(txn: &mut Txn<'_>, place: Place, delivery: &Delivery, attempt: Option<Attempt>) -> Result<()> {
+/// Writes a pending delivery and its due row; `before` as for [`write_line`].
+fn wait(
+    txn: &mut Txn<'_>,
+    place: Place,
+    delivery: &Delivery,
+    before: Option<State>,
+    attempt: Option<Attempt>,
+) -> Result<()> {
     let due =
         delivery.due.ok_or_else(|| StoreError::Corrupt(format!("{} waits for nothing", delivery.id)))?;
-    write_line(txn, place, delivery, attempt)?;
+    write_line(txn, place, delivery, before, attempt)?;
+    counters::began_to_wait(txn, place, delivery)?;
     let key = due_key(delivery.endpoint, due, place);
     if txn.tables.due.insert(key, delivery.id.as_u128()).map_err(io)?.is_none() {
         txn.desk.waiting += 1;
@@ -156,8 +179,21 @@ fn wait(txn: &mut Txn<'_>, place: Place, delivery: &Delivery, attempt: Option<At
     Ok(())
 }
 
-/// Writes a line of the journal: a new one for an attempt, else the last one anew.
-fn write_line(txn: &mut Txn<'_>, place: Place, delivery: &Delivery, attempt: Option<Attempt>) -> Result<()> {
+/// Writes a delivery that stands in line.
+fn stand(txn: &mut Txn<'_>, place: Place, delivery: &Delivery) -> Result<()> {
+    write_line(txn, place, delivery, None, None)?;
+    counters::began_to_wait(txn, place, delivery)
+}
+
+/// Writes a line of the journal: a new one for an attempt, else the last one anew. `before` is the state in the
+/// delivery's last line; `None` where it has none yet.
+fn write_line(
+    txn: &mut Txn<'_>,
+    place: Place,
+    delivery: &Delivery,
+    before: Option<State>,
+    attempt: Option<Attempt>,
+) -> Result<()> {
     let key = place_key(place);
     let (number, attempt) = match attempt {
         Some(attempt) => (attempt.number, Some(attempt)),
@@ -170,9 +206,7 @@ fn write_line(txn: &mut Txn<'_>, place: Place, delivery: &Delivery, attempt: Opt
     if let Some(outdated) = number.checked_sub(txn.attempts_kept) {
         txn.tables.journal.remove((key, outdated)).map_err(io)?;
     }
-    let state = record::encode_state(delivery.state);
-    txn.tables.by_endpoint.insert((delivery.endpoint.as_u128(), key), state).map_err(io)?;
-    Ok(())
+    index::moved(txn, place, delivery, before)
 }
 
 fn remove_due(txn: &mut Txn<'_>, endpoint: EndpointId, due: Option<Timestamp>, place: Place) -> Result<()> {
@@ -189,24 +223,45 @@ pub fn settle(txn: &mut Txn<'_>, batch: Vec<Settled>) -> Result<Vec<Settle>> {
 
 fn settle_one(txn: &mut Txn<'_>, settled: Settled) -> Result<Settle> {
     let Some(held) = txn.desk.give_up(settled.lease) else { return Ok(Settle::LeaseLost) };
-    txn.desk.implied.remove(&held.place);
+    let before = forget_implied(txn, held.place);
     remove_due(txn, held.endpoint, held.due, held.place)?;
-    match settled.delivery.state {
-        State::Pending => wait(txn, held.place, &settled.delivery, settled.attempt)?,
-        _ => write_line(txn, held.place, &settled.delivery, settled.attempt)?,
+    let Settled { delivery, attempt, announce: events, recovery, .. } = settled;
+    let (fared, health) = counters::settled(txn, &delivery, attempt.as_ref())?;
+    let attempted = attempt.is_some();
+    match delivery.state {
+        State::Pending => wait(txn, held.place, &delivery, before, attempt)?,
+        _ => {
+            if held.due.is_some() {
+                counters::waits_no_more(txn, held.place, &delivery)?;
+            }
+            write_line(txn, held.place, &delivery, before, attempt)?;
+        }
     }
-    Ok(Settle::Done)
+    lines::after_attempt(txn, held.place, &delivery, attempted)?;
+    announce(txn, events)?;
+    if fared.recovers(&health) {
+        announce(txn, recovery)?;
+    }
+    Ok(Settle::Done(health))
+}
+
+/// The state in the last line of a pending delivery; `None` where it has been implied until now.
+fn forget_implied(txn: &mut Txn<'_>, place: Place) -> Option<State> {
+    match txn.desk.implied.remove(&place) {
+        Some(_) => None,
+        None => Some(State::Pending),
+    }
 }
 
 pub fn release(txn: &mut Txn<'_>, leases: &[Lease], due: Timestamp) -> Result<()> {
     for lease in leases {
         let Some(held) = txn.desk.give_up(*lease) else { continue };
-        let waiting = match txn.desk.implied.remove(&held.place) {
-            Some(implied) => implied.delivery(),
-            None => last_delivery(&txn.tables.journal, held.place)?,
+        let (waiting, before) = match txn.desk.implied.remove(&held.place) {
+            Some(implied) => (implied.delivery(), None),
+            None => (last_delivery(&txn.tables.journal, held.place)?, Some(State::Pending)),
         };
         remove_due(txn, held.endpoint, held.due, held.place)?;
-        wait(txn, held.place, &Delivery { due: Some(due), ..waiting }, None)?;
+        wait(txn, held.place, &Delivery { due: Some(due), ..waiting }, before, None)?;
     }
     Ok(())
 }
@@ -238,10 +293,13 @@ pub fn retry_now(txn: &mut Txn<'_>, id: DeliveryId, now: Timestamp) -> Result<St
         Standing::Written(_, delivery) if delivery.state.is_final() => Ok(Steer::Final(delivery)),
         Standing::Implied(_, delivery) => Ok(Steer::Done(delivery)),
         Standing::Written(_, delivery) if txn.desk.leases.contains_key(&id) => Ok(Steer::Done(delivery)),
+        Standing::Written(place, delivery) if lines::stands(txn, place, delivery.endpoint)? => {
+            Ok(Steer::Done(delivery))
+        }
         Standing::Written(place, delivery) => {
             remove_due(txn, delivery.endpoint, delivery.due, place)?;
             let delivery = Delivery { due: Some(now), ..delivery };
-            wait(txn, place, &delivery, None)?;
+            wait(txn, place, &delivery, Some(State::Pending), None)?;
             Ok(Steer::Done(delivery))
         }
     }
@@ -266,10 +324,13 @@ fn end(
     now: Timestamp,
 ) -> Result<Delivery> {
     txn.desk.leases.remove(&delivery.id);
-    txn.desk.implied.remove(&place);
+    let before = forget_implied(txn, place);
     remove_due(txn, delivery.endpoint, delivery.due, place)?;
+    counters::waits_no_more(txn, place, &delivery)?;
     let delivery = delivery.finish(state, Some(reason), now);
-    write_line(txn, place, &delivery, None)?;
+    counters::settled(txn, &delivery, None)?;
+    write_line(txn, place, &delivery, before, None)?;
+    lines::leave(txn, place, &delivery)?;
     Ok(delivery)
 }
 
@@ -287,7 +348,13 @@ pub fn replay(txn: &mut Txn<'_>, id: DeliveryId, new_webhook_id: bool, now: Time
     let id = DeliveryId::of(id.event(), ordinal);
     let webhook_id = if new_webhook_id { id.webhook_id() } else { delivery.webhook_id };
     let again = delivery.replay(id, webhook_id, now);
-    wait(txn, Place { sequence: place.sequence, ordinal }, &again, None)?;
+    let place = Place { sequence: place.sequence, ordinal };
+    match lines::joins(txn, place, id, again.endpoint, now)? {
+        true => stand(txn, place, &again)?,
+        false => wait(txn, place, &again, None, None)?,
+    }
+    counters::replayed(txn, &again)?;
+    txn.desk.index.replayed(place.sequence, now);
     Ok(Replay::Done(again))
 }
 
@@ -329,9 +396,13 @@ fn orphans(txn: &Txn<'_>, limit: usize) -> Result<Vec<(Place, Delivery)>> {
         .map(|(place, implied)| (*place, implied.delivery()))
         .collect();
     let leased = txn.desk.leases.values().map(|held| held.endpoint);
-    let lanes: HashSet<EndpointId> = txn.desk.lanes.keys().copied().chain(leased).collect();
-    for endpoint in lanes.into_iter().filter(|endpoint| !known(endpoint)) {
-        let endpoint = endpoint.as_u128();
+    let in_line = txn.desk.lines.iter().copied();
+    let lanes: HashSet<EndpointId> = txn.desk.lanes.keys().copied().chain(leased).chain(in_line).collect();
+    for id in lanes.into_iter().filter(|endpoint| !known(endpoint)) {
+        for place in lines::due_before(txn, id, Timestamp::MAX, limit - orphans.len())? {
+            orphans.push((place, last_delivery(&txn.tables.journal, place)?));
+        }
+        let endpoint = id.as_u128();
         for row in
             txn.tables.due.range((endpoint, i64::MIN, 0)..=(endpoint, i64::MAX, u64::MAX)).map_err(io)?
         {
@@ -343,6 +414,26 @@ fn orphans(txn: &Txn<'_>, limit: usize) -> Result<Vec<(Place, Delivery)>> {
         }
     }
     Ok(orphans)
+}
+
+pub fn cancel_waiting(
+    txn: &mut Txn<'_>,
+    endpoint: EndpointId,
+    before: Timestamp,
+    limit: usize,
+    reason: &str,
+    now: Timestamp,
+) -> Result<usize> {
+    let implied = txn.desk.implied.iter().map(|(place, implied)| (*place, implied.delivery()));
+    let implied = implied.filter(|(_, one)| one.endpoint == endpoint && one.created_at < before);
+    let mut waiting: Vec<_> = implied.take(limit).collect();
+    for place in counters::waiting_since(txn, endpoint, before, limit - waiting.len())? {
+        waiting.push((place, last_delivery(&txn.tables.journal, place)?));
+    }
+    for (place, delivery) in &waiting {
+        end(txn, *place, delivery.clone(), State::Cancelled, reason.to_owned(), now)?;
+    }
+    Ok(waiting.len())
 }
 
 /// Ends what was due before `before` and is not leased.
@@ -365,6 +456,9 @@ pub fn expire(
                 expired.push(place_of(key.value().2));
             }
         }
+    }
+    for endpoint in &txn.desk.lines {
+        expired.extend(lines::due_before(txn, *endpoint, before, limit - expired.len())?);
     }
     for place in &expired {
         let delivery = last_delivery(&txn.tables.journal, *place)?;

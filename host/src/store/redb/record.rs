@@ -9,20 +9,31 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::attempt::{Attempt, BodyRecord, Outcome, PluginRun, RequestRecord, ResponseRecord, Timing};
+use crate::attempt::{
+    Attempt, BodyRecord, Outcome, PluginRun, RequestRecord, ResponseRecord, Timing, Warnings,
+};
 use crate::delivery::{Delivery, State};
+use crate::endpoint::Order;
 use crate::event::{Channel, Event, EventType, ProducerId, Tenant};
 use crate::id::{DeliveryId, EndpointId, EventId, WebhookId};
 use crate::store::{DocumentKind, DocumentRow, EndpointRow, Result, StoreError};
 use crate::time::Timestamp;
 
 const FORMAT: u8 = 1;
+/// A line of the journal with the attempt's warnings behind it.
+const FORMAT_WITH_WARNINGS: u8 = 2;
+/// An endpoint with its order and since when it is judged.
+const FORMAT_WITH_ORDER: u8 = 2;
 
-fn encode(row: &impl Serialize) -> Result<Vec<u8>> {
-    postcard::to_extend(row, vec![FORMAT]).map_err(|error| StoreError::Corrupt(error.to_string()))
+pub fn encode(row: &impl Serialize) -> Result<Vec<u8>> {
+    encode_as(FORMAT, row)
 }
 
-fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
+fn encode_as(format: u8, row: &impl Serialize) -> Result<Vec<u8>> {
+    postcard::to_extend(row, vec![format]).map_err(corrupt)
+}
+
+pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
     match bytes.split_first() {
         Some((&FORMAT, row)) => {
             postcard::from_bytes(row).map_err(|error| StoreError::Corrupt(error.to_string()))
@@ -32,7 +43,7 @@ fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
     }
 }
 
-fn corrupt(error: impl std::fmt::Display) -> StoreError {
+pub fn corrupt(error: impl std::fmt::Display) -> StoreError {
     StoreError::Corrupt(error.to_string())
 }
 
@@ -87,6 +98,21 @@ pub fn encode_event(event: &Event, endpoints: &[EndpointId]) -> Result<Vec<u8>> 
 
 pub fn decode_event(bytes: &[u8]) -> Result<StoredEvent> {
     let row: EventRow<'_> = decode(bytes)?;
+    let payload = Bytes::copy_from_slice(row.payload);
+    stored(row, payload)
+}
+
+/// As [`decode_event`], without the payload.
+pub fn decode_event_head(bytes: &[u8]) -> Result<StoredEvent> {
+    stored(decode(bytes)?, Bytes::new())
+}
+
+/// When an event was accepted, in microseconds.
+pub fn decode_accepted(bytes: &[u8]) -> Result<i64> {
+    Ok(decode::<EventRow<'_>>(bytes)?.accepted_at)
+}
+
+fn stored(row: EventRow<'_>, payload: Bytes) -> Result<StoredEvent> {
     let event = Event {
         id: EventId::from_u128(row.id),
         producer_id: row.producer_id.map(ProducerId::parse).transpose().map_err(corrupt)?,
@@ -100,7 +126,7 @@ pub fn decode_event(bytes: &[u8]) -> Result<StoredEvent> {
             .map(Channel::parse)
             .collect::<std::result::Result<_, _>>()
             .map_err(corrupt)?,
-        payload: Bytes::copy_from_slice(row.payload),
+        payload,
     };
     Ok(StoredEvent { event, endpoints: row.endpoints.into_iter().map(EndpointId::from_u128).collect() })
 }
@@ -317,6 +343,7 @@ impl From<AttemptRow> for Attempt {
             }),
             timing: Timing { queue, transform, dns, connect, tls, first_byte },
             plugins: row.plugins.into_iter().map(PluginRun::from).collect(),
+            warnings: Warnings::NONE,
         }
     }
 }
@@ -344,6 +371,14 @@ struct JournalRow<'a> {
     attempt: Option<AttemptRow>,
 }
 
+/// As it is written where the attempt has warnings.
+#[derive(Serialize, Deserialize)]
+struct WarnedRow<'a> {
+    #[serde(borrow)]
+    line: JournalRow<'a>,
+    warnings: u8,
+}
+
 /// Reads the delivery without its attempt, which may be long.
 #[derive(Deserialize)]
 struct JournalHead<'a> {
@@ -351,34 +386,118 @@ struct JournalHead<'a> {
     delivery: DeliveryRow<'a>,
 }
 
+/// Reads how a delivery stands and whose it is, and nothing else: the first members of its row.
+#[derive(Deserialize)]
+struct StandingRow<'a> {
+    #[expect(dead_code, reason = "it stands before what is wanted")]
+    id: u128,
+    #[expect(dead_code, reason = "it stands before what is wanted")]
+    webhook_id: u128,
+    endpoint: u128,
+    #[expect(dead_code, reason = "it stands before what is wanted")]
+    tenant: &'a str,
+    #[expect(dead_code, reason = "it stands before what is wanted")]
+    event_type: &'a str,
+    state: u8,
+}
+
 pub fn encode_journal(delivery: &Delivery, attempt: Option<Attempt>) -> Result<Vec<u8>> {
-    encode(&JournalRow { delivery: DeliveryRow::of(delivery), attempt: attempt.map(AttemptRow::from) })
+    let warnings = attempt.as_ref().map_or(Warnings::NONE, |attempt| attempt.warnings);
+    let line = JournalRow { delivery: DeliveryRow::of(delivery), attempt: attempt.map(AttemptRow::from) };
+    match warnings {
+        Warnings::NONE => encode(&line),
+        warnings => encode_as(FORMAT_WITH_WARNINGS, &WarnedRow { line, warnings: warnings.bits() }),
+    }
 }
 
 pub fn decode_journal(bytes: &[u8]) -> Result<(Delivery, Option<Attempt>)> {
-    let row: JournalRow<'_> = decode(bytes)?;
-    Ok((row.delivery.into_delivery()?, row.attempt.map(Attempt::from)))
+    let (line, warnings) = match bytes.split_first() {
+        Some((&FORMAT_WITH_WARNINGS, row)) => {
+            let WarnedRow { line, warnings } = postcard::from_bytes(row).map_err(corrupt)?;
+            (line, Warnings::from_bits(warnings))
+        }
+        _ => (decode(bytes)?, Warnings::NONE),
+    };
+    let attempt = line.attempt.map(|row| Attempt { warnings, ..Attempt::from(row) });
+    Ok((line.delivery.into_delivery()?, attempt))
 }
 
 pub fn decode_delivery(bytes: &[u8]) -> Result<Delivery> {
-    decode::<JournalHead<'_>>(bytes)?.delivery.into_delivery()
+    decode_line_head::<JournalHead<'_>>(bytes)?.delivery.into_delivery()
 }
 
+/// The delivery stands at the beginning of a line in both formats.
+fn decode_line_head<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
+    match bytes.split_first() {
+        Some((&FORMAT_WITH_WARNINGS, row)) => postcard::from_bytes(row).map_err(corrupt),
+        _ => decode(bytes),
+    }
+}
+
+/// The endpoint and the state of a line's delivery.
+pub fn decode_standing(bytes: &[u8]) -> Result<(EndpointId, State)> {
+    let row: StandingRow<'_> = decode_line_head(bytes)?;
+    Ok((EndpointId::from_u128(row.endpoint), decode_state(row.state)?))
+}
+
+/// As endpoints were written before there were orders.
 #[derive(Serialize, Deserialize)]
-struct EndpointDocument<'a> {
+struct PlainEndpoint<'a> {
     revision: u64,
     held: bool,
     #[serde(with = "payload")]
     document: &'a [u8],
 }
 
+#[derive(Serialize, Deserialize)]
+struct EndpointDocument<'a> {
+    revision: u64,
+    held: bool,
+    order: OrderRow,
+    judged_from: i64,
+    #[serde(with = "payload")]
+    document: &'a [u8],
+}
+
+#[derive(Serialize, Deserialize)]
+enum OrderRow {
+    Free,
+    Strict,
+    Parking { after: u32 },
+}
+
 pub fn encode_endpoint(row: &EndpointRow) -> Result<Vec<u8>> {
-    encode(&EndpointDocument { revision: row.revision, held: row.held, document: &row.document })
+    let order = match row.order {
+        Order::Free => OrderRow::Free,
+        Order::Strict => OrderRow::Strict,
+        Order::Parking { after } => OrderRow::Parking { after },
+    };
+    let document = EndpointDocument {
+        revision: row.revision,
+        held: row.held,
+        order,
+        judged_from: row.judged_from.as_micros(),
+        document: &row.document,
+    };
+    encode_as(FORMAT_WITH_ORDER, &document)
 }
 
 pub fn decode_endpoint(id: EndpointId, bytes: &[u8]) -> Result<EndpointRow> {
-    let row: EndpointDocument<'_> = decode(bytes)?;
-    Ok(EndpointRow { id, revision: row.revision, held: row.held, document: row.document.to_vec() })
+    let Some((&FORMAT_WITH_ORDER, row)) = bytes.split_first() else {
+        let row: PlainEndpoint<'_> = decode(bytes)?;
+        let (order, judged_from) = (Order::Free, Timestamp::ZERO);
+        let document = row.document.to_vec();
+        return Ok(EndpointRow { id, revision: row.revision, held: row.held, order, judged_from, document });
+    };
+    let row: EndpointDocument<'_> = postcard::from_bytes(row).map_err(corrupt)?;
+    let order = match row.order {
+        OrderRow::Free => Order::Free,
+        OrderRow::Strict => Order::Strict,
+        OrderRow::Parking { after } => Order::Parking { after },
+    };
+    let judged_from = Timestamp::from_micros(row.judged_from);
+    let document = row.document.to_vec();
+    Ok(EndpointRow { id, revision: row.revision, held: row.held, order, judged_from, document })
 }
 
 #[derive(Serialize, Deserialize)]

@@ -17,9 +17,10 @@ use tracing::{error, info};
 use crate::store::{Result, StoreError};
 use crate::time::Timestamp;
 
+use super::counters::{self, Gathered};
 use super::desk::Desk;
 use super::tables::{META_NEXT_SEQUENCE, META_WATERMARK, Tables};
-use super::{Shared, io, queue};
+use super::{Shared, index, io, lines, queue};
 
 /// Most requests that wait for the writer; more wait for their turn to wait.
 const QUEUE_LENGTH: usize = 16_384;
@@ -41,6 +42,7 @@ pub struct Txn<'a> {
     pub desk: &'a mut Desk,
     pub now: Timestamp,
     pub attempts_kept: u32,
+    pub gathered: Gathered,
 }
 
 type Reply = Box<dyn FnOnce() + Send>;
@@ -146,16 +148,19 @@ fn commit(shared: &Shared, batch: Vec<Work>) -> std::result::Result<Vec<Reply>, 
 
 fn commit_locked(shared: &Shared, desk: &mut Desk, batch: Vec<Work>) -> Result<Vec<Reply>> {
     let now = shared.options.clock.now();
-    if batch.is_empty() && !queue::has_aged(desk, now, shared.options.row_after) {
+    if batch.is_empty() && !queue::has_aged(desk, now, shared.options.row_after) && !lines::break_up(desk) {
         return Ok(Vec::new());
     }
     let database = shared.database()?;
     let mut write = database.begin_write().map_err(io)?;
     write.set_durability(Durability::Immediate).map_err(io)?;
-    let mut txn =
-        Txn { tables: Tables::open(&write)?, desk, now, attempts_kept: shared.options.attempts_kept };
+    let (tables, attempts_kept) = (Tables::open(&write)?, shared.options.attempts_kept);
+    let mut txn = Txn { tables, desk, now, attempts_kept, gathered: Gathered::default() };
     let replies = batch.into_iter().map(|work| work(&mut txn)).collect::<Result<Vec<_>>>()?;
     queue::give_rows(&mut txn, shared.options.row_after)?;
+    lines::dissolve(&mut txn)?;
+    counters::flush(&mut txn)?;
+    index::flush(&mut txn)?;
     note_progress(&mut txn)?;
     drop(txn);
     write.commit().map_err(io)?;

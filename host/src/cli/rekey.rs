@@ -1,0 +1,109 @@
+//! `rekey`: replaces the key that seals secrets at rest.
+
+use std::env;
+use std::io::Write as _;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use super::screen::say;
+use super::signals;
+use crate::app;
+use crate::config::Config;
+use crate::rekey::{Rekeyed, Step};
+use crate::seal::{self, SealingKey};
+use crate::secret::Secret;
+
+const NEW: &str = "HOOKWRIGHT_NEW_SEALING_KEY";
+
+/// Replace the key that seals secrets in the data directory
+///
+/// Stop the server first. The key in force is found as `serve` finds it. The new one is taken from
+/// HOOKWRIGHT_NEW_SEALING_KEY or --new-key-file (base64 of 32 bytes), or made. Broken off or killed, it is finished by
+/// running it again. Backups made before open with the old key only. Where the old key may have leaked together with the
+/// data, rotate the secrets themselves too.
+#[derive(Debug, clap::Args)]
+pub struct Rekey {
+    /// Where everything is kept [default: hookwright-data] [env: HOOKWRIGHT_DATA_DIR]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// A file of settings, in TOML
+    #[arg(long, value_name = "FILE", env = "HOOKWRIGHT_CONFIG")]
+    config: Option<PathBuf>,
+    /// A file with the new key, readable by its owner alone
+    #[arg(long, value_name = "FILE")]
+    new_key_file: Option<PathBuf>,
+    /// Print what was done as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Rekey {
+    pub async fn run(self) -> anyhow::Result<()> {
+        let shutdown = signals::shutdown().context("signals cannot be listened to")?;
+        let stop = Arc::new(AtomicBool::new(false));
+        tokio::spawn({
+            let stop = stop.clone();
+            async move {
+                shutdown.await;
+                stop.store(true, Ordering::Relaxed);
+            }
+        });
+        let brought = self.brought()?;
+        let flags = self.data_dir.map(|folder| ("data_dir", vec![folder]));
+        let config = Config::load(self.config.as_deref(), super::serve::variables(), flags)?;
+        let watch = |step| {
+            tell(step);
+            if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let done = app::rekey(&config, brought.as_ref(), watch).await?;
+        if self.json { say_json(&done) } else { say_done(&done) }
+    }
+
+    fn brought(&self) -> anyhow::Result<Option<SealingKey>> {
+        if let Some(file) = &self.new_key_file {
+            let key = seal::read_key(file)?;
+            return key.with_context(|| format!("{} does not exist", file.display())).map(Some);
+        }
+        let given = env::var(NEW).ok().filter(|text| !text.trim().is_empty()).map(Secret::new);
+        Ok(given.map(|text| seal::parse_key(&text, NEW)).transpose()?)
+    }
+}
+
+/// Progress goes to stderr, where nobody needs to read along.
+fn tell(step: Step) {
+    if let Step::Sealed(done, all) = step {
+        let end = if done == all { "\n" } else { "" };
+        let _ = write!(std::io::stderr(), "\rsealed anew: {done} of {all}{end}");
+    }
+}
+
+fn say_json(done: &Rekeyed) -> anyhow::Result<()> {
+    let told = json!({
+        "fingerprint": done.fingerprint,
+        "file": done.file,
+        "old_file": done.old_file,
+        "environment_is_outdated": done.given_is_outdated,
+    });
+    Ok(say(&told.to_string())?)
+}
+
+fn say_done(done: &Rekeyed) -> anyhow::Result<()> {
+    say(&format!("The store is sealed with the new key, fingerprint {}.", done.fingerprint))?;
+    match &done.file {
+        Some(file) => say(&format!("It is in {}; back it up apart from the data.", file.display()))?,
+        None => say("It is not kept here: start the server with it in HOOKWRIGHT_SEALING_KEY.")?,
+    }
+    if let Some(old) = &done.old_file {
+        let old = old.display();
+        say(&format!("The old key is in {old}; delete it once no backup needs it any more."))?;
+    }
+    if done.given_is_outdated && done.file.is_some() {
+        eprintln!("hint: HOOKWRIGHT_SEALING_KEY holds the old key; unset it before you start the server");
+    }
+    Ok(())
+}

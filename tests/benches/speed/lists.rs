@@ -1,0 +1,352 @@
+//! How long a list takes among a thousand deliveries, and among very many: it is to be the same.
+//!
+//! Each of these is one page of at most 50 from the store itself, without HTTP and JSON, which would only make them more alike.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hookwright::delivery::{Delivery, State};
+use hookwright::endpoint::Order;
+use hookwright::event::{Event, EventType, Tenant, content_digest};
+use hookwright::id::{DeliveryId, EndpointId, EventId};
+use hookwright::store::redb::{Options, RedbStore};
+use hookwright::store::{
+    Append, Appended, Arrival, BookVersion, DeliveryFilter, EndpointRow, Endpoints as _, EventFilter,
+    History as _, Inbox as _, NewDelivery, PageRequest, Place, Queue as _, Settled,
+};
+use hookwright::time::Timestamp;
+use tokio::runtime::Runtime;
+
+use crate::Effort;
+use crate::child::Ground;
+use crate::micro;
+use crate::producer::payload;
+use crate::table::{self, Spread, count};
+
+const FEW: u64 = 1_000;
+const TENANTS: u64 = 8;
+const ENDPOINTS_PER_TENANT: u64 = 4;
+const TYPES: u64 = 12;
+/// Of each kind of event that is rare, there are so many.
+const RARE: u64 = 20;
+/// The first tenant has no events of the later types.
+const TYPES_OF_THE_FIRST: u64 = 6;
+const BATCH: u64 = 1_000;
+const LIMIT: usize = 50;
+/// A fixed part of the effort for each list: there are many of them.
+const PARTS: u32 = 20;
+/// The two stores take turns, so that what else goes on touches both.
+const TURNS: u32 = 10;
+const START: Timestamp = Timestamp::from_secs(1_700_000_000);
+const LATER: Duration = Duration::from_secs(100_000_000);
+
+pub fn measure(ground: &Ground, effort: Effort) -> anyhow::Result<()> {
+    let runtime = Runtime::new()?;
+    let few = runtime.block_on(Filled::new(ground, FEW))?;
+    let many = runtime.block_on(Filled::new(ground, effort.stored))?;
+    let size = |filled: &Filled| count(filled.size as f64);
+    let words =
+        ["list", "length", "few: p50 us", "p99 us", "many: p50 us", "p99 us", "ratio of p50", "of p99"];
+    let mut rows = vec![words.map(str::to_owned).to_vec()];
+    for ((name, among_few), (_, among_many)) in few.lists().into_iter().zip(many.lists()) {
+        // Of both as many as there are among the few, so that pages of one length are compared.
+        let limit = runtime.block_on(few.read(&among_few, LIMIT))?.max(1);
+        let (mut few_took, mut many_took) = (Vec::new(), Vec::new());
+        for _ in 0..TURNS {
+            let time = effort.time / PARTS / TURNS;
+            runtime.block_on(few.time(&among_few, limit, time, &mut few_took))?;
+            runtime.block_on(many.time(&among_many, limit, time, &mut many_took))?;
+        }
+        let (few_took, many_took) = (Spread::of(few_took), Spread::of(many_took));
+        let micros = |took: &Spread, part| took.quantile(part).as_secs_f64() * 1e6;
+        let mut row = vec![name.to_owned(), limit.to_string()];
+        for took in [&few_took, &many_took] {
+            row.extend([0.5, 0.99].map(|part| format!("{:.0}", micros(took, part))));
+        }
+        row.extend(
+            [0.5, 0.99].map(|part| format!("{:.1}", micros(&many_took, part) / micros(&few_took, part))),
+        );
+        rows.push(row);
+    }
+    table::print(&format!("Lists among {} and among {} deliveries", size(&few), size(&many)), &rows);
+    let words = ["deliveries", "file, MiB", "filled in s", "per second"];
+    let mut rows = vec![words.map(str::to_owned).to_vec()];
+    for filled in [&few, &many] {
+        let (mib, seconds) = (filled.file as f64 / f64::from(1 << 20), filled.took.as_secs_f64());
+        let rate = count(filled.size as f64 / seconds);
+        rows.push(vec![size(filled), format!("{mib:.1}"), format!("{seconds:.1}"), rate]);
+    }
+    table::print("The stores that were listed", &rows);
+    Ok(())
+}
+
+/// What is asked for.
+enum List {
+    Events(EventFilter, Option<Place>),
+    Deliveries(Box<DeliveryFilter>, Option<Place>),
+}
+
+/// A store with so many deliveries.
+struct Filled {
+    store: RedbStore,
+    size: u64,
+    file: u64,
+    took: Duration,
+}
+
+impl Filled {
+    async fn new(ground: &Ground, size: u64) -> anyhow::Result<Self> {
+        let path = ground.path().join(format!("lists-{size}.redb"));
+        let start = Instant::now();
+        let store = RedbStore::open(&path, Options { row_after: LATER, ..Options::default() })?;
+        let mut version = BookVersion(0);
+        for endpoint in (0..TENANTS * ENDPOINTS_PER_TENANT).map(endpoint) {
+            let (order, judged_from) = (Order::Free, Timestamp::ZERO);
+            let row = EndpointRow {
+                id: endpoint,
+                revision: 1,
+                held: false,
+                order,
+                judged_from,
+                document: Vec::new(),
+            };
+            version = store.put_endpoint(row, Vec::new()).await?.unwrap_or(version);
+        }
+        let body = Bytes::from(payload()?);
+        for first in (0..size).step_by(BATCH as usize) {
+            fill(&store, first..size.min(first + BATCH), size, &body, version).await?;
+        }
+        // Some of the oldest are replayed, after all the others were made.
+        for n in (0..size / 10).step_by((size / 100) as usize) {
+            store.replay(DeliveryId::of(event_id(n), 0), false, moment(size + n)).await?;
+        }
+        let took = start.elapsed();
+        Ok(Self { store, size, file: fs::metadata(path)?.len(), took })
+    }
+
+    /// The lists, each with a name that holds for every size.
+    fn lists(&self) -> Vec<(&'static str, List)> {
+        let size = self.size;
+        let (event, delivery) = (EventFilter::default, DeliveryFilter::default);
+        let events = |filter| List::Events(filter, None);
+        let deliveries = |filter| List::Deliveries(Box::new(filter), None);
+        let middle = |length| (Some(moment(size / 2)), Some(moment(size / 2 + length)));
+        let state = |state| DeliveryFilter { state: Some(state), ..delivery() };
+        let of_tenant = |n| DeliveryFilter { tenant: Some(tenant(n)), ..delivery() };
+        let to = |n| DeliveryFilter { endpoint: Some(endpoint(n)), ..delivery() };
+        let halfway = Some(Place { sequence: size / 2, ordinal: 0 });
+        let (since, until) = middle(10);
+        vec![
+            ("events", events(event())),
+            ("events, from halfway", List::Events(event(), halfway)),
+            ("events of a tenant", events(EventFilter { tenant: Some(tenant(2)), ..event() })),
+            ("events of a rare tenant", events(EventFilter { tenant: Some(rare_tenant()), ..event() })),
+            ("events of a type", events(EventFilter { event_type: Some(event_type(3)), ..event() })),
+            ("events of a rare type", events(EventFilter { event_type: Some(rare_type()), ..event() })),
+            (
+                "events of tenant and type",
+                events(EventFilter { tenant: Some(tenant(2)), event_type: Some(event_type(3)), ..event() }),
+            ),
+            (
+                "events of tenant and type that never meet",
+                events(EventFilter { tenant: Some(tenant(0)), event_type: Some(event_type(11)), ..event() }),
+            ),
+            ("events of the last seconds", events(EventFilter { since: Some(moment(size - 5)), ..event() })),
+            ("events until long ago", events(EventFilter { until: Some(moment(40)), ..event() })),
+            (
+                "events of a tenant, ten seconds",
+                events(EventFilter { tenant: Some(tenant(2)), since, until, ..event() }),
+            ),
+            ("deliveries", deliveries(delivery())),
+            ("deliveries, from halfway", List::Deliveries(Box::new(delivery()), halfway)),
+            ("delivered", deliveries(state(State::Delivered))),
+            ("failed", deliveries(state(State::Failed))),
+            ("cancelled (none)", deliveries(state(State::Cancelled))),
+            ("pending", deliveries(state(State::Pending))),
+            ("of a tenant", deliveries(of_tenant(2))),
+            ("of a rare tenant", deliveries(DeliveryFilter { tenant: Some(rare_tenant()), ..delivery() })),
+            (
+                "failed, of a tenant without",
+                deliveries(DeliveryFilter { tenant: Some(tenant(1)), ..state(State::Failed) }),
+            ),
+            ("failed, of a type", {
+                deliveries(DeliveryFilter { event_type: Some(event_type(5)), ..state(State::Failed) })
+            }),
+            ("failed, of a type without", {
+                deliveries(DeliveryFilter { event_type: Some(event_type(3)), ..state(State::Failed) })
+            }),
+            ("failed, of tenant and type", {
+                let event_type = Some(event_type(5));
+                deliveries(DeliveryFilter { tenant: Some(tenant(2)), event_type, ..state(State::Failed) })
+            }),
+            ("to an endpoint", deliveries(to(9))),
+            ("to an endpoint, from halfway", List::Deliveries(Box::new(to(9)), halfway)),
+            ("to an endpoint, failed", deliveries(DeliveryFilter { state: Some(State::Failed), ..to(9) })),
+            (
+                "to an endpoint, of a type that it never gets",
+                deliveries(DeliveryFilter { event_type: Some(event_type(11)), ..to(0) }),
+            ),
+            (
+                "to an endpoint, of another tenant",
+                deliveries(DeliveryFilter { tenant: Some(tenant(3)), ..to(9) }),
+            ),
+            (
+                "to an endpoint, since a moment ago",
+                deliveries(DeliveryFilter { since: Some(moment(size - 20)), ..to(9) }),
+            ),
+            ("ten seconds", deliveries(DeliveryFilter { since, until, ..delivery() })),
+            ("failed, until long ago", {
+                deliveries(DeliveryFilter { until: Some(moment(400)), ..state(State::Failed) })
+            }),
+            ("of an event", { deliveries(DeliveryFilter { event: Some(event_id(size / 2)), ..delivery() }) }),
+            ("of a webhook-id", {
+                let webhook_id = Some(DeliveryId::of(event_id(size / 3), 0).webhook_id());
+                deliveries(DeliveryFilter { webhook_id, ..delivery() })
+            }),
+        ]
+    }
+
+    async fn time(
+        &self,
+        list: &List,
+        limit: usize,
+        time: Duration,
+        took: &mut Vec<Duration>,
+    ) -> anyhow::Result<()> {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            let start = Instant::now();
+            self.read(list, limit).await?;
+            took.push(start.elapsed());
+        }
+        Ok(())
+    }
+
+    /// One page, or as many as it takes to come upon something: a page may be empty while more follow. Answers how many
+    /// items it has.
+    async fn read(&self, list: &List, limit: usize) -> anyhow::Result<usize> {
+        let (List::Events(_, start) | List::Deliveries(_, start)) = list;
+        let mut after = *start;
+        loop {
+            let page = PageRequest { after, limit };
+            let (items, next) = match list {
+                List::Events(filter, _) => {
+                    let page = self.store.events(filter.clone(), page).await?;
+                    (page.items.len(), page.next)
+                }
+                List::Deliveries(filter, _) => {
+                    let page = self.store.deliveries((**filter).clone(), page).await?;
+                    (page.items.len(), page.next)
+                }
+            };
+            if items > 0 || next.is_none() {
+                return Ok(items);
+            }
+            after = next;
+        }
+    }
+}
+
+async fn fill(
+    store: &RedbStore,
+    range: std::ops::Range<u64>,
+    size: u64,
+    body: &Bytes,
+    version: BookVersion,
+) -> anyhow::Result<()> {
+    let events: Vec<(u64, Arc<Event>)> = range.map(|n| (n, Arc::new(event(n, size, body)))).collect();
+    let batch = events.iter().map(|(n, event)| Arrival {
+        event: event.clone(),
+        content: content_digest(event.event_type.as_str(), &[], None, &event.payload),
+        deliveries: vec![NewDelivery { endpoint: endpoint_of(*n), take: !waits(*n) }],
+    });
+    let Append::Done(answers) = store.append(batch.collect(), version, START.plus(LATER)).await? else {
+        anyhow::bail!("nobody else changes the endpoints");
+    };
+    let mut settled = Vec::new();
+    for ((n, event), answer) in events.iter().zip(answers) {
+        let Appended::Accepted { taken } = answer else { anyhow::bail!("the store answered {answer:?}") };
+        for lease in taken {
+            let mut delivery = Delivery::promised(lease.delivery, endpoint_of(*n), event);
+            delivery.attempts = 1;
+            let (state, reason) = match fails(*n) {
+                true => (State::Failed, Some("The receiver answered 410.".to_owned())),
+                false => (State::Delivered, None),
+            };
+            let delivery = delivery.finish(state, reason, moment(*n));
+            let attempt = Some(micro::attempt(moment(*n)));
+            let (announce, recovery) = (Vec::new(), Vec::new());
+            settled.push(Settled { lease, delivery, attempt, announce, recovery });
+        }
+    }
+    store.settle(settled).await?;
+    Ok(())
+}
+
+/// One a second.
+fn moment(n: u64) -> Timestamp {
+    START.plus(Duration::from_secs(n))
+}
+
+fn event_id(n: u64) -> EventId {
+    EventId::mint(moment(n), n << 20)
+}
+
+fn endpoint(n: u64) -> EndpointId {
+    EndpointId::from_u128(u128::from(n) + 1)
+}
+
+fn tenant_of(n: u64) -> u64 {
+    n % TENANTS
+}
+
+fn type_of(n: u64) -> u64 {
+    let types = if tenant_of(n) == 0 { TYPES_OF_THE_FIRST } else { TYPES };
+    n / TENANTS % types
+}
+
+fn endpoint_of(n: u64) -> EndpointId {
+    endpoint(tenant_of(n) * ENDPOINTS_PER_TENANT + n / (TENANTS * TYPES) % ENDPOINTS_PER_TENANT)
+}
+
+/// One in a hundred, but none of the second tenant, nor of the fourth type.
+fn fails(n: u64) -> bool {
+    n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & 127 == 0 && tenant_of(n) != 1 && type_of(n) != 3
+}
+
+fn waits(n: u64) -> bool {
+    n % 250 == 249
+}
+
+fn tenant(n: u64) -> Tenant {
+    Tenant::parse(&format!("tenant-{n}")).unwrap_or_default()
+}
+
+fn rare_tenant() -> Tenant {
+    tenant(TENANTS)
+}
+
+fn event_type(n: u64) -> EventType {
+    let name = format!("document.kind_{n}");
+    EventType::parse(&name).unwrap_or_else(|_| unreachable!("`{name}` is an event type"))
+}
+
+fn rare_type() -> EventType {
+    event_type(TYPES)
+}
+
+fn event(n: u64, size: u64, body: &Bytes) -> Event {
+    let each = size / RARE;
+    Event {
+        id: event_id(n),
+        producer_id: None,
+        event_type: if n % each == each / 3 { rare_type() } else { event_type(type_of(n)) },
+        tenant: if n % each == each / 2 { rare_tenant() } else { tenant(tenant_of(n)) },
+        timestamp: moment(n),
+        accepted_at: moment(n),
+        channels: Vec::new(),
+        payload: body.clone(),
+    }
+}
