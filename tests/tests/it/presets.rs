@@ -127,9 +127,9 @@ fn e1_seven_channels() {
             );
             api.expect(Method::POST, "/v1/events", &event, 202).await;
             let arrival = receiver.next().await;
-            assert_eq!(arrival.headers["authorization"], "Bearer of-all-channels");
+            assert_eq!(arrival.header("authorization"), Some("Bearer of-all-channels"));
             let same = |text: &str| text.split_whitespace().collect::<String>();
-            assert_eq!(same(&arrival.body), same(&printed), "{event_type}");
+            assert_eq!(same(&String::from_utf8_lossy(&arrival.body)), same(&printed), "{event_type}");
         }
     });
 }
@@ -147,13 +147,13 @@ fn rkt_as_its_page_prints_it() {
         let (api, mut receiver) = (preset.host.api(), Mailbox::open().await);
         let body = json!({"url": receiver.url("/webhook"), "events": ["lead.captured"], "chatbotId": "cmf9n7u1c"});
         let made = api.post("/api/webhooks-config", &body).await.expect("an answer");
-        assert!(made.status.is_success(), "{made:?}");
+        assert!(matches!(made.status, 200 | 201), "{made:?}");
         let event = r#"{"type":"lead.captured","timestamp":"2026-03-26T15:30:00Z","channels":["cmf9n7u1c"],"payload":{"leadId":"clx"}}"#;
         api.expect(Method::POST, "/v1/events", event, 202).await;
         let arrival = receiver.next().await;
         let expected = r#"{"event":"lead.captured","chatbotId":"cmf9n7u1c","timestamp":"2026-03-26T15:30:00.000Z","data":{"leadId":"clx"}}"#;
         assert_eq!(arrival.body, expected);
-        let signature = arrival.headers["x-rkt-signature"].to_str().expect("text");
+        let signature = arrival.header("x-rkt-signature").expect("text");
         assert!(signature.len() == 64 && signature.bytes().all(|byte| byte.is_ascii_hexdigit()), "{signature}");
         let list = api.expect(Method::GET, "/v1/endpoints", "", 200).await;
         assert_eq!(list["items"][0]["timeout"], "10s");
@@ -176,7 +176,7 @@ fn revkeen_takes_what_its_page_lists() {
         api.expect(Method::POST, "/v1/events", event, 202).await;
         let arrival = receiver.next().await;
         assert_eq!(arrival.body, "{\"1\":null,\"2\":\"é\",\"b\":1}");
-        let signature = arrival.headers["x-revkeen-signature"].to_str().expect("text");
+        let signature = arrival.header("x-revkeen-signature").expect("text");
         assert!(signature.starts_with("sha256="), "{signature}");
     });
 }
