@@ -358,6 +358,22 @@ pub fn replay(txn: &mut Txn<'_>, id: DeliveryId, new_webhook_id: bool, now: Time
     Ok(Replay::Done(again))
 }
 
+/// Makes a delivery that the event did not promise, due at `now`. False where the event is full.
+pub fn make_late(
+    txn: &mut Txn<'_>,
+    sequence: u64,
+    event: &Event,
+    endpoint: EndpointId,
+    now: Timestamp,
+) -> Result<bool> {
+    let Some(ordinal) = next_ordinal(txn, sequence)? else { return Ok(false) };
+    let delivery = Delivery::late(DeliveryId::of(event.id, ordinal), endpoint, event, now);
+    wait(txn, Place { sequence, ordinal }, &delivery, None, None)?;
+    counters::replayed(txn, &delivery)?;
+    txn.desk.index.replayed(sequence, now);
+    Ok(true)
+}
+
 /// The ordinal behind the event's own deliveries and its replays. None is given twice, also where deliveries were
 /// pruned.
 fn next_ordinal(txn: &mut Txn<'_>, sequence: u64) -> Result<Option<u16>> {
