@@ -11,8 +11,8 @@ use http::Method;
 
 use super::auth::{self, Caller};
 use super::{
-    Api, backup, deliveries, endpoints, event_types, events, hooks, host, keys, plugins, probes, replays, statistics,
-    tenants, versions,
+    Api, backup, deliveries, endpoints, event_types, events, hooks, host, keys, plugins, probes, replays,
+    statistics, tenants, versions,
 };
 use crate::access::Role;
 

@@ -101,7 +101,8 @@ impl Contents {
         let id = DeliveryId::of(event, place.ordinal);
         let delivery = Delivery::late(id, endpoint, &entry, now);
         self.ledger.0.replayed(&delivery);
-        self.deliveries.insert(place, Row::new(delivery));
+        let in_line = self.joins(endpoint, id);
+        self.deliveries.insert(place, Row { in_line, ..Row::new(delivery) });
         Made::Delivery
     }
 }

@@ -367,8 +367,12 @@ pub fn make_late(
     now: Timestamp,
 ) -> Result<bool> {
     let Some(ordinal) = next_ordinal(txn, sequence)? else { return Ok(false) };
-    let delivery = Delivery::late(DeliveryId::of(event.id, ordinal), endpoint, event, now);
-    wait(txn, Place { sequence, ordinal }, &delivery, None, None)?;
+    let id = DeliveryId::of(event.id, ordinal);
+    let (place, delivery) = (Place { sequence, ordinal }, Delivery::late(id, endpoint, event, now));
+    match lines::joins(txn, place, id, endpoint, now)? {
+        true => stand(txn, place, &delivery)?,
+        false => wait(txn, place, &delivery, None, None)?,
+    }
     counters::replayed(txn, &delivery)?;
     txn.desk.index.replayed(sequence, now);
     Ok(true)
