@@ -234,6 +234,7 @@ mod tests {
     fn every_promise_is_exercised() {
         let list = include_str!("conformance.rs");
         for source in [
+            include_str!("conformance/documents.rs"),
             include_str!("conformance/endpoints.rs"),
             include_str!("conformance/history.rs"),
             include_str!("conformance/inbox.rs"),
