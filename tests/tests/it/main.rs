@@ -15,6 +15,7 @@ mod parity;
 mod plugin_host;
 mod policies;
 mod presets;
+mod replay;
 mod restart;
 mod rotation;
 mod secrets;
