@@ -167,7 +167,8 @@ fn revkeen_takes_what_its_page_lists() {
     let preset = Preset::new("revkeen");
     runtime().block_on(async {
         let (api, mut receiver) = (preset.host.api(), Mailbox::open().await);
-        let spec = json!({"name": "all", "url": receiver.url("/webhooks/revkeen"), "events": ["*"]}).to_string();
+        let spec =
+            json!({"name": "all", "url": receiver.url("/webhooks/revkeen"), "events": ["*"]}).to_string();
         let made = api.expect(Method::POST, "/v1/endpoints", &spec, 201).await;
         assert_eq!(made["retry"], json!({"schedule": ["1m", "5m", "30m", "2h", "1d"]}));
         let unknown = r#"{"type":"payment.imagined","payload":{}}"#;
