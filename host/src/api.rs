@@ -33,6 +33,7 @@ mod events;
 mod exact;
 mod fields;
 mod keys;
+pub mod openapi;
 mod page;
 mod plugins;
 mod probes;

@@ -32,7 +32,11 @@ mod spec;
 mod view;
 
 pub(super) use chain::missing_plugin;
+pub(super) use spec::{MAX_DESCRIPTION, MAX_NAME, MAX_PER, MAX_REQUESTS, MIN_PER};
 use view::EndpointView;
+
+/// What a patch may be besides JSON.
+pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
 
 /// How often a patch is made again that lost to another change.
 const TRIES: usize = 8;
@@ -110,7 +114,7 @@ pub(super) async fn patch(
 ) -> Result<Response, Problem> {
     let id: EndpointId = super::id(id)?;
     let (parts, body) = request.into_parts();
-    require_json(&parts.headers, &["application/merge-patch+json"])?;
+    require_json(&parts.headers, &[MERGE_PATCH])?;
     let change = document::read(&api, &parts.headers, body).await?;
     for _ in 0..TRIES {
         let book = api.book.snapshot();
@@ -154,7 +158,7 @@ async fn patched(
     let spec = Spec::read_over(api, stored, patch::apply(stored, change))?;
     if spec.tenant != stored.tenant {
         let message = "an endpoint stays with its tenant; create another one";
-        return Err(Problem::field("/tenant", message));
+        return Err(Problem::conflict("/tenant", message));
     }
     if spec.terms.transforms != stored.own.transforms {
         chain::check(
@@ -217,7 +221,7 @@ fn check_scheme(stored: &Endpoint, scheme: &SignatureScheme, now: Timestamp) -> 
     }
     let message = "the endpoint's signing secret is of another kind than this scheme's; create another endpoint, or, \
                    from `hmac-sha256` to `standard`, first rotate to a `whsec_` secret and promote it";
-    Err(Problem::field("/signature", message))
+    Err(Problem::conflict("/signature", message))
 }
 
 fn check_room(api: &Api, tenant: &Tenant) -> Result<(), Problem> {

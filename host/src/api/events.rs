@@ -30,6 +30,8 @@ mod batch;
 mod cloudevents;
 mod posted;
 
+pub(super) use cloudevents::{BATCH as CLOUD_EVENTS, ONE as CLOUD_EVENT};
+
 pub(super) const NDJSON: &str = "application/x-ndjson";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 

@@ -150,6 +150,11 @@ impl Problem {
         Self::invalid(vec![FieldError::new(pointer, message)])
     }
 
+    /// It is acceptable by itself, and does not go with what is there.
+    pub fn conflict(pointer: impl Into<String>, message: impl fmt::Display) -> Self {
+        Self { kind: Kind::Conflict, ..Self::field(pointer, message) }
+    }
+
     /// One sentence for the client, the cause for the log.
     pub fn internal(cause: &dyn fmt::Display) -> Self {
         tracing::error!(%cause, "a request failed");

@@ -10,7 +10,7 @@ use axum::{Router, middleware};
 use http::Method;
 
 use super::auth::{self, Caller};
-use super::{Api, backup, deliveries, endpoints, events, keys, plugins, probes, statistics};
+use super::{Api, backup, deliveries, endpoints, events, keys, openapi, plugins, probes, statistics};
 use crate::access::Role;
 
 /// Who may use an operation.
@@ -63,6 +63,8 @@ pub fn table() -> Vec<Route> {
         open(&get, "/readyz", Everybody, "readyz", probes::readyz),
         // Asks for an admin's key itself, unless `metrics.open` is set.
         open(&get, "/metrics", Everybody, "metrics", probes::metrics),
+        open(&get, "/openapi.json", Everybody, "openapi", openapi::show),
+        open(&get, "/docs", Everybody, "docs", openapi::docs),
         keyed(&post, "/v1/events", Producers, "post_events", events::post),
         keyed(&get, "/v1/events", Customers, "list_events", events::list),
         keyed(&get, "/v1/events/{id}", Customers, "show_event", events::show),
@@ -165,6 +167,9 @@ mod tests {
     #[test]
     fn what_is_no_probe_asks_for_a_key() {
         let open: Vec<_> = table().into_iter().filter(|route| route.who == Who::Everybody).collect();
-        assert_eq!(open.iter().map(|r| r.path).collect::<Vec<_>>(), ["/healthz", "/readyz", "/metrics"]);
+        assert_eq!(
+            open.iter().map(|r| r.path).collect::<Vec<_>>(),
+            ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"]
+        );
     }
 }

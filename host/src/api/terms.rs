@@ -3,7 +3,7 @@
 mod read;
 mod show;
 
-pub(super) use read::{ON_FAILURE, read, span, within};
+pub(super) use read::{MAX_SUCCESS_CODES, MIN_TIMEOUT, ON_FAILURE, read, span, within};
 pub(super) use show::{TermsView, in_full, inherited};
 
 /// The members that are terms.

@@ -32,11 +32,11 @@ const MEMBERS: [&str; 10] = [
     "enabled",
 ];
 
-const MAX_NAME: usize = 200;
-const MAX_DESCRIPTION: usize = 2_000;
-const MAX_REQUESTS: u32 = 1_000_000;
-const MIN_PER: Duration = Duration::from_millis(1);
-const MAX_PER: Duration = Duration::from_secs(86_400);
+pub const MAX_NAME: usize = 200;
+pub const MAX_DESCRIPTION: usize = 2_000;
+pub const MAX_REQUESTS: u32 = 1_000_000;
+pub const MIN_PER: Duration = Duration::from_millis(1);
+pub const MAX_PER: Duration = Duration::from_secs(86_400);
 
 #[derive(Debug)]
 pub(super) struct Spec {
@@ -314,6 +314,8 @@ mod tests {
             ("headers", json!({"X-A": "1", "x-a": "2"}), "/headers/x-a"),
             ("retry", json!({}), "/retry"),
             ("retry", json!({"every": "10s", "attempts": 1}), "/retry"),
+            ("retry", json!({"attempts": null}), "/retry/attempts"),
+            ("retry", json!({"schedule": null}), "/retry/schedule"),
             ("retry", json!({"attempts": 0}), "/retry/attempts"),
             ("retry", json!({"schedule": ["1m", "soon"]}), "/retry/schedule/1"),
             ("retry", json!({"schedule": ["1ms"]}), "/retry/schedule/0"),

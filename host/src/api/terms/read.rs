@@ -18,8 +18,8 @@ use crate::time::{format_span, parse_span};
 const MAX_PLUGIN_NAME: usize = 200;
 const MAX_CREDENTIAL: usize = 8 << 10;
 const MAX_PREFIX: usize = 64;
-const MIN_TIMEOUT: Duration = Duration::from_millis(100);
-const MAX_SUCCESS_CODES: usize = 100;
+pub const MIN_TIMEOUT: Duration = Duration::from_millis(100);
+pub const MAX_SUCCESS_CODES: usize = 100;
 
 /// Headers that other fields of an endpoint, or its transforms, decide.
 const DECIDED_ELSEWHERE: [(&str, &str); 2] = [
@@ -294,12 +294,16 @@ fn retry(fields: &mut Fields<'_>) -> Option<RetryPolicy> {
     let forms = ["schedule", "every", "attempts"];
     let given: Vec<&str> = forms.into_iter().filter(|form| map.contains_key(*form)).collect();
     let mut fields = fields.below("retry", map);
+    let before = fields.error_count();
     let policy = match given.as_slice() {
         ["schedule"] => schedule(&mut fields),
         ["every"] => every(&mut fields),
         ["attempts"] => attempts(&mut fields),
         _ => fields.wrong("", "it takes one of `schedule`, `every` (with or without `for`) and `attempts`"),
     };
+    if policy.is_none() && fields.error_count() == before {
+        fields.wrong::<()>(given.first().unwrap_or(&""), "it is null; say it, or leave `retry` out");
+    }
     if policy.is_some() {
         fields.finish(&["schedule", "every", "for", "attempts"]);
     }
