@@ -29,21 +29,29 @@ pub mod backup;
 mod body;
 mod deliveries;
 mod endpoints;
+mod event_types;
 mod events;
 mod exact;
 mod fields;
+mod hooks;
+mod host;
 mod keys;
 pub mod openapi;
 mod page;
 mod plugins;
 mod probes;
 pub mod problem;
+mod profile;
+mod quota;
 pub mod routes;
 mod statistics;
+mod tenants;
 mod terms;
+mod versions;
 
 pub use body::Budget;
 use problem::{Kind, Problem};
+pub use quota::Meters;
 
 /// What the handlers work with.
 pub struct Api {
@@ -59,6 +67,8 @@ pub struct Api {
     pub admin_key: KeyDigest,
     /// Bytes of request bodies that may be in memory at once: `ingest.in_flight_bytes`.
     pub budget: Budget,
+    /// What tenants with a quota posted lately.
+    pub meters: Meters,
     /// Told when deliveries became due outside the schedule.
     pub intake: Intake,
     /// Set once the host drains: then it is no longer ready.

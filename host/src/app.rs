@@ -14,7 +14,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tracing::{info, warn};
 
 use crate::access::{KeyDigest, key_text};
-use crate::api::{self, Api, Budget};
+use crate::api::{self, Api, Budget, Meters};
 use crate::book::Book;
 use crate::config::Config;
 use crate::disk::Disk;
@@ -144,7 +144,8 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         deliveries: config.delivery.backlog_deliveries,
         bytes: config.delivery.backlog_bytes.0,
     });
-    let dispatcher = Dispatcher::new(workshop, backlog, config.delivery.max_in_flight);
+    let mut dispatcher = Dispatcher::new(workshop, backlog, config.delivery.max_in_flight);
+    dispatcher.recall_rates(store.as_ref()).await?;
     let disk = Arc::new(Disk::new(data_dir.clone(), config.ingest.disk_floor.0 as u64));
     let (stop, stopped) = watch::channel(false);
     let retention = dispatch::Retention {
@@ -179,6 +180,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         metrics,
         clock,
         budget: Budget::new(config.ingest.in_flight_bytes.0),
+        meters: Meters::default(),
         config: config.clone(),
         admin_key,
         intake,

@@ -9,17 +9,22 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, watch};
+use tracing::error;
 
 use crate::access::{Key, KeyDigest};
+use crate::catalogue::Versions;
 use crate::endpoint::{Endpoint, Hold};
 use crate::event::{Channel, EventType, Tenant};
 use crate::id::EndpointId;
+use crate::notice::{Notice, Topic};
 use crate::seal::SealingKey;
-use crate::store::{BookVersion, DocumentRow, EndpointRow, Shelf, StoreError};
+use crate::store::{Arrival, BookVersion, DocumentRow, EndpointRow, Shelf, StoreError};
+use crate::subscription::Pattern;
 use crate::tenant::{HostProfile, Profile};
 use crate::terms::{InForce, Terms};
 use crate::time::Timestamp;
 
+mod catalogue;
 mod described;
 mod keys;
 mod profiles;
@@ -27,6 +32,7 @@ mod record;
 mod reseal;
 mod terms;
 
+pub use catalogue::Listed;
 pub use described::{Described, Kept};
 pub use record::RecordError;
 pub use reseal::reseal;
@@ -67,11 +73,16 @@ pub struct Snapshot {
     timeout: Duration,
     by_id: BTreeMap<EndpointId, Entry>,
     by_tenant: HashMap<Tenant, Vec<Arc<Endpoint>>>,
+    /// How many endpoints of a tenant want operational events.
+    listening: HashMap<Tenant, usize>,
     tenants: BTreeMap<String, Kept<Profile>>,
     /// One at the most.
     host: BTreeMap<String, Kept<HostProfile>>,
     /// By their digests.
     keys: BTreeMap<String, Kept<Key>>,
+    event_types: BTreeMap<String, Kept<Listed>>,
+    /// One at the most.
+    versions: BTreeMap<String, Kept<Versions>>,
 }
 
 /// An endpoint and how often it was written.
@@ -167,14 +178,21 @@ impl Book {
         Err(BookError::Contended(format!("endpoint {id}")))
     }
 
-    /// Holds its deliveries. One that is disabled already keeps its reason.
+    /// Holds the endpoint's deliveries, unless it has begun anew since `endpoint`: enabled again, or pointed elsewhere.
+    /// One that is disabled already keeps its reason.
     pub async fn disable(
         self: &Arc<Self>,
-        id: EndpointId,
+        endpoint: &Endpoint,
         reason: &str,
         now: Timestamp,
     ) -> Result<(), BookError> {
-        self.change(id, |endpoint| endpoint.hold.disable(reason, now)).await.map(|_| ())
+        let judged_from = endpoint.judged_from;
+        let disable = |current: &mut Endpoint| {
+            if current.judged_from == judged_from {
+                current.hold.disable(reason, now);
+            }
+        };
+        self.change(endpoint.id, disable).await.map(|_| ())
     }
 
     /// Deletes it with its secrets. False where there is none.
@@ -197,11 +215,20 @@ impl Book {
         let id = endpoint.id;
         let document =
             record::write(&endpoint, &self.key).map_err(|source| BookError::Record { id, source })?;
-        let row = EndpointRow { id, revision, held: !endpoint.enabled(), document };
+        let row = EndpointRow {
+            id,
+            revision,
+            held: !endpoint.enabled(),
+            order: endpoint.order,
+            judged_from: endpoint.judged_from,
+            document,
+        };
         let book = Arc::clone(self);
         to_the_end(async move {
             let _writing = book.writing.lock().await;
-            let Some(version) = book.store.put_endpoint(row, Vec::new()).await? else {
+            let Some(version) =
+                book.store.put_endpoint(row, book.snapshot().told_of_change(&endpoint)).await?
+            else {
                 book.reload_locked().await?;
                 return Ok(None);
             };
@@ -329,13 +356,46 @@ impl Snapshot {
         self.of_tenant(tenant).iter().filter(wants).cloned().collect()
     }
 
+    /// The operational event of this topic, made by `notice` where somebody subscribes to it.
+    pub fn tell(
+        &self,
+        topic: Topic,
+        tenant: &Tenant,
+        notice: impl FnOnce(Topic) -> Notice,
+        now: Timestamp,
+    ) -> Option<Arrival> {
+        self.listening.get(tenant)?;
+        let notice = notice(topic);
+        let event_type = topic.event_type().ok()?;
+        let wants = |endpoint: &&Arc<Endpoint>| endpoint.subscription.matches(&event_type, &notice.channels);
+        let to: Vec<_> = self.of_tenant(tenant).iter().filter(wants).cloned().collect();
+        if to.is_empty() {
+            return None;
+        }
+        let arrival = notice.arrival(&to, rand::random(), now);
+        arrival.inspect_err(|error| error!(topic = topic.word(), error, "an operational event is lost")).ok()
+    }
+
+    /// What there is to tell about an endpoint that becomes as it is here.
+    fn told_of_change(&self, next: &Endpoint) -> Vec<Arrival> {
+        let was_enabled = self.entry(next.id).is_some_and(|entry| entry.endpoint.enabled());
+        let Some(disabled) = next.hold.current.as_ref().filter(|_| was_enabled) else { return Vec::new() };
+        let notice = |_| Notice::of_disabled(next, disabled);
+        self.tell(Topic::EndpointDisabled, &next.tenant, notice, disabled.since).into_iter().collect()
+    }
+
+    /// What was made before then is not delivered to the endpoint: it waited, and was skipped.
+    pub fn skips_before(&self, endpoint: &Endpoint) -> Option<Timestamp> {
+        self.holds(endpoint).iter().flatten().filter_map(|hold| hold.skips_before).max()
+    }
+
     /// A tenant that somebody has described.
     pub fn tenant(&self, tenant: &Tenant) -> Option<&Kept<Profile>> {
         self.tenants.get(tenant.as_str())
     }
 
     /// Those that somebody has described, by name.
-    pub fn tenants(&self) -> impl Iterator<Item = &Arc<Profile>> {
+    pub fn tenants(&self) -> impl ExactSizeIterator<Item = &Arc<Profile>> {
         self.tenants.values().map(|kept| &kept.value)
     }
 
@@ -401,22 +461,34 @@ impl Snapshot {
     }
 
     fn insert(&mut self, mut endpoint: Endpoint, revision: u64) {
-        endpoint.terms = self.in_force(&endpoint.own, &endpoint.tenant);
+        endpoint.terms = self.terms_of(&endpoint);
         let (id, tenant) = (endpoint.id, endpoint.tenant.clone());
         self.remove(id);
         let endpoint = Arc::new(endpoint);
+        if endpoint.subscription.events.iter().any(Pattern::is_reserved) {
+            *self.listening.entry(tenant.clone()).or_default() += 1;
+        }
         let row = self.by_tenant.entry(tenant).or_default();
         let place = row.partition_point(|other| other.id < id);
         row.insert(place, Arc::clone(&endpoint));
         self.by_id.insert(id, Entry { revision, endpoint });
     }
 
-    /// Brings endpoints to what their tenants and the host say now. Those that it changes nothing for stay the same.
+    /// As [`Self::in_force`], with the steps back to the version that the endpoint is pinned to.
+    fn terms_of(&self, endpoint: &Endpoint) -> InForce {
+        let steps = self.steps_of(endpoint);
+        InForce {
+            version_lost: steps.is_err(),
+            steps: steps.unwrap_or_default(),
+            ..self.in_force(&endpoint.own, &endpoint.tenant)
+        }
+    }
+
+    /// Brings endpoints to what their tenants, the host and the versions say now. Those that it changes nothing for stay
+    /// the same.
     fn put_in_force(&mut self, concerned: impl Fn(&Tenant) -> bool) {
         let entries = self.by_id.values().filter(|entry| concerned(&entry.endpoint.tenant));
-        let outdated = entries.filter(|entry| {
-            self.in_force(&entry.endpoint.own, &entry.endpoint.tenant) != entry.endpoint.terms
-        });
+        let outdated = entries.filter(|entry| self.terms_of(&entry.endpoint) != entry.endpoint.terms);
         for Entry { revision, endpoint } in outdated.cloned().collect::<Vec<_>>() {
             self.insert(Endpoint::clone(&endpoint), revision);
         }
@@ -424,6 +496,10 @@ impl Snapshot {
 
     fn remove(&mut self, id: EndpointId) {
         let Some(entry) = self.by_id.remove(&id) else { return };
+        if entry.endpoint.subscription.events.iter().any(Pattern::is_reserved) {
+            let listening = self.listening.remove(&entry.endpoint.tenant).unwrap_or(1);
+            self.listening.extend((listening > 1).then(|| (entry.endpoint.tenant.clone(), listening - 1)));
+        }
         if let Some(row) = self.by_tenant.get_mut(&entry.endpoint.tenant) {
             row.retain(|other| other.id != id);
             if row.is_empty() {
@@ -496,7 +572,9 @@ mod tests {
         assert_eq!(wanted(&other), (version, endpoints));
 
         let now = Timestamp::from_secs(9);
-        other.disable(first.id, "gone", now).await.unwrap();
+        other.disable(&Endpoint { judged_from: now, ..first.clone() }, "outdated", now).await.unwrap();
+        assert!(other.snapshot().held().is_empty());
+        other.disable(&first, "gone", now).await.unwrap();
         assert_eq!(other.snapshot().held(), HashSet::from([first.id]));
         // A change that was made from an outdated state is refused, and what stands is then known.
         assert!(one.replace(first.clone(), 1).await.unwrap().is_none());

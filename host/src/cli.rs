@@ -16,8 +16,11 @@ mod delivery;
 mod demo;
 mod endpoint;
 mod event;
+mod event_type;
 mod healthcheck;
+mod host;
 mod json;
+mod key;
 mod listen;
 mod plugin;
 mod rekey;
@@ -26,7 +29,10 @@ mod serve;
 mod signals;
 mod statistics;
 mod table;
+mod tenant;
+mod terms;
 mod verify;
+mod version;
 
 /// A self-hosted webhook delivery server whose deliveries are shaped by WebAssembly components.
 #[derive(Debug, Parser)]
@@ -41,11 +47,16 @@ enum Command {
     Serve(serve::Serve),
     Demo(demo::Demo),
     Event(event::Event),
+    EventType(event_type::EventType),
+    Version(version::Version),
     Endpoint(endpoint::Endpoint),
     Delivery(delivery::Delivery),
     Stats(statistics::Stats),
     Errors(statistics::Errors),
     Plugin(plugin::Plugin),
+    Key(key::Key),
+    Tenant(tenant::Tenant),
+    Host(host::Host),
     Listen(listen::Listen),
     Verify(verify::Verify),
     Completions(completions::Completions),
@@ -76,10 +87,15 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Serve(serve) => serve.run().await.map(|()| ExitCode::SUCCESS),
             Command::Demo(demo) => demo.run().await,
             Command::Event(event) => event.run().await.map(|()| ExitCode::SUCCESS),
+            Command::EventType(event_type) => event_type.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Version(version) => version.run().await.map(|()| ExitCode::SUCCESS),
             Command::Endpoint(endpoint) => endpoint.run().await.map(|()| ExitCode::SUCCESS),
             Command::Delivery(delivery) => delivery.run().await.map(|()| ExitCode::SUCCESS),
             Command::Stats(stats) => stats.run().await.map(|()| ExitCode::SUCCESS),
             Command::Errors(errors) => errors.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Key(key) => key.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Tenant(tenant) => tenant.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Host(host) => host.run().await.map(|()| ExitCode::SUCCESS),
             Command::Plugin(plugin) => plugin.run().await.map(|()| ExitCode::SUCCESS),
             Command::Listen(listen) => listen.run().await.map(|()| ExitCode::SUCCESS),
             Command::Verify(verify) => verify.run(),
@@ -133,6 +149,15 @@ mod tests {
             "event send --data @events.ndjson",
             "endpoint add crm https://example.com/hook --event invoice.* --retry 1m,5m --success 200,204",
             "endpoint add crm https://example.com/hook --event * --every 10s --for 72h --signature hmac:X-A:sha256=",
+            "endpoint add crm https://example.com/hook --event * --api-version 2026-03",
+            "event-type list --group Payments --json",
+            "event-type show invoice.paid",
+            "event-type put invoice.paid -f invoice.json",
+            "event-type put invoice.paid --file -",
+            "event-type delete invoice.paid --yes",
+            "version list",
+            "version show --json",
+            "version put -f versions.json",
             "endpoint list --json",
             "endpoint --url http://h:1 list",
             "endpoint delete ep_x --yes",
@@ -149,6 +174,17 @@ mod tests {
             "stats --tenant acme",
             "endpoint stats ep_x --since 7d",
             "errors --endpoint crm --since 1h",
+            "key create ingest --json",
+            "key create tenant --tenant acme --expires 90d --description portal",
+            "key revoke key_x --yes",
+            "tenant list",
+            "tenant set acme --bearer @token --ingest 100/1s --stored-bytes 1000000",
+            "tenant online acme --waiting skip",
+            "tenant delete acme --force --yes",
+            "host show",
+            "host set --timeout 30s --success 200,201,204 --unset auth",
+            "host offline",
+            "host online --waiting deliver --json",
             "plugin list",
             "plugin inspect flatten",
             "rekey --data-dir d --new-key-file k --json",
@@ -193,6 +229,9 @@ mod tests {
             "verify --secret s --request @r -H a:b",
             "verify --secret s --body {} -H nothing",
             "completions csh",
+            "key create root",
+            "key create tenant",
+            "host set --retry 1m --every 10s",
         ] {
             let words = std::iter::once("hookwright").chain(line.split(' '));
             let error = Cli::try_parse_from(words).expect_err(line);

@@ -12,11 +12,12 @@ use ipnet::IpNet;
 use crate::seal;
 use crate::secret::{MAX_OVERLAP, Secret};
 use crate::send::Proxy;
+use crate::spelling::distance;
 
 mod value;
 
 use value::{Given, Setting};
-pub use value::{LogFormat, Size};
+pub use value::{LogFormat, Size, UnknownTypes};
 
 /// What every variable of the environment begins with.
 pub const ENVIRONMENT_PREFIX: &str = "HOOKWRIGHT_";
@@ -122,9 +123,11 @@ macro_rules! groups {
 groups! {
     server: Server,
     ingest: Ingest,
+    catalogue: CatalogueSettings,
     delivery: DeliverySettings,
     endpoint: EndpointSettings,
     key: KeySettings,
+    tenant: TenantSettings,
     plugin: PluginSettings,
     retention: Retention,
     metrics: MetricsSettings,
@@ -181,6 +184,24 @@ settings! {
         /// Fewest bytes that have to be free where the data is.
         disk_floor: Size = Size(256 * MIB),
         retry_after: Duration = Duration::from_secs(1),
+        /// What becomes of an event whose type the catalogue does not name.
+        unknown_types: UnknownTypes = UnknownTypes::Accept,
+    }
+}
+
+settings! {
+    /// What the catalogue of event types may hold.
+    CatalogueSettings {
+        max_event_types: usize = 1_000,
+        /// Of one event type.
+        max_samples: usize = 16,
+        max_sample: Size = Size(64 * KIB),
+        max_schema: Size = Size(256 * KIB),
+        max_versions: usize = 100,
+        /// Of all versions with their steps, as they are given.
+        versions_limit: Size = Size(4 * MIB),
+        /// Of one version.
+        max_steps: usize = 100,
     }
 }
 
@@ -221,6 +242,13 @@ settings! {
     /// Keys of the API.
     KeySettings {
         max: usize = 1_000,
+    }
+}
+
+settings! {
+    /// Tenants that somebody describes.
+    TenantSettings {
+        max: usize = 10_000,
     }
 }
 
@@ -386,6 +414,13 @@ impl Config {
             ("ingest.json_depth", self.ingest.json_depth, 1, 128),
             ("ingest.body_timeout", span(self.ingest.body_timeout), 1, year),
             ("ingest.in_flight_bytes", self.ingest.in_flight_bytes.0, self.ingest.batch_limit.0, usize::MAX),
+            ("catalogue.max_event_types", self.catalogue.max_event_types, 1, 10_000),
+            ("catalogue.max_samples", self.catalogue.max_samples, 0, 1_000),
+            ("catalogue.max_sample", self.catalogue.max_sample.0, 1, 16 * MIB),
+            ("catalogue.max_schema", self.catalogue.max_schema.0, 2, 16 * MIB),
+            ("catalogue.max_versions", self.catalogue.max_versions, 1, 1_000),
+            ("catalogue.versions_limit", self.catalogue.versions_limit.0, 2, 256 * MIB),
+            ("catalogue.max_steps", self.catalogue.max_steps, 1, 1_000),
             ("delivery.timeout", span(self.delivery.timeout), 1, span(self.delivery.max_timeout)),
             ("delivery.max_age", span(self.delivery.max_age), 1, usize::MAX),
             ("delivery.max_in_flight", self.delivery.max_in_flight, 1, 1_000_000),
@@ -404,6 +439,7 @@ impl Config {
             ("endpoint.max_concurrency", self.endpoint_concurrency(), 1, 1_000_000),
             ("key.max", self.key.max, 1, 100_000),
             ("endpoint.rotation_overlap", span(self.endpoint.rotation_overlap), 0, span(MAX_OVERLAP)),
+            ("tenant.max", self.tenant.max, 1, 1_000_000),
             ("plugin.time_limit", span(self.plugin.time_limit), 10, year),
             ("plugin.memory_limit", self.plugin.memory_limit.0, 64 * KIB, 4_096 * MIB),
             ("plugin.table_limit", self.plugin.table_limit, 0, 10_000_000),
@@ -510,31 +546,17 @@ fn hint(nearest: &Option<String>) -> String {
 /// The known key that takes the fewest changes to reach, if they are few.
 fn nearest(key: &str, known: &[String]) -> Option<String> {
     let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
-    known
-        .iter()
-        .map(|candidate| {
-            (distance(key, candidate).min(1 + distance(&last(key), &last(candidate))), candidate)
-        })
-        .min()
-        .filter(|(changes, _)| *changes <= 3)
-        .map(|(_, candidate)| candidate.clone())
+    let changes = |candidate: &String| {
+        let whole = distance(key, candidate, FARTHEST);
+        let in_another_group =
+            distance(&last(key), &last(candidate), FARTHEST - 1).map(|changes| 1 + changes);
+        whole.into_iter().chain(in_another_group).min()
+    };
+    known.iter().filter_map(|key| Some((changes(key)?, key))).min().map(|(_, key)| key.clone())
 }
 
-/// Levenshtein's.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[to.len()]
-}
+/// Changes from which on a key is another one.
+const FARTHEST: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -610,6 +632,8 @@ mod tests {
             ("[ingest]\njson_depth = 129", "`ingest.json_depth`"),
             ("[ingest]\nbody_timeout = 30", "`ingest.body_timeout`"),
             ("[log]\nformat = \"xml\"", "`log.format`"),
+            ("[ingest]\nunknown_types = \"drop\"", "`ingest.unknown_types`"),
+            ("[catalogue]\nmax_event_types = 0", "`catalogue.max_event_types`"),
             ("[plugin]\noutput_limit = 0", "`plugin.output_limit`"),
             ("[endpoint]\nrotation_overlap = \"8d\"", "`endpoint.rotation_overlap`"),
             ("[plugin]\nlog_lines = 1000000", "`plugin.log_lines`"),

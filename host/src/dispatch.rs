@@ -7,6 +7,7 @@ pub mod backlog;
 pub mod chain;
 pub mod feed;
 pub mod housekeeping;
+pub mod rates;
 pub mod redact;
 pub mod request;
 pub mod schedule;
@@ -29,7 +30,7 @@ use crate::disk::Disk;
 use crate::endpoint::Endpoint;
 use crate::event::Event;
 use crate::id::{DeliveryId, EndpointId};
-use crate::store::{Lease, Queue};
+use crate::store::{Lease, Queue, Statistics};
 use crate::time::Timestamp;
 
 use self::backlog::{Backlog, Slot};
@@ -38,6 +39,8 @@ pub use self::housekeeping::Retention;
 use self::schedule::{Limits, Schedule};
 use self::worker::{Job, Workshop};
 
+/// Why a delivery was skipped.
+pub const SKIPPED: &str = "It waited while its endpoint was held, and was skipped when that ended.";
 /// How long a claimed delivery is kept from others; renewed while it is held.
 pub const LEASE: Duration = Duration::from_secs(90);
 /// How often leases are renewed.
@@ -119,6 +122,21 @@ impl Dispatcher {
     /// Changes every [`BEAT`] for as long as the driver's loop goes round, and ends with it.
     pub fn pulse(&self) -> watch::Receiver<u64> {
         self.pulse.subscribe()
+    }
+
+    /// Has the rates of endpoints go on from what was sent before the host started.
+    ///
+    /// # Errors
+    ///
+    /// Where the store cannot say what that was.
+    pub async fn recall_rates(&mut self, store: &dyn Statistics) -> crate::store::Result<()> {
+        let (book, now) = (self.workshop.book.snapshot(), self.workshop.clock.now());
+        for (id, sent) in rates::recall(store, &book, now).await? {
+            if let Some(entry) = book.entry(id) {
+                self.schedule.recall(id, limits(&entry.endpoint), sent);
+            }
+        }
+        Ok(())
     }
 
     pub fn intake(&self) -> Intake {
@@ -274,7 +292,9 @@ impl Drop for End {
 const NO_LIMITS: Limits = Limits { concurrency: 1, rate: None };
 
 fn limits(endpoint: &Arc<Endpoint>) -> Limits {
-    Limits { concurrency: endpoint.concurrency, rate: endpoint.rate_limit }
+    // One at a time is what keeps an order: the next one is not even handed out before the head has ended.
+    let concurrency = if endpoint.order.is_kept() { 1 } else { endpoint.concurrency };
+    Limits { concurrency, rate: endpoint.rate_limit }
 }
 
 async fn give_back(queue: &Arc<dyn Queue>, jobs: Vec<Job>, now: Timestamp) {

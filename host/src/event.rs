@@ -74,6 +74,11 @@ word!(
     ProducerId, "an event's id or Idempotency-Key", 256, "printable ASCII characters", |c| c.is_ascii_graphic() || c == ' '
 );
 
+word!(
+    /// The name of a version of the payloads' shapes, such as `2026-03`.
+    VersionName, "a version", 64, "letters, digits and `_ - . :`", is_name
+);
+
 impl Default for Tenant {
     fn default() -> Self {
         Self("default".into())

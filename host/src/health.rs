@@ -1,10 +1,10 @@
 //! How an endpoint fares, and when it is disabled for it.
 
-use std::time::Duration;
-
 use crate::attempt::Outcome;
 use crate::time::{Timestamp, format_span};
 use crate::trouble::Trouble;
+
+pub use crate::terms::AutoDisable;
 
 /// The failures since the last success. Only what lies with the receiver or the way to it counts: its answers, and
 /// failures to reach it; never a plugin's failure, and never what a plugin filtered.
@@ -14,6 +14,8 @@ pub struct Health {
     pub consecutive_failures: u32,
     /// When the first of them ended; `None` where there are none.
     pub failing_since: Option<Timestamp>,
+    /// It failed before it began anew, and has not shown since that it works.
+    pub on_trial: bool,
 }
 
 impl Health {
@@ -29,7 +31,19 @@ impl Health {
         Self {
             consecutive_failures: self.consecutive_failures.saturating_add(1),
             failing_since: self.failing_since.or(Some(now)),
+            ..*self
         }
+    }
+
+    /// As it begins anew: enabled again, or pointed elsewhere.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self { on_trial: self.on_trial || self.is_failing(), ..Self::default() }
+    }
+
+    /// Whether it works again, now that an attempt has brought it to `next`.
+    pub fn recovers(&self, next: &Health) -> bool {
+        (self.is_failing() || self.on_trial) && *next == Self::default()
     }
 
     pub fn is_failing(&self) -> bool {
@@ -37,25 +51,7 @@ impl Health {
     }
 }
 
-/// When an endpoint that fails is disabled. With neither, it never is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AutoDisable {
-    /// After so many failures in a row; at least 1.
-    pub after_failures: Option<u32>,
-    /// After it has failed for so long without a success between.
-    pub after: Option<Duration>,
-}
-
-/// Five days of failures.
-impl Default for AutoDisable {
-    fn default() -> Self {
-        Self { after_failures: None, after: Some(Duration::from_secs(5 * 86_400)) }
-    }
-}
-
 impl AutoDisable {
-    pub const NEVER: AutoDisable = AutoDisable { after_failures: None, after: None };
-
     /// Why the endpoint is to be disabled, as a sentence; `None` where it is not.
     pub fn verdict(&self, health: &Health, now: Timestamp) -> Option<String> {
         let since = health.failing_since?;
@@ -108,6 +104,7 @@ impl Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_secs(seconds)
@@ -121,10 +118,10 @@ mod tests {
     fn failures_count_until_a_success() {
         let text = || "x".to_owned();
         let first = Health::default().after(&refused(), at(1));
-        assert_eq!(first, Health { consecutive_failures: 1, failing_since: Some(at(1)) });
+        assert_eq!(first, Health { consecutive_failures: 1, failing_since: Some(at(1)), on_trial: false });
         let unreachable = Outcome::Unreachable { kind: "timeout".to_owned(), message: text() };
         let second = first.after(&unreachable, at(2));
-        assert_eq!(second, Health { consecutive_failures: 2, failing_since: Some(at(1)) });
+        assert_eq!(second, Health { consecutive_failures: 2, ..first });
         for neutral in [
             Outcome::Filtered { plugin: text(), reason: text() },
             Outcome::Rejected { plugin: text(), reason: text() },
@@ -140,7 +137,7 @@ mod tests {
     #[test]
     fn verdicts() {
         let span = Duration::from_secs;
-        let health = Health { consecutive_failures: 10, failing_since: Some(at(100)) };
+        let health = Health { consecutive_failures: 10, failing_since: Some(at(100)), on_trial: false };
         for (after_failures, after, now, word) in [
             (Some(10), None, 100, Some("10 attempts in a row")),
             (Some(11), None, 1_000_000, None),
@@ -157,6 +154,23 @@ mod tests {
         }
         let strict = AutoDisable { after_failures: Some(0), after: Some(Duration::ZERO) };
         assert_eq!(strict.verdict(&Health::default(), at(1)), None);
+    }
+
+    #[test]
+    fn what_failed_recovers_with_a_success_also_where_it_began_anew() {
+        let success = Outcome::Delivered { status: 200 };
+        let failing = Health::default().after(&refused(), at(1));
+        let anew = failing.anew();
+        assert_eq!((anew.consecutive_failures, anew.failing_since), (0, None));
+        assert_eq!(anew.anew(), anew);
+        for (health, recovers) in [(failing, true), (anew, true), (Health::default(), false)] {
+            let next = health.after(&success, at(2));
+            assert_eq!(health.recovers(&next), recovers, "{health:?}");
+            let filtered = Outcome::Filtered { plugin: "x".to_owned(), reason: "x".to_owned() };
+            assert!(!health.recovers(&health.after(&filtered, at(2))));
+        }
+        let again = anew.after(&refused(), at(3));
+        assert_eq!((again.consecutive_failures, again.failing_since), (1, Some(at(3))));
     }
 
     #[test]

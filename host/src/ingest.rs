@@ -127,17 +127,20 @@ impl Ingest {
             Appended::Accepted { taken } => {
                 self.metrics.event_accepted();
                 let deliveries = arrival.deliveries.len() as u32;
-                let held_room: Vec<(EndpointId, Slot)> = arrival
+                if taken.len() < arrival.deliveries.len() {
+                    self.intake.expect(arrival.event.accepted_at);
+                }
+                // What has to stand in line has room and no lease; the room is given back.
+                let mut room: Vec<Option<(EndpointId, Slot)>> = arrival
                     .deliveries
                     .iter()
                     .zip(slots)
-                    .filter_map(|(delivery, slot)| slot.map(|slot| (delivery.endpoint, slot)))
+                    .map(|(delivery, slot)| Some((delivery.endpoint, slot?)))
                     .collect();
-                if held_room.len() < arrival.deliveries.len() {
-                    self.intake.expect(arrival.event.accepted_at);
-                }
-                let taken =
-                    taken.into_iter().zip(held_room).map(|(lease, (endpoint, slot))| (lease, endpoint, slot));
+                let taken = taken.into_iter().filter_map(|lease| {
+                    let (endpoint, slot) = room.get_mut(usize::from(lease.delivery.ordinal()))?.take()?;
+                    Some((lease, endpoint, slot))
+                });
                 self.intake.hand_over(&arrival.event, taken);
                 Accepted::Event { id: arrival.event.id, deliveries, duplicate: false }
             }

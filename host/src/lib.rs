@@ -6,6 +6,7 @@
 // Words: pure. No async, no clock, no randomness, no I/O.
 pub mod time;
 pub mod id;
+pub mod spelling;
 pub mod event;
 pub mod subscription;
 pub mod secret;
@@ -15,8 +16,10 @@ pub mod signature;
 pub mod diagnosis;
 pub mod retry;
 pub mod terms;
+pub mod catalogue;
 pub mod endpoint;
 pub mod tenant;
+pub mod meter;
 pub mod attempt;
 pub mod delivery;
 pub mod trouble;
@@ -25,8 +28,10 @@ pub mod tally;
 pub mod access;
 
 // Machinery: each does one kind of I/O.
+pub mod schema;
 pub mod disk;
 pub mod store;
+pub mod notice;
 pub mod seal;
 pub mod book;
 pub mod rekey;

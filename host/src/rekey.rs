@@ -233,7 +233,7 @@ mod tests {
 
     use super::*;
     use crate::book::Book;
-    use crate::endpoint::{Endpoint, Hold};
+    use crate::endpoint::{Endpoint, Hold, Order};
     use crate::event::Tenant;
     use crate::id::EndpointId;
     use crate::secret::SigningSecret;
@@ -386,6 +386,9 @@ mod tests {
             secrets: SigningSecret::from_key([7; 32]).into(),
             rate_limit: None,
             concurrency: 1,
+            order: Order::Free,
+            version: None,
+            judged_from: Timestamp::ZERO,
             hold: Hold::default(),
             created_at: Timestamp::from_secs(1),
             updated_at: Timestamp::from_secs(1),

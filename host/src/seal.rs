@@ -46,9 +46,14 @@ pub struct SealingKey {
 /// What a sealed text belongs to. It opens nowhere else.
 #[derive(Debug, Clone, Copy)]
 pub enum Owner<'a> {
-    Endpoint { tenant: &'a Tenant, endpoint: EndpointId },
+    Endpoint {
+        tenant: &'a Tenant,
+        endpoint: EndpointId,
+    },
     Tenant(&'a Tenant),
     Host,
+    /// The versions of payloads' shapes.
+    Versions,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -156,6 +161,7 @@ impl SealingKey {
             }
             Owner::Tenant(tenant) => (tenant.as_str(), b"tenant"),
             Owner::Host => ("", b"host"),
+            Owner::Versions => ("", b"versions"),
         };
         let mut bytes = Vec::with_capacity(96);
         for part in [tenant.as_bytes(), part, &self.fingerprint] {
@@ -334,6 +340,7 @@ mod tests {
             Owner::Endpoint { tenant: &a, endpoint: two },
             Owner::Tenant(&a),
             Owner::Host,
+            Owner::Versions,
         ];
         for stranger in strangers {
             assert_eq!(key.open(stranger, &sealed), Err(SealError::Broken));

@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 
 use crate::attempt::Attempt;
 use crate::delivery::{Delivery, State};
+use crate::endpoint::Order;
 use crate::event::{Channel, ContentDigest, Event, EventType, Tenant};
 use crate::health::Health;
 use crate::id::{DeliveryId, EndpointId, EventId, MAX_DELIVERIES_PER_EVENT, WebhookId};
@@ -61,7 +62,8 @@ pub trait Inbox: Send + Sync + 'static {
     /// `against` is the version of the set of endpoints that the deliveries were matched with; where the set
     /// has changed since, nothing is written and the answer is [`Append::Stale`]. An event whose
     /// `(tenant, producer id)` is known already is not appended: see [`Appended`]. That holds within the batch too.
-    /// Deliveries marked `take` are leased to the caller until `lease_until`; the others wait in the queue, due now.
+    /// Deliveries marked `take` are leased to the caller until `lease_until`, but for those that have to stand in line
+    /// ([`EndpointRow::order`]); the others wait in the queue, due now.
     async fn append(
         &self,
         batch: Vec<Arrival>,
@@ -94,7 +96,7 @@ pub enum Append {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Appended {
-    /// `taken` holds the leases of the deliveries marked `take`, in their order.
+    /// `taken` holds the leases of the deliveries marked `take`, in their order; of those that stand in line, none.
     Accepted { taken: Vec<Lease> },
     /// The same content was taken on before, as this event with so many deliveries.
     Duplicate { event: EventId, deliveries: u32 },
@@ -114,7 +116,8 @@ pub struct Lease {
 #[async_trait]
 pub trait Queue: Send + Sync + 'static {
     /// Leases pending deliveries that are due at `now` and not leased (or whose lease has expired), the longest
-    /// due first, fair over endpoints. Skips those of held or deleted endpoints.
+    /// due first, fair over endpoints. Skips those of held or deleted endpoints, and those that stand in line
+    /// ([`EndpointRow::order`]).
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>>;
 
     /// Prolongs leases. Answers those that are lost.
@@ -130,7 +133,8 @@ pub trait Queue: Send + Sync + 'static {
     /// When the next delivery that [`Queue::claim`] could hand out is due; `skip` as there.
     async fn next_due(&self, skip: HashSet<EndpointId>) -> Result<Option<Timestamp>>;
 
-    /// Makes a waiting delivery due at `now`. One that is leased is left to its holder.
+    /// Makes a waiting delivery due at `now`. One that is leased is left to its holder, and one that stands in line
+    /// keeps its turn.
     async fn retry_now(&self, delivery: DeliveryId, now: Timestamp) -> Result<Steer>;
 
     /// Ends a pending delivery. A lease on it is taken away.
@@ -142,6 +146,17 @@ pub trait Queue: Send + Sync + 'static {
 
     /// Cancels up to `limit` pending deliveries, leased or not, whose endpoint no longer exists. Answers how many.
     async fn cancel_orphans(&self, limit: usize, now: Timestamp) -> Result<usize>;
+
+    /// Cancels up to `limit` pending deliveries of the endpoint that were made before `before`, leased or not. Answers
+    /// how many.
+    async fn cancel_waiting(
+        &self,
+        endpoint: EndpointId,
+        before: Timestamp,
+        limit: usize,
+        reason: String,
+        now: Timestamp,
+    ) -> Result<usize>;
 
     /// Ends up to `limit` deliveries that wait, unleased, and were due before `before`: nobody wants them any more, held
     /// or not. They have failed, with `reason`. Answers how many.
@@ -179,6 +194,8 @@ pub struct Settled {
     /// Events that tell of it, appended in the same commit. Their deliveries wait in the queue, due when the event was
     /// accepted, whatever `take` says, and whatever the version of the set of endpoints is by then.
     pub announce: Vec<Arrival>,
+    /// As `announce`, but only where the endpoint was failing and this shows that it works again.
+    pub recovery: Vec<Arrival>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -237,6 +254,12 @@ pub struct EndpointRow {
     pub revision: u64,
     /// Its deliveries wait.
     pub held: bool,
+    /// In which order its deliveries are handed out. Those that are made while it keeps one stand in line, in the order
+    /// in which their events were appended, a replay last. Only the head of the line is handed out, once it is due;
+    /// where it ends or steps aside, the next one is the head. What was made before is in no line.
+    pub order: Order,
+    /// Attempts that began earlier do not count for how it fares, which begins anew where this changes.
+    pub judged_from: Timestamp,
     /// Its description, secrets sealed.
     pub document: Vec<u8>,
 }
@@ -349,6 +372,9 @@ pub trait Statistics: Send + Sync + 'static {
     /// The latest first. Looks at a bounded number of groups ([`SCAN_LIMIT`]), so that a page may be short while more
     /// follow.
     async fn errors(&self, filter: ErrorFilter, page: ErrorPageRequest) -> Result<ErrorPage>;
+
+    /// Bytes of the payloads of the tenant's events that are kept.
+    async fn stored_bytes(&self, tenant: Tenant) -> Result<u64>;
 
     /// Forgets up to `limit` counts and groups of errors that are older than `kept` says. Answers how many.
     async fn prune_statistics(&self, kept: Kept, limit: usize) -> Result<usize>;

@@ -33,6 +33,14 @@ impl Pattern {
         }
     }
 
+    /// Whether it is about the host's own event types, which `*` is not.
+    pub fn is_reserved(&self) -> bool {
+        match self {
+            Pattern::Any => false,
+            Pattern::Below(event_type) | Pattern::Exactly(event_type) => event_type.is_reserved(),
+        }
+    }
+
     pub fn matches(&self, event_type: &EventType) -> bool {
         match self {
             Pattern::Any => !event_type.is_reserved(),
@@ -90,6 +98,7 @@ mod tests {
             let matched = Pattern::parse(pattern).unwrap().matches(&EventType::parse(event_type).unwrap());
             assert_eq!(matched, expected, "{pattern} on {event_type}");
             assert_eq!(Pattern::parse(pattern).unwrap().to_string(), pattern);
+            assert_eq!(Pattern::parse(pattern).unwrap().is_reserved(), pattern.starts_with("hook"));
         }
         for bad in ["", "**", "*.paid", "invoice.*.x", "invoice*", ".*", "a b"] {
             assert!(Pattern::parse(bad).is_err(), "{bad}");

@@ -1,10 +1,13 @@
 //! How deliveries are made: what an endpoint says, its tenant for all of its endpoints, and the host for all tenants.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::event::{EventType, VersionName};
 use crate::retry::RetryPolicy;
 use crate::secret::Secret;
 use crate::signature::SignatureScheme;
+use crate::subscription::Pattern;
 
 /// What one of them says. Where it says nothing, the next one is asked.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -20,6 +23,7 @@ pub struct Terms {
     /// For the whole of an attempt's request, from resolving the name to the end of the answer.
     pub timeout: Option<Duration>,
     pub success: Option<SuccessCodes>,
+    pub auto_disable: Option<AutoDisable>,
 }
 
 /// What holds for an endpoint in the end.
@@ -33,6 +37,28 @@ pub struct InForce {
     pub retry: RetryPolicy,
     pub timeout: Duration,
     pub success: SuccessCodes,
+    pub auto_disable: AutoDisable,
+    /// Come before the transforms: they take payloads back to the version that the endpoint is pinned to.
+    pub steps: Vec<Arc<Step>>,
+    /// The endpoint is pinned to a version that the catalogue does not name: nothing can be shaped for it.
+    pub version_lost: bool,
+}
+
+/// A link that takes payloads of some event types from one version of their shape back to the one before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The newer one of the two.
+    pub version: VersionName,
+    /// Among the steps of that version.
+    pub place: u16,
+    pub events: Vec<Pattern>,
+    pub transform: Transform,
+}
+
+impl Step {
+    pub fn concerns(&self, event_type: &EventType) -> bool {
+        self.events.iter().any(|pattern| pattern.matches(event_type))
+    }
 }
 
 /// A plugin and its configuration: one link of a chain.
@@ -97,6 +123,26 @@ impl BodyForm {
     }
 }
 
+/// When an endpoint that fails is disabled. With neither, it never is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AutoDisable {
+    /// After so many failures in a row; at least 1.
+    pub after_failures: Option<u32>,
+    /// After it has failed for so long without a success between.
+    pub after: Option<Duration>,
+}
+
+impl AutoDisable {
+    pub const NEVER: AutoDisable = AutoDisable { after_failures: None, after: None };
+}
+
+/// Five days of failures.
+impl Default for AutoDisable {
+    fn default() -> Self {
+        Self { after_failures: None, after: Some(Duration::from_secs(5 * 86_400)) }
+    }
+}
+
 impl SuccessCodes {
     pub fn contains(&self, status: u16) -> bool {
         match self {
@@ -118,7 +164,15 @@ impl InForce {
             retry: first(said, |terms| terms.retry.as_ref()).unwrap_or_default(),
             timeout: first(said, |terms| terms.timeout.as_ref()).unwrap_or(timeout),
             success: first(said, |terms| terms.success.as_ref()).unwrap_or(SuccessCodes::Any2xx),
+            auto_disable: first(said, |terms| terms.auto_disable.as_ref()).unwrap_or_default(),
+            steps: Vec::new(),
+            version_lost: false,
         }
+    }
+
+    /// All that may have to run, in its order: the steps, whatever events they are for, and the transforms.
+    pub fn links(&self) -> impl Iterator<Item = &Transform> {
+        self.steps.iter().map(|step| &step.transform).chain(&self.transforms)
     }
 }
 

@@ -48,10 +48,13 @@ def endpoint(case):
         body["transforms"] = []
     # The kind of secret depends on the scheme, which a tenant or the host may decide.
     body.pop("secret", None)
+    # Which versions there are, the catalogue says.
+    body.pop("version", None)
     # No header twice, in whatever case; none that the signature goes into.
+    if isinstance(body.get("signature"), dict) and "header" in body["signature"]:
+        body["signature"] = {**body["signature"], "header": "X-Signature"}
     if isinstance(body.get("headers"), dict):
-        signature = body.get("signature") or {}
-        taken = {signature.get("header", "").lower(), signature.get("header", "").lower() + "-next"}
+        taken = {"x-signature", "x-signature-next"}
         body["headers"] = {}
         for name, value in case.body["headers"].items():
             if name.lower() not in taken:
@@ -65,6 +68,20 @@ def patch(case):
     if isinstance(case.body, dict) and "headers" in case.body:
         # Which names are good is said where an endpoint is created; null is good for all.
         case.body = {**case.body, "headers": {"X-Tried": "1", "X-Removed": None}}
+
+
+def event_type(case):
+    """What a schema and its samples have to be to each other."""
+    if isinstance(case.body, dict):
+        body = {name: value for name, value in case.body.items() if name not in ("name", "check")}
+        case.body = {**body, "schema": {"type": "object"}} if body.get("schema") else body
+
+
+def versions(case):
+    """Names that differ, and steps only where there are plugins for them."""
+    if isinstance(case.body, dict):
+        names = {version["name"]: version for version in case.body.get("versions") or []}
+        case.body = {"versions": [{**version, "steps": []} for version in names.values()]}
 
 
 def rotate(case):
@@ -82,6 +99,13 @@ MENDS = {
     "post_events": post_events,
     "create_endpoint": endpoint,
     "change_endpoint": patch,
+    "change_tenant": patch,
+    "change_host": patch,
+    "create_webhook": endpoint,
+    "change_webhook": endpoint,
+    "put_event_type": event_type,
+    "change_event_type": event_type,
+    "put_versions": versions,
     "rotate_secret": rotate,
     "overview": window,
     "endpoint_stats": window,

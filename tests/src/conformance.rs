@@ -8,6 +8,7 @@ pub mod endpoints;
 pub mod history;
 pub mod inbox;
 pub mod model;
+pub mod order;
 pub mod prune;
 pub mod queue;
 pub mod reopen;
@@ -53,6 +54,7 @@ macro_rules! exercise {
                 deleted_endpoints_stay_deleted
                 lists_are_the_same
                 counts_outlast_the_store
+                the_line_stands_after_a_restart
             }
         }
     };
@@ -115,6 +117,22 @@ macro_rules! exercise {
                 orphans_lose_their_leases
                 what_waited_too_long_has_failed
             }
+            order {
+                only_the_head_is_handed_out
+                the_order_is_that_of_the_appends
+                a_failing_head_keeps_the_others_waiting
+                a_head_given_back_stays_the_head
+                a_head_steps_aside_where_it_is_to
+                only_the_head_is_taken
+                the_next_one_follows_whoever_is_cancelled
+                nobody_jumps_the_line
+                a_replay_comes_last
+                what_was_made_before_is_in_no_line
+                a_line_ends_with_the_order
+                a_line_waited_too_long
+                a_line_goes_with_its_endpoint
+                what_waits_is_cancelled_up_to_a_moment
+            }
             history {
                 events_come_newest_first
                 deliveries_come_newest_first
@@ -149,6 +167,8 @@ macro_rules! exercise {
                 the_faster_change_wins
                 one_of_many_racing_changes_is_made
                 a_deleted_endpoint_can_be_created_again
+                an_endpoint_is_judged_anew
+                a_recovery_is_told_once
             }
             settings {
                 settings_are_kept
@@ -207,6 +227,7 @@ mod tests {
             include_str!("conformance/history.rs"),
             include_str!("conformance/inbox.rs"),
             include_str!("conformance/model.rs"),
+            include_str!("conformance/order.rs"),
             include_str!("conformance/prune.rs"),
             include_str!("conformance/queue.rs"),
             include_str!("conformance/reopen.rs"),

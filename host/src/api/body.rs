@@ -187,6 +187,36 @@ pub(super) fn strict(text: &str) -> Result<Value, Problem> {
     serde_json::from_str(text).map(|Strict(value)| value).map_err(not_json)
 }
 
+/// How deep objects and lists are nested in what may be JSON.
+pub(super) fn depth(text: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let mut bytes = text.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'{' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => skip_string(&mut bytes),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+fn skip_string(bytes: &mut std::slice::Iter<'_, u8>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => return,
+            b'\\' => {
+                bytes.next();
+            }
+            _ => {}
+        }
+    }
+}
+
 pub(super) fn not_json(error: serde_json::Error) -> Problem {
     Problem::malformed(format!("The body is not JSON: {error}."))
 }

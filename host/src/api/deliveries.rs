@@ -44,6 +44,8 @@ pub(super) struct DeliveryView {
     created_at: String,
     due_at: Option<String>,
     finished_at: Option<String>,
+    /// When it arrived.
+    delivered_at: Option<String>,
     replay_of: Option<String>,
 }
 
@@ -64,6 +66,7 @@ impl DeliveryView {
             created_at: delivery.created_at.to_string(),
             due_at: delivery.due.map(|time| time.to_string()),
             finished_at: delivery.finished_at.map(|time| time.to_string()),
+            delivered_at: delivered_at(delivery).map(|time| time.to_string()),
             replay_of: delivery.replay_of.map(|id| id.to_string()),
         }
     }
@@ -77,6 +80,10 @@ struct DeliveryWithAttempts {
     attempt_log: Vec<AttemptView>,
 }
 
+fn delivered_at(delivery: &Delivery) -> Option<Timestamp> {
+    delivery.finished_at.filter(|_| delivery.state == DeliveryState::Delivered)
+}
+
 fn held_because(delivery: &Delivery, book: &Snapshot, plugins: &Catalog) -> Option<String> {
     if delivery.state.is_final() {
         return None;
@@ -85,7 +92,14 @@ fn held_because(delivery: &Delivery, book: &Snapshot, plugins: &Catalog) -> Opti
     if let Some(reason) = book.held_because(endpoint) {
         return Some(reason);
     }
-    let plugin = missing_plugin(plugins, &endpoint.terms.transforms)?;
+    if endpoint.terms.version_lost {
+        let version = endpoint.version.as_ref().map_or("", |version| version.as_str());
+        return Some(format!(
+            "Its endpoint is pinned to the version `{version}`, which /v1/versions does not name: name it again, or \
+             pin the endpoint to another one."
+        ));
+    }
+    let plugin = missing_plugin(plugins, endpoint.terms.links())?;
     Some(format!(
         "Its endpoint's chain names the plugin `{plugin}`, which is missing: put its file back \
          into the plugins folder, or change the chain."

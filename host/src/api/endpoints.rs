@@ -7,6 +7,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, Uri};
+use serde_json::{Map, Value};
 
 use self::spec::Spec;
 use super::auth::Caller;
@@ -16,8 +17,10 @@ use super::problem::{Kind, Problem};
 use super::statistics::Fare;
 use super::{Api, json};
 use crate::book::{Entry, Snapshot};
-use crate::endpoint::{Endpoint, Hold};
-use crate::event::Tenant;
+use crate::catalogue::UnknownVersion;
+use crate::dispatch::SKIPPED;
+use crate::endpoint::{Endpoint, Hold, Waiting};
+use crate::event::{Tenant, VersionName};
 use crate::id::EndpointId;
 use crate::secret::{Secret, SigningSecret, SigningSecrets};
 use crate::signature::SignatureScheme;
@@ -25,15 +28,19 @@ use crate::terms::InForce;
 use crate::time::Timestamp;
 
 mod chain;
-mod document;
-mod patch;
+pub(super) mod document;
+pub(super) mod patch;
 pub(super) mod secret;
 mod spec;
 mod view;
 
-pub(super) use chain::missing_plugin;
-pub(super) use spec::{MAX_DESCRIPTION, MAX_NAME, MAX_PER, MAX_REQUESTS, MIN_PER};
+pub(super) use chain::{check as check_chain, link_errors, missing_plugin};
+pub(super) use document::read as read_document;
+pub(super) use patch::apply_to;
+pub(super) use spec::{MAX_DESCRIPTION, MAX_NAME, MAX_PARK_AFTER, MAX_PER, MAX_REQUESTS, MIN_PER};
+pub(super) use spec::{description, rate_limit};
 use view::EndpointView;
+pub(super) use view::masked_url;
 
 /// What a patch may be besides JSON.
 pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -53,10 +60,23 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     require_json(&parts.headers, &[])?;
-    let spec = Spec::read(&api, &caller, document::read(&api, &parts.headers, body).await?)?;
+    let map = document::read(&api, &parts.headers, body).await?;
+    let (endpoint, secret) = make(&api, &caller, map).await?;
+    let fare = Fare::of(&api, &endpoint).await?;
+    json(StatusCode::CREATED, &EndpointView::of(&endpoint, fare, api.clock.now()).with_secret(&secret))
+}
+
+/// Makes what the members say. The secret is to be shown, this once.
+pub(super) async fn make(
+    api: &Api,
+    caller: &Caller,
+    map: Map<String, Value>,
+) -> Result<(Arc<Endpoint>, SigningSecret), Problem> {
+    let mut spec = Spec::read(api, caller, map)?;
+    spec.version = pinned(&api.book.snapshot(), spec.version)?;
     chain::check(&api.plugins.snapshot(), &api.plugins, spec.terms.transforms.as_deref().unwrap_or_default())
         .await?;
-    check_room(&api, &spec.tenant)?;
+    check_room(api, &spec.tenant)?;
     let now = api.clock.now();
     let mut hold = Hold::default();
     if !spec.enabled {
@@ -66,9 +86,7 @@ pub(super) async fn create(
     let secret = first_secret(&scheme, spec.secret.as_ref())?;
     let id = EndpointId::mint(now, rand::random());
     let endpoint = endpoint(spec, id, secret.clone().into(), hold, now, now);
-    let endpoint = api.book.create(endpoint).await?;
-    let fare = Fare::of(&api, &endpoint).await?;
-    json(StatusCode::CREATED, &EndpointView::of(&endpoint, fare, now).with_secret(&secret))
+    Ok((api.book.create(endpoint).await?, secret))
 }
 
 pub(super) async fn list(caller: Caller, State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
@@ -105,7 +123,8 @@ pub(super) async fn show(
     json(StatusCode::OK, &EndpointView::of(&entry.endpoint, fare, api.clock.now()))
 }
 
-/// A merge patch (RFC 7396); what is masked in it keeps what is stored.
+/// A merge patch (RFC 7396); what is masked in it keeps what is stored. Where it enables the endpoint, `waiting` says
+/// what becomes of what has waited.
 pub(super) async fn patch(
     caller: Caller,
     State(api): State<Arc<Api>>,
@@ -115,16 +134,27 @@ pub(super) async fn patch(
     let id: EndpointId = super::id(id)?;
     let (parts, body) = request.into_parts();
     require_json(&parts.headers, &[MERGE_PATCH])?;
-    let change = document::read(&api, &parts.headers, body).await?;
+    let written = change(&api, &caller, id, document::read(&api, &parts.headers, body).await?).await?;
+    let fare = Fare::of(&api, &written).await?;
+    json(StatusCode::OK, &EndpointView::of(&written, fare, api.clock.now()))
+}
+
+/// Makes the change to the endpoint as it stands, again where others are faster.
+pub(super) async fn change(
+    api: &Api,
+    caller: &Caller,
+    id: EndpointId,
+    mut change: Map<String, Value>,
+) -> Result<Arc<Endpoint>, Problem> {
+    let waiting = waiting(&mut change)?;
     for _ in 0..TRIES {
         let book = api.book.snapshot();
-        let Entry { revision, endpoint } = entry(&book, &caller, id)?.clone();
-        let patched = patched(&api, &endpoint, change.clone()).await?;
+        let Entry { revision, endpoint } = entry(&book, caller, id)?.clone();
+        let patched = patched(api, &endpoint, change.clone(), waiting).await?;
         if let Some(written) = api.book.replace(patched, revision).await? {
-            let now = api.clock.now();
-            api.intake.expect(now);
-            let fare = Fare::of(&api, &written).await?;
-            return json(StatusCode::OK, &EndpointView::of(&written, fare, now));
+            skip(api, &written).await?;
+            api.intake.expect(api.clock.now());
+            return Ok(written);
         }
     }
     Err(contended())
@@ -136,20 +166,25 @@ pub(super) async fn delete(
     State(api): State<Arc<Api>>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let id: EndpointId = super::id(id)?;
-    entry(&api.book.snapshot(), &caller, id)?;
+    remove(&api, &caller, super::id(id)?).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+pub(super) async fn remove(api: &Api, caller: &Caller, id: EndpointId) -> Result<(), Problem> {
+    entry(&api.book.snapshot(), caller, id)?;
     if !api.book.delete(id).await? {
         return Err(not_found(id));
     }
     api.store.cancel_orphans(CANCEL_BATCH, api.clock.now()).await?;
     api.intake.expect(api.clock.now());
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(())
 }
 
 async fn patched(
     api: &Api,
     stored: &Endpoint,
-    change: serde_json::Map<String, serde_json::Value>,
+    change: Map<String, Value>,
+    waiting: Waiting,
 ) -> Result<Endpoint, Problem> {
     if change.contains_key("secret") {
         let message = "it is not changed here; rotate it with `POST /v1/endpoints/{id}/secret/rotate`";
@@ -159,6 +194,9 @@ async fn patched(
     if spec.tenant != stored.tenant {
         let message = "an endpoint stays with its tenant; create another one";
         return Err(Problem::conflict("/tenant", message));
+    }
+    if spec.version != stored.version && spec.version.is_some() {
+        pinned(&api.book.snapshot(), spec.version.clone())?;
     }
     if spec.terms.transforms != stored.own.transforms {
         chain::check(
@@ -173,10 +211,36 @@ async fn patched(
     check_scheme(stored, &scheme, now)?;
     let mut hold = stored.hold.clone();
     match spec.enabled {
-        true => hold.enable(now),
+        true => hold.resume(waiting, now),
         false => hold.disable(DISABLED_BY_REQUEST, now),
     }
-    Ok(endpoint(spec, stored.id, stored.secrets.tidied(now), hold, stored.created_at, now))
+    let anew = spec.url != stored.url || (spec.enabled && !stored.enabled());
+    let judged_from = if anew { now } else { stored.judged_from };
+    let patched = endpoint(spec, stored.id, stored.secrets.tidied(now), hold, stored.created_at, now);
+    Ok(Endpoint { judged_from, ..patched })
+}
+
+/// What becomes of the deliveries that have waited. No member of an endpoint, so it is taken out.
+fn waiting(change: &mut serde_json::Map<String, serde_json::Value>) -> Result<Waiting, Problem> {
+    let Some(said) = change.remove("waiting") else { return Ok(Waiting::default()) };
+    if change.get("enabled") != Some(&serde_json::Value::Bool(true)) {
+        let message = "it says what becomes of what has waited; send it with `enabled`: true";
+        return Err(Problem::field("/waiting", message));
+    }
+    match said.as_str() {
+        Some("deliver") => Ok(Waiting::Deliver),
+        Some("skip") => Ok(Waiting::Skip),
+        _ => Err(Problem::field("/waiting", "it must be `deliver` or `skip`")),
+    }
+}
+
+/// Cancels the first of what is skipped, so that most callers see it at once; housekeeping does the rest.
+async fn skip(api: &Api, endpoint: &Endpoint) -> Result<(), Problem> {
+    if let Some(before) = endpoint.hold.skips_before {
+        let reason = SKIPPED.to_owned();
+        api.store.cancel_waiting(endpoint.id, before, CANCEL_BATCH, reason, api.clock.now()).await?;
+    }
+    Ok(())
 }
 
 fn endpoint(
@@ -194,13 +258,16 @@ fn endpoint(
         description: spec.description,
         url: spec.url,
         subscription: spec.subscription,
+        version: spec.version,
         // The book puts in what others say.
         terms: InForce::of(&[&spec.terms], Duration::ZERO),
         own: spec.terms,
         secrets,
         rate_limit: spec.rate_limit,
         concurrency: spec.concurrency,
+        order: spec.order,
         hold,
+        judged_from: created_at,
         created_at,
         updated_at,
     }
@@ -222,6 +289,17 @@ fn check_scheme(stored: &Endpoint, scheme: &SignatureScheme, now: Timestamp) -> 
     let message = "the endpoint's signing secret is of another kind than this scheme's; create another endpoint, or, \
                    from `hmac-sha256` to `standard`, first rotate to a `whsec_` secret and promote it";
     Err(Problem::conflict("/signature", message))
+}
+
+/// The version that an endpoint gets: the given one, or the newest; none where the catalogue names none.
+fn pinned(book: &Snapshot, given: Option<VersionName>) -> Result<Option<VersionName>, Problem> {
+    let versions = book.versions().map(|kept| &kept.value);
+    match (given, versions) {
+        (None, versions) => Ok(versions.and_then(|versions| versions.newest().cloned())),
+        (Some(given), Some(versions)) if versions.contains(&given) => Ok(Some(given)),
+        (Some(given), Some(versions)) => Err(Problem::field("/version", versions.unknown(&given))),
+        (Some(given), None) => Err(Problem::field("/version", UnknownVersion::of_none(given))),
+    }
 }
 
 fn check_room(api: &Api, tenant: &Tenant) -> Result<(), Problem> {

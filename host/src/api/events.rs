@@ -13,12 +13,13 @@ use serde_json::value::RawValue;
 
 use self::batch::Verdict;
 use self::cloudevents::Attributes;
+use self::gate::Gate;
 use super::auth::Caller;
 use super::body::{self, media_type, require_json};
 use super::deliveries::DeliveryView;
 use super::page::{self, Page, Query};
 use super::problem::{FieldError, Kind, Problem};
-use super::{Api, json};
+use super::{Api, json, quota};
 use crate::config::Ingest as Limits;
 use crate::event::{Channel, Event, EventType, NewEvent, ProducerId, Tenant};
 use crate::id::EventId;
@@ -28,9 +29,11 @@ use crate::time::Timestamp;
 
 mod batch;
 mod cloudevents;
+mod gate;
 mod posted;
 
 pub(super) use cloudevents::{BATCH as CLOUD_EVENTS, ONE as CLOUD_EVENT};
+pub(super) use gate::payload_error;
 
 pub(super) const NDJSON: &str = "application/x-ndjson";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -72,26 +75,35 @@ pub(super) async fn post(
     let limits = &api.config.ingest;
     let whole = body::read(&api, &parts.headers, body, |start| form.size_limit(limits, start)).await?;
     match parse(&api, whole.bytes.clone(), form, parts.headers, key).await? {
-        Posted::One(event) => post_one(&api, owned(&caller, *event)?).await,
+        Posted::One(event) => post_one(&api, admitted(&api, &caller, *event).await?).await,
         Posted::Many(items) => {
-            let owned = |item: Result<NewEvent, Problem>| owned(&caller, item?);
-            post_many(&api, items.into_iter().map(owned).collect()).await
+            let mut admitted_items = Vec::with_capacity(items.len());
+            for item in items {
+                admitted_items.push(match item {
+                    Ok(event) => admitted(&api, &caller, event).await,
+                    refused => refused,
+                });
+            }
+            post_many(&api, admitted_items).await
         }
     }
 }
 
-/// The event, of a tenant that the caller may post for.
-fn owned(caller: &Caller, mut event: NewEvent) -> Result<NewEvent, Problem> {
-    event.tenant = Some(caller.owner(event.tenant)?);
+/// The event, where the caller may post it and its tenant's quota allows it.
+async fn admitted(api: &Api, caller: &Caller, mut event: NewEvent) -> Result<NewEvent, Problem> {
+    let tenant = caller.owner(event.tenant)?;
+    quota::admit(api, &tenant).await?;
+    event.tenant = Some(tenant);
     Ok(event)
 }
 
 async fn post_one(api: &Api, event: NewEvent) -> Result<Response, Problem> {
+    let warning = Gate::of(api).warning(&event.event_type);
     let accepted = api.ingest.accept(vec![event]).await?;
     match accepted.first() {
         Some(Accepted::Event { id, deliveries, duplicate }) => json(
             StatusCode::ACCEPTED,
-            &Taken { id: id.to_string(), deliveries: *deliveries, duplicate: *duplicate },
+            &Taken { id: id.to_string(), deliveries: *deliveries, duplicate: *duplicate, warning },
         ),
         Some(Accepted::Conflict { event }) => Err(conflict(*event)),
         None => Err(Problem::internal(&"ingest answered nothing")),
@@ -99,11 +111,14 @@ async fn post_one(api: &Api, event: NewEvent) -> Result<Response, Problem> {
 }
 
 async fn post_many(api: &Api, items: Vec<Result<NewEvent, Problem>>) -> Result<Response, Problem> {
+    let gate = Gate::of(api);
+    let mut warnings = Vec::with_capacity(items.len());
     let mut verdicts = Vec::with_capacity(items.len());
     let mut events = Vec::with_capacity(items.len());
     for item in items {
         verdicts.push(match item {
             Ok(event) => {
+                warnings.push(gate.warning(&event.event_type));
                 events.push(event);
                 None
             }
@@ -114,9 +129,10 @@ async fn post_many(api: &Api, items: Vec<Result<NewEvent, Problem>>) -> Result<R
         true => Vec::new(),
         false => api.ingest.accept(events).await?,
     };
-    let mut accepted = accepted.into_iter();
+    let mut accepted = accepted.into_iter().zip(warnings);
+    let mut taken = || accepted.next().map(|(accepted, warning)| Verdict::of(accepted, warning));
     let verdicts: Option<Vec<Verdict>> =
-        verdicts.into_iter().map(|refused| refused.or_else(|| accepted.next().map(Verdict::of))).collect();
+        verdicts.into_iter().map(|refused| refused.or_else(&mut taken)).collect();
     let verdicts = verdicts.ok_or_else(|| Problem::internal(&"ingest answered too few items"))?;
     batch::answer(&verdicts)
 }
@@ -126,6 +142,9 @@ struct Taken {
     id: String,
     deliveries: u32,
     duplicate: bool,
+    /// It was taken on, and something should be changed all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
 }
 
 fn conflict(event: EventId) -> Problem {
@@ -164,6 +183,15 @@ impl Form {
         }
     }
 
+    /// Pointer to an event's payload.
+    fn place(&self) -> &'static str {
+        match self {
+            Form::Own | Form::Lines => "/payload",
+            Form::CloudEvent | Form::CloudEvents => "/data",
+            Form::Data(_) => "",
+        }
+    }
+
     fn is_batch(&self, bytes: &[u8]) -> bool {
         match self {
             Form::Own => is_array(bytes),
@@ -184,13 +212,18 @@ async fn parse(
     headers: HeaderMap,
     key: Option<ProducerId>,
 ) -> Result<Posted, Problem> {
+    let gate = Gate::of(api);
     if bytes.len() <= LARGE {
-        return parse_now(&api.config.ingest, &bytes, &form, &headers, key);
+        return parse_now(&api.config.ingest, &bytes, &form, &headers, key)
+            .and_then(|posted| gate.admit(posted, form.place()));
     }
     let api = Arc::clone(api);
-    tokio::task::spawn_blocking(move || parse_now(&api.config.ingest, &bytes, &form, &headers, key))
-        .await
-        .map_err(|error| Problem::internal(&error))?
+    tokio::task::spawn_blocking(move || {
+        parse_now(&api.config.ingest, &bytes, &form, &headers, key)
+            .and_then(|posted| gate.admit(posted, form.place()))
+    })
+    .await
+    .map_err(|error| Problem::internal(&error))?
 }
 
 fn parse_now(

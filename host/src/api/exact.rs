@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Error as _, Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
+use serde_json::{Number, Value};
 
 /// How deep it may be nested.
 const MAX_DEPTH: usize = 128;
@@ -34,6 +35,18 @@ impl Json {
         Self::read(raw, MAX_DEPTH)
     }
 
+    /// As a value to compute with. A number that `f64` cannot hold becomes the nearest one that it can.
+    pub fn into_value(self) -> Value {
+        match self {
+            Json::Object(members) => {
+                Value::Object(members.into_iter().map(|(name, value)| (name, value.into_value())).collect())
+            }
+            Json::Array(items) => Value::Array(items.into_iter().map(Self::into_value).collect()),
+            Json::Text(text) => Value::String(text),
+            Json::Other(text) => serde_json::from_str(&text).unwrap_or_else(|_| nearest(&text)),
+        }
+    }
+
     fn read(raw: &RawValue, depth: usize) -> Result<Self, String> {
         let text = raw.get();
         let depth =
@@ -53,6 +66,24 @@ impl Json {
             _ => Ok(Json::Other(text.to_owned())),
         }
     }
+}
+
+/// A payload as a value to compute with, whatever its numbers are.
+///
+/// # Errors
+///
+/// What readers of it would differ in, such as a name that stands twice in an object; to follow "it ...".
+pub(super) fn computable(text: &str) -> Result<Value, String> {
+    match super::body::strict(text) {
+        Ok(value) => Ok(value),
+        Err(_) => Json::parse(text).map(Json::into_value),
+    }
+}
+
+/// The number that is nearest to one beyond the range of `f64`.
+fn nearest(text: &str) -> Value {
+    let number: f64 = text.parse().unwrap_or(0.0);
+    Number::from_f64(number.clamp(f64::MIN, f64::MAX)).map_or(Value::Null, Value::Number)
 }
 
 /// Without white space.
@@ -135,5 +166,19 @@ mod tests {
             assert!(Json::parse(bad).is_err(), "{bad}");
         }
         assert!(Json::parse(&deep[1..deep.len() - 1]).is_ok());
+    }
+
+    #[test]
+    fn any_number_can_be_computed_with() {
+        for (text, value) in [
+            ("[1e400,-1e400,1e-400]", serde_json::json!([f64::MAX, f64::MIN, 0.0])),
+            ("123456789012345678901234567890", serde_json::json!(1.2345678901234568e29)),
+            (r#"{"n":1.50,"big":1e999,"s":"x"}"#, serde_json::json!({"n": 1.5, "big": f64::MAX, "s": "x"})),
+        ] {
+            assert_eq!(computable(text), Ok(value), "{text}");
+        }
+        for bad in [r#"{"a":1,"a":2}"#, r#""\ud800""#, "{"] {
+            assert!(computable(bad).is_err(), "{bad}");
+        }
     }
 }

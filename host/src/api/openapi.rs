@@ -19,14 +19,17 @@ use super::{Api, json};
 use crate::access::Role;
 use crate::config::Config;
 
+mod catalogue;
 mod deliveries;
 mod docs;
 mod endpoints;
 mod events;
+mod hooks;
 mod host;
 mod keys;
 mod operation;
 mod plugins;
+mod profiles;
 mod shape;
 mod statistics;
 mod terms;
@@ -75,7 +78,10 @@ fn operations(config: &Config) -> Vec<Operation> {
         endpoints::operations(config),
         deliveries::operations(),
         statistics::operations(),
+        catalogue::operations(),
         keys::operations(),
+        profiles::operations(),
+        hooks::operations(),
         plugins::operations(),
     ]
     .concat()
@@ -90,7 +96,10 @@ fn schemas(config: &Config) -> Map<String, Value> {
         terms::schemas(config),
         deliveries::schemas(),
         statistics::schemas(),
+        catalogue::schemas(config),
         keys::schemas(),
+        profiles::schemas(config),
+        hooks::schemas(config),
         plugins::schemas(),
     ];
     schemas.concat().into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()

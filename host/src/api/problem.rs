@@ -108,6 +108,8 @@ pub struct Problem {
     pub errors: Vec<FieldError>,
     /// When to come again, where that is known.
     pub retry_after: Option<Duration>,
+    /// The sentence stands in `error` too, for clients that look there.
+    pub in_a_word: bool,
 }
 
 /// How a problem is written.
@@ -118,13 +120,15 @@ pub struct Document<'a> {
     title: &'static str,
     status: u16,
     detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
 }
 
 impl Problem {
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after: None }
+        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after: None, in_a_word: false }
     }
 
     pub fn malformed(detail: impl Into<String>) -> Self {
@@ -155,6 +159,10 @@ impl Problem {
         Self { kind: Kind::Conflict, ..Self::field(pointer, message) }
     }
 
+    pub fn in_a_word(self) -> Self {
+        Self { in_a_word: true, ..self }
+    }
+
     /// One sentence for the client, the cause for the log.
     pub fn internal(cause: &dyn fmt::Display) -> Self {
         tracing::error!(%cause, "a request failed");
@@ -168,6 +176,7 @@ impl Problem {
             title,
             status: status.as_u16(),
             detail: &self.detail,
+            error: self.in_a_word.then_some(self.detail.as_str()),
             errors: &self.errors,
         }
     }

@@ -10,7 +10,10 @@ use axum::{Router, middleware};
 use http::Method;
 
 use super::auth::{self, Caller};
-use super::{Api, backup, deliveries, endpoints, events, keys, openapi, plugins, probes, statistics};
+use super::{
+    Api, backup, deliveries, endpoints, event_types, events, hooks, host, keys, openapi, plugins, probes,
+    statistics, tenants, versions,
+};
 use crate::access::Role;
 
 /// Who may use an operation.
@@ -58,6 +61,7 @@ pub struct Route {
 pub fn table() -> Vec<Route> {
     use Who::{Admins, Customers, Everybody, Producers};
     let (get, post, patch, delete) = (Method::GET, Method::POST, Method::PATCH, Method::DELETE);
+    let put = Method::PUT;
     vec![
         open(&get, "/healthz", Everybody, "healthz", probes::healthz),
         open(&get, "/readyz", Everybody, "readyz", probes::readyz),
@@ -102,11 +106,28 @@ pub fn table() -> Vec<Route> {
         keyed(&get, "/v1/deliveries/{id}", Customers, "show_delivery", deliveries::show),
         keyed(&post, "/v1/deliveries/{id}/retry", Customers, "retry_delivery", deliveries::retry),
         keyed(&post, "/v1/deliveries/{id}/cancel", Customers, "cancel_delivery", deliveries::cancel),
+        keyed(&get, "/v1/event-types", Customers, "list_event_types", event_types::list),
+        keyed(&get, "/v1/event-types/{name}", Customers, "show_event_type", event_types::show),
+        keyed(&put, "/v1/event-types/{name}", Admins, "put_event_type", event_types::put),
+        keyed(&patch, "/v1/event-types/{name}", Admins, "change_event_type", event_types::patch),
+        keyed(&delete, "/v1/event-types/{name}", Admins, "delete_event_type", event_types::delete),
+        keyed(&get, "/v1/versions", Customers, "show_versions", versions::show),
+        keyed(&put, "/v1/versions", Admins, "put_versions", versions::put),
         keyed(&post, "/v1/keys", Admins, "create_key", keys::create),
         keyed(&get, "/v1/keys", Admins, "list_keys", keys::list),
         keyed(&get, "/v1/keys/{id}", Admins, "show_key", keys::show),
         keyed(&delete, "/v1/keys/{id}", Admins, "revoke_key", keys::revoke),
         keyed(&post, "/v1/backup", Admins, "take_backup", backup::take),
+        keyed(&get, "/v1/tenants", Admins, "list_tenants", tenants::list),
+        keyed(&get, "/v1/tenants/{id}", Admins, "show_tenant", tenants::show),
+        keyed(&patch, "/v1/tenants/{id}", Admins, "change_tenant", tenants::patch),
+        keyed(&delete, "/v1/tenants/{id}", Admins, "delete_tenant", tenants::delete),
+        keyed(&get, "/v1/host", Admins, "show_host", host::show),
+        keyed(&patch, "/v1/host", Admins, "change_host", host::patch),
+        keyed(&get, hooks::PATH, Customers, "list_webhooks", hooks::list),
+        keyed(&post, hooks::PATH, Customers, "create_webhook", hooks::create),
+        keyed(&patch, hooks::PATH, Customers, "change_webhook", hooks::patch),
+        keyed(&delete, hooks::PATH, Customers, "delete_webhook", hooks::delete),
         keyed(&get, "/v1/plugins", Admins, "list_plugins", plugins::list),
         keyed(&get, "/v1/plugins/{name}", Admins, "show_plugin", plugins::show),
     ]

@@ -3,9 +3,12 @@
 mod read;
 mod show;
 
-pub(super) use read::{MAX_SUCCESS_CODES, MIN_TIMEOUT, ON_FAILURE, read, span, within};
-pub(super) use show::{TermsView, in_full, inherited};
+pub(super) use read::{
+    MAX_FAILURES, MAX_PATIENCE, MAX_SUCCESS_CODES, MIN_PATIENCE, MIN_TIMEOUT, ON_FAILURE, read, span,
+    transform, within,
+};
+pub(super) use show::{LinkView, TermsView, in_full, inherited, link};
 
 /// The members that are terms.
-pub(super) const MEMBERS: [&str; 8] =
-    ["transforms", "body", "signature", "auth", "headers", "retry", "timeout", "success"];
+pub(super) const MEMBERS: [&str; 9] =
+    ["transforms", "body", "signature", "auth", "headers", "retry", "timeout", "success", "auto_disable"];

@@ -100,6 +100,7 @@ impl Host {
             clock,
             admin_key: KeyDigest::of(KEY),
             budget: Budget::new(config.ingest.in_flight_bytes.0),
+            meters: Meters::default(),
             config: Arc::new(config),
             intake: dispatcher.intake(),
             stopping: Arc::new(AtomicBool::new(false)),

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{BookError, RecordError, Snapshot};
+use super::{BookError, Listed, RecordError, Snapshot};
 use crate::access::Key;
+use crate::catalogue::Versions;
 use crate::seal::SealingKey;
 use crate::store::{DocumentKind, DocumentRow};
 use crate::tenant::{HostProfile, Profile};
@@ -37,7 +38,7 @@ pub struct Kept<T> {
 
 /// Something to do with a row, whatever it describes.
 trait Work {
-    type Done: Default;
+    type Done;
 
     fn with<T: Described>(self, row: &DocumentRow) -> Result<Self::Done, BookError>;
 }
@@ -48,7 +49,8 @@ fn by_kind<W: Work>(row: &DocumentRow, work: W) -> Result<W::Done, BookError> {
         DocumentKind::Tenant => work.with::<Profile>(row),
         DocumentKind::Host => work.with::<HostProfile>(row),
         DocumentKind::Key => work.with::<Key>(row),
-        DocumentKind::EventType | DocumentKind::Versions => Ok(W::Done::default()),
+        DocumentKind::EventType => work.with::<Listed>(row),
+        DocumentKind::Versions => work.with::<Versions>(row),
     }
 }
 

@@ -35,6 +35,8 @@ struct Common {
     terms: OpenTerms,
     held: Option<Held>,
     held_past_us: u64,
+    #[serde(default)]
+    skips_before: Option<i64>,
     /// Base64 of the sealed part of the terms.
     sealed: String,
 }
@@ -46,6 +48,7 @@ impl Common {
             terms: OpenTerms::of(terms),
             held: hold.current.as_ref().map(Held::of),
             held_past_us: hold.past.as_micros() as u64,
+            skips_before: hold.skips_before.map(Timestamp::as_micros),
             sealed: BASE64.encode(&key.seal(owner, &plain)?),
         })
     }
@@ -53,8 +56,11 @@ impl Common {
     fn open(self, owner: Owner<'_>, key: &SealingKey) -> Result<(Terms, Hold), RecordError> {
         let sealed = BASE64.decode(self.sealed.as_bytes()).map_err(malformed)?;
         let hidden: HiddenTerms = serde_json::from_slice(&key.open(owner, &sealed)?).map_err(malformed)?;
-        let hold =
-            Hold { current: self.held.map(Held::into_word), past: Duration::from_micros(self.held_past_us) };
+        let hold = Hold {
+            current: self.held.map(Held::into_word),
+            past: Duration::from_micros(self.held_past_us),
+            skips_before: self.skips_before.map(Timestamp::from_micros),
+        };
         Ok((self.terms.with(hidden)?, hold))
     }
 }

@@ -11,8 +11,8 @@ use url::{Position, Url};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::terms::{HiddenTerms, OpenTerms};
-use crate::endpoint::{Disabled, Endpoint, Hold, RateLimit};
-use crate::event::{Channel, Tenant};
+use crate::endpoint::{Disabled, Endpoint, Hold, Order, RateLimit};
+use crate::event::{Channel, Tenant, VersionName};
 use crate::id::EndpointId;
 use crate::seal::{Owner, SealError, SealingKey};
 use crate::secret::{Previous, Secret, SigningSecret, SigningSecrets};
@@ -44,11 +44,15 @@ pub(super) fn write(endpoint: &Endpoint, key: &SealingKey) -> Result<Vec<u8>, Re
         target,
         events: endpoint.subscription.events.iter().map(Pattern::to_string).collect(),
         channels: endpoint.subscription.channels.iter().map(Channel::to_string).collect(),
+        payload_version: endpoint.version.as_ref().map(VersionName::to_string),
         terms: OpenTerms::of(&endpoint.own),
         rate_limit: endpoint.rate_limit.map(Rate::of),
         concurrency: endpoint.concurrency,
+        order: Line::of(endpoint.order),
         disabled: endpoint.hold.current.as_ref().map(Held::of),
         held_past_us: endpoint.hold.past.as_micros() as u64,
+        skips_before: endpoint.hold.skips_before.map(Timestamp::as_micros),
+        judged_from: endpoint.judged_from.as_micros(),
         created_at: endpoint.created_at.as_micros(),
         updated_at: endpoint.updated_at.as_micros(),
         sealed: BASE64.encode(&key.seal(owner, &plain)?),
@@ -77,16 +81,20 @@ pub(super) fn read(id: EndpointId, document: &[u8], key: &SealingKey) -> Result<
             events: parse_all(&open.events, Pattern::parse)?,
             channels: parse_all(&open.channels, Channel::parse)?,
         },
+        version: open.payload_version.as_deref().map(VersionName::parse).transpose().map_err(malformed)?,
         // Until the book says what else holds.
         terms: InForce::of(&[&own], Duration::ZERO),
         own,
         secrets: hidden.signing_secrets()?,
         rate_limit: open.rate_limit.map(Rate::into_word),
         concurrency: open.concurrency,
+        order: open.order.map_or(Order::Free, Line::into_word),
         hold: Hold {
             current: open.disabled.map(Held::into_word),
             past: Duration::from_micros(open.held_past_us),
+            skips_before: open.skips_before.map(Timestamp::from_micros),
         },
+        judged_from: Timestamp::from_micros(open.judged_from),
         created_at: Timestamp::from_micros(open.created_at),
         updated_at: Timestamp::from_micros(open.updated_at),
     })
@@ -107,12 +115,21 @@ struct Document {
     target: String,
     events: Vec<String>,
     channels: Vec<String>,
+    /// The version of the payloads' shapes.
+    #[serde(default)]
+    payload_version: Option<String>,
     #[serde(flatten)]
     terms: OpenTerms,
     rate_limit: Option<Rate>,
     concurrency: u32,
+    #[serde(default)]
+    order: Option<Line>,
     disabled: Option<Held>,
     held_past_us: u64,
+    #[serde(default)]
+    skips_before: Option<i64>,
+    #[serde(default)]
+    judged_from: i64,
     created_at: i64,
     updated_at: i64,
     /// Base64 of the sealed [`Hidden`].
@@ -181,6 +198,26 @@ impl Rate {
     }
 }
 
+/// Whether, and after how many attempts, the head of the line steps aside.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    park_after: Option<u32>,
+}
+
+impl Line {
+    fn of(order: Order) -> Option<Self> {
+        match order {
+            Order::Free => None,
+            Order::Strict => Some(Self { park_after: None }),
+            Order::Parking { after } => Some(Self { park_after: Some(after) }),
+        }
+    }
+
+    fn into_word(self) -> Order {
+        self.park_after.map_or(Order::Strict, |after| Order::Parking { after })
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 pub(super) struct Held {
     since: i64,
@@ -203,7 +240,7 @@ fn split(url: &str) -> Result<(String, String), RecordError> {
     Ok((url[..Position::BeforePath].to_owned(), url[Position::BeforePath..].to_owned()))
 }
 
-fn parse_all<T, E: ToString>(
+pub(super) fn parse_all<T, E: ToString>(
     texts: &[String],
     parse: impl Fn(&str) -> Result<T, E>,
 ) -> Result<Vec<T>, RecordError> {
@@ -224,7 +261,7 @@ pub(super) mod tests {
     use super::*;
     use crate::retry::RetryPolicy;
     use crate::signature::SignatureScheme;
-    use crate::terms::{Auth, BodyForm, OnFailure, SuccessCodes, Terms, Transform};
+    use crate::terms::{Auth, AutoDisable, BodyForm, OnFailure, SuccessCodes, Terms, Transform};
 
     fn terms() -> Terms {
         Terms {
@@ -243,6 +280,7 @@ pub(super) mod tests {
             retry: Some(RetryPolicy::Every { every: Duration::from_secs(10), lasting: None }),
             timeout: Some(Duration::from_secs(10)),
             success: Some(SuccessCodes::Only(vec![200, 204])),
+            auto_disable: Some(AutoDisable { after_failures: Some(10), after: None }),
         }
     }
 
@@ -258,6 +296,7 @@ pub(super) mod tests {
                 events: vec![Pattern::Any, Pattern::parse("invoice.*").unwrap()],
                 channels: vec![Channel::parse("eu").unwrap()],
             },
+            version: Some(VersionName::parse("2026-03").unwrap()),
             terms: InForce::of(&[&terms()], Duration::ZERO),
             own: terms(),
             secrets: SigningSecrets::restored(
@@ -266,10 +305,13 @@ pub(super) mod tests {
             ),
             rate_limit: Some(RateLimit { requests: 1, per: Duration::from_secs(1) }),
             concurrency: 4,
+            order: Order::Parking { after: 2 },
             hold: Hold {
                 current: Some(Disabled { since: Timestamp::from_secs(5), reason: "by hand".into() }),
                 past: Duration::from_micros(3),
+                skips_before: Some(Timestamp::from_secs(4)),
             },
+            judged_from: Timestamp::from_secs(2),
             created_at: Timestamp::from_secs(1),
             updated_at: Timestamp::from_secs(2),
         }
@@ -313,6 +355,7 @@ pub(super) mod tests {
                 auth: Some(Some(Auth::Bearer { token: Secret::new("t") })),
                 retry: Some(RetryPolicy::default()),
                 success: Some(SuccessCodes::Any2xx),
+                auto_disable: Some(AutoDisable::NEVER),
                 ..Terms::default()
             },
             Terms { auth: Some(None), ..terms() },
@@ -321,8 +364,15 @@ pub(super) mod tests {
         for own in said {
             let terms = InForce::of(&[&own], Duration::ZERO);
             let secrets = terms.signature.new_secret([8; 32]).into();
-            let other =
-                Endpoint { own, terms, secrets, rate_limit: None, hold: Hold::default(), ..endpoint() };
+            let other = Endpoint {
+                own,
+                terms,
+                secrets,
+                rate_limit: None,
+                order: Order::Strict,
+                hold: Hold::default(),
+                ..endpoint()
+            };
             let document = write(&other, &key).unwrap();
             assert_eq!(read(other.id, &document, &key).unwrap(), other);
         }

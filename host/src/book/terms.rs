@@ -9,7 +9,7 @@ use super::record::{RecordError, malformed, millis};
 use crate::retry::RetryPolicy;
 use crate::secret::Secret;
 use crate::signature::SignatureScheme;
-use crate::terms::{Auth, BodyForm, OnFailure, SuccessCodes, Terms, Transform};
+use crate::terms::{Auth, AutoDisable, BodyForm, OnFailure, SuccessCodes, Terms, Transform};
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct OpenTerms {
@@ -24,6 +24,8 @@ pub(super) struct OpenTerms {
     timeout_ms: Option<u64>,
     /// Empty: all of 2xx.
     success: Option<Vec<u16>>,
+    #[serde(default)]
+    auto_disable: Option<Patience>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -47,6 +49,7 @@ impl OpenTerms {
                 SuccessCodes::Any2xx => Vec::new(),
                 SuccessCodes::Only(codes) => codes.clone(),
             }),
+            auto_disable: terms.auto_disable.as_ref().map(Patience::of),
         }
     }
 
@@ -71,6 +74,7 @@ impl OpenTerms {
                 true => SuccessCodes::Any2xx,
                 false => SuccessCodes::Only(codes),
             }),
+            auto_disable: self.auto_disable.map(Patience::into_word),
         })
     }
 }
@@ -131,7 +135,7 @@ impl Credential {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Link {
+pub(super) struct Link {
     plugin: String,
     on_failure: Follow,
 }
@@ -145,7 +149,7 @@ enum Follow {
 }
 
 impl Link {
-    fn of(transform: &Transform) -> Self {
+    pub fn of(transform: &Transform) -> Self {
         let on_failure = match transform.on_failure {
             OnFailure::Retry => Follow::Retry,
             OnFailure::Fail => Follow::Fail,
@@ -154,7 +158,7 @@ impl Link {
         Self { plugin: transform.plugin.clone(), on_failure }
     }
 
-    fn with(self, config: String) -> Transform {
+    pub fn with(self, config: String) -> Transform {
         let on_failure = match self.on_failure {
             Follow::Retry => OnFailure::Retry,
             Follow::Fail => OnFailure::Fail,
@@ -245,5 +249,22 @@ impl Retry {
                 lasting: lasting_ms.map(Duration::from_millis),
             },
         }
+    }
+}
+
+/// Neither: never.
+#[derive(Debug, Serialize, Deserialize)]
+struct Patience {
+    failures: Option<u32>,
+    after_ms: Option<u64>,
+}
+
+impl Patience {
+    fn of(policy: &AutoDisable) -> Self {
+        Self { failures: policy.after_failures, after_ms: policy.after.map(millis) }
+    }
+
+    fn into_word(self) -> AutoDisable {
+        AutoDisable { after_failures: self.failures, after: self.after_ms.map(Duration::from_millis) }
     }
 }

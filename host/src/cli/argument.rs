@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 
 use crate::signature::SignatureScheme;
+use crate::terms::AutoDisable;
 use crate::time::{Timestamp, format_span, parse_span};
 
 /// Most bytes read for one argument: above the largest batch that the host's settings allow by default.
@@ -148,6 +149,24 @@ pub fn rate(text: &str) -> Result<Rate, String> {
     if per.is_zero() { Err(form()) } else { Ok(Rate { requests, per }) }
 }
 
+/// When an endpoint that fails is disabled: `off`, `10` failures in a row, `5d` of failing, or both: `10,5d`.
+pub fn auto_disable(text: &str) -> Result<AutoDisable, String> {
+    if text == "off" {
+        return Ok(AutoDisable::NEVER);
+    }
+    let mut policy = AutoDisable::NEVER;
+    for part in text.split(',').map(str::trim) {
+        match part.parse::<u32>() {
+            Ok(failures) if failures > 0 && policy.after_failures.is_none() => {
+                policy.after_failures = Some(failures);
+            }
+            Err(_) if policy.after.is_none() => policy.after = Some(span(part)?),
+            _ => return Err(format!("`{text}` is none of `off`, `10`, `5d` and `10,5d`")),
+        }
+    }
+    Ok(policy)
+}
+
 /// `2xx`, or the statuses that mean success: `200,201,204`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Success {
@@ -210,6 +229,22 @@ pub fn spans(schedule: &Schedule) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patience() {
+        let days = Duration::from_secs(5 * 86_400);
+        for (text, after_failures, after) in [
+            ("off", None, None),
+            ("10", Some(10), None),
+            ("5d", None, Some(days)),
+            ("10,5d", Some(10), Some(days)),
+        ] {
+            assert_eq!(auto_disable(text), Ok(AutoDisable { after_failures, after }), "{text}");
+        }
+        for bad in ["", "never", "0", "1,2", "5d,5d"] {
+            assert!(auto_disable(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn transforms() {

@@ -172,6 +172,10 @@ impl Client {
         self.call(Method::PATCH, path, &[], Some((JSON, body))).await
     }
 
+    pub async fn put(&self, path: &str, body: String) -> anyhow::Result<Answer> {
+        self.call(Method::PUT, path, &[], Some((JSON, body))).await
+    }
+
     pub async fn delete(&self, path: &str) -> anyhow::Result<Answer> {
         self.call(Method::DELETE, path, &[], None).await
     }
@@ -199,16 +203,29 @@ impl Client {
         Ok(())
     }
 
+    pub async fn delete_with(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Answer> {
+        self.call(Method::DELETE, path, query, None).await
+    }
+
     /// All pages of a list.
     pub async fn all<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Vec<T>> {
+        self.all_of(path, &[]).await
+    }
+
+    /// All pages of a list, of what the filters let through.
+    pub async fn all_of<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        filters: &[(&str, String)],
+    ) -> anyhow::Result<Vec<T>> {
         let mut items = Vec::new();
-        let limit = ("limit", PAGE.to_string());
-        let mut query = vec![limit.clone()];
+        let first = [filters, &[("limit", PAGE.to_string())]].concat();
+        let mut query = first.clone();
         for _ in 0..MAX_PAGES {
             let page: Page<T> = self.get(path, &query).await?.read()?;
             items.extend(page.items);
             match page.next {
-                Some(cursor) => query = vec![limit.clone(), ("cursor", cursor)],
+                Some(cursor) => query = [first.as_slice(), &[("cursor", cursor)]].concat(),
                 None => return Ok(items),
             }
         }

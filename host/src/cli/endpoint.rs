@@ -15,6 +15,7 @@ use super::screen::{one_line, say};
 use super::statistics::{self, Span};
 use super::table::Table;
 use crate::signature::SignatureScheme;
+use crate::terms::AutoDisable;
 use crate::terms::BodyForm;
 use crate::time::format_span;
 
@@ -42,7 +43,7 @@ enum Action {
     /// How it fares: deliveries, answer times, its queue
     Stats(Stats),
     /// Deliver again, beginning with what waits
-    Enable(Name),
+    Enable(Enable),
     /// Keep its events waiting
     Disable(Name),
     /// Rotate its signing secret
@@ -66,6 +67,21 @@ struct Stats {
 }
 
 #[derive(Debug, clap::Args)]
+struct Enable {
+    /// Id or name
+    endpoint: String,
+    /// What becomes of what has waited: deliver or skip
+    #[arg(long, value_name = "deliver|skip", default_value = "deliver")]
+    waiting: Waiting,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Waiting {
+    Deliver,
+    Skip,
+}
+
+#[derive(Debug, clap::Args)]
 struct Delete {
     /// Id or name
     endpoint: String,
@@ -86,6 +102,10 @@ struct Add {
     /// Only events of these channels; may be repeated
     #[arg(long)]
     channel: Vec<String>,
+    /// The version of the payloads' shape that it gets [default: the newest]
+    // Not `--version`, which tells the program's own.
+    #[arg(long, value_name = "NAME")]
+    api_version: Option<String>,
     /// A plugin of the chain, with its configuration; may be repeated, in order
     #[arg(long, value_name = "PLUGIN[=JSON|=@FILE]", value_parser = Transform::parse)]
     transform: Vec<Transform>,
@@ -128,6 +148,15 @@ struct Add {
     /// Most requests at once
     #[arg(long, value_name = "N")]
     concurrency: Option<u32>,
+    /// Disable it when it fails: off, after N failures in a row, after a span of failing, or both [default: 5d]
+    #[arg(long, value_name = "off|N|SPAN|N,SPAN", value_parser = argument::auto_disable)]
+    auto_disable: Option<AutoDisable>,
+    /// Deliver one at a time, in the order of acceptance; one that fails keeps the others waiting
+    #[arg(long)]
+    ordered: bool,
+    /// With --ordered: one that has been tried so often steps aside
+    #[arg(long, value_name = "N", requires = "ordered")]
+    park_after: Option<u32>,
     /// What it is for
     #[arg(long)]
     description: Option<String>,
@@ -151,6 +180,8 @@ struct NewEndpoint<'a> {
     description: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'a str>,
     transforms: Vec<Link>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<&'static str>,
@@ -172,6 +203,10 @@ struct NewEndpoint<'a> {
     rate_limit: Option<RateLimit>,
     #[serde(skip_serializing_if = "Option::is_none")]
     concurrency: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auto_disable: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order: Option<Order>,
     enabled: bool,
 }
 
@@ -221,6 +256,13 @@ enum Retry {
 enum Codes<'a> {
     Any(&'static str),
     Only(&'a [u16]),
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "head", rename_all = "lowercase")]
+enum Order {
+    Wait,
+    Park { after: u32 },
 }
 
 #[derive(Debug, Serialize)]
@@ -287,8 +329,16 @@ impl Endpoint {
             Action::Stats(Stats { endpoint, span }) => {
                 statistics::of_endpoint(&client, &endpoint, &span, json).await
             }
-            Action::Enable(Name { endpoint }) => set_enabled(&client, &endpoint, true, json).await,
-            Action::Disable(Name { endpoint }) => set_enabled(&client, &endpoint, false, json).await,
+            Action::Enable(Enable { endpoint, waiting }) => {
+                let body = match waiting {
+                    Waiting::Deliver => r#"{"enabled":true,"waiting":"deliver"}"#,
+                    Waiting::Skip => r#"{"enabled":true,"waiting":"skip"}"#,
+                };
+                set_enabled(&client, &endpoint, body, json).await
+            }
+            Action::Disable(Name { endpoint }) => {
+                set_enabled(&client, &endpoint, r#"{"enabled":false}"#, json).await
+            }
             Action::Secret(secret) => secret.run(&client, json).await,
             Action::Delete(delete) => delete.run(&client, json).await,
         }
@@ -314,6 +364,7 @@ impl Add {
             channels: &self.channel,
             description: self.description.as_deref(),
             tenant: self.tenant.as_deref(),
+            version: self.api_version.as_deref(),
             transforms: self.transform.iter().map(link).collect::<anyhow::Result<_>>()?,
             body: self.body.map(BodyForm::word),
             signature: self.signature.as_ref().map(scheme),
@@ -327,6 +378,8 @@ impl Add {
                 .rate
                 .map(|rate| RateLimit { requests: rate.requests, per: format_span(rate.per) }),
             concurrency: self.concurrency,
+            auto_disable: self.auto_disable.map(patience),
+            order: self.ordered.then(|| self.park_after.map_or(Order::Wait, |after| Order::Park { after })),
             enabled: !self.disabled,
         })
     }
@@ -381,6 +434,16 @@ fn codes(success: &Success) -> Codes<'_> {
     }
 }
 
+fn patience(policy: AutoDisable) -> serde_json::Value {
+    let after = policy.after.map(format_span);
+    match (policy.after_failures, after) {
+        (None, None) => "off".into(),
+        (Some(failures), None) => serde_json::json!({"failures": failures}),
+        (None, Some(after)) => serde_json::json!({"after": after}),
+        (Some(failures), Some(after)) => serde_json::json!({"failures": failures, "after": after}),
+    }
+}
+
 async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
     if json {
         let all: Vec<Box<RawValue>> = client.all(PATH).await?;
@@ -408,14 +471,13 @@ async fn show(client: &Client, endpoint: &str) -> anyhow::Result<()> {
     Ok(say(&json::pretty(&answer.text).unwrap_or(answer.text))?)
 }
 
-async fn set_enabled(client: &Client, endpoint: &str, enabled: bool, json: bool) -> anyhow::Result<()> {
-    let body = format!(r#"{{"enabled":{enabled}}}"#);
-    let answer = client.patch(&path(client, endpoint).await?, body).await?;
+async fn set_enabled(client: &Client, endpoint: &str, body: &str, json: bool) -> anyhow::Result<()> {
+    let answer = client.patch(&path(client, endpoint).await?, body.to_owned()).await?;
     if json {
         return answer.print();
     }
-    let state = if enabled { "Enabled" } else { "Disabled" };
     let shown: Shown = answer.read()?;
+    let state = if shown.status == "disabled" { "Disabled" } else { "Enabled" };
     Ok(say(&format!("{state} {}  {}", shown.id, one_line(&shown.name)))?)
 }
 
@@ -431,7 +493,7 @@ impl Delete {
 }
 
 /// Asks on a terminal. Where there is none, nobody can have agreed.
-fn confirmed(question: &str) -> anyhow::Result<bool> {
+pub fn confirmed(question: &str) -> anyhow::Result<bool> {
     if !io::stdin().is_terminal() {
         bail!("there is no terminal to ask on\nhint: agree with `--yes`");
     }
@@ -493,6 +555,7 @@ mod tests {
             "--event=invoice.*",
             "--event=a.b",
             "--channel=eu",
+            "--api-version=2026-03",
             "--transform=flatten",
             r#"--transform=filter={"keep":{"path":"n","gte":12345678901234567890.10}}"#,
             "--body=ecmascript",
@@ -506,16 +569,19 @@ mod tests {
             "--success=200,201",
             "--rate=1/1s",
             "--concurrency=4",
+            "--auto-disable=10",
+            "--ordered",
+            "--park-after=3",
             "--disabled",
         ]);
         let expected = concat!(
             r#"{"name":"crm","url":"https://example.com","events":["invoice.*","a.b"],"channels":["eu"],"#,
-            r#""transforms":[{"plugin":"flatten"},{"plugin":"filter","config":{"keep":{"path":"n","gte":12345678901234567890.10}}}],"#,
+            r#""version":"2026-03","transforms":[{"plugin":"flatten"},{"plugin":"filter","config":{"keep":{"path":"n","gte":12345678901234567890.10}}}],"#,
             r#""body":"ecmascript","signature":{"scheme":"hmac-sha256","header":"X-RevKeen-Signature","prefix":"sha256="},"#,
             r#""secret":"an-own-secret-text","#,
             r#""auth":{"type":"basic","username":"user","password":"pass:word"},"headers":{"X-A":"1"},"#,
             r#""retry":{"every":"10s","for":"3d"},"timeout":"10s","success":[200,201],"#,
-            r#""rate_limit":{"requests":1,"per":"1s"},"concurrency":4,"enabled":false}"#
+            r#""rate_limit":{"requests":1,"per":"1s"},"concurrency":4,"auto_disable":{"failures":10},"order":{"head":"park","after":3},"enabled":false}"#
         );
         assert_eq!(text, expected);
     }

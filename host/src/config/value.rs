@@ -90,6 +90,23 @@ impl Setting for LogFormat {
     }
 }
 
+/// What becomes of an event whose type the catalogue does not name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownTypes {
+    Accept,
+    Refuse,
+}
+
+impl Setting for UnknownTypes {
+    fn read(given: &Given) -> Result<Self, String> {
+        match given.one()? {
+            "accept" => Ok(UnknownTypes::Accept),
+            "refuse" => Ok(UnknownTypes::Refuse),
+            other => Err(format!("is `{other}`; it takes `accept` or `refuse`")),
+        }
+    }
+}
+
 impl Setting for Duration {
     fn read(given: &Given) -> Result<Self, String> {
         parse_span(given.one()?).map_err(|error| format!("takes a span: {error}"))

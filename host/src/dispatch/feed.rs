@@ -98,7 +98,7 @@ impl Waiting {
                 self.endpoints.insert(id);
             } else if let Err(missing) = chain::resolve(catalog, &entry.endpoint) {
                 if !before.contains(&id) {
-                    warn!(endpoint = %id, plugin = missing.plugin, "its deliveries are held: a plugin is missing");
+                    warn!(endpoint = %id, reason = %missing, "its deliveries are held");
                 }
                 self.endpoints.insert(id);
             }

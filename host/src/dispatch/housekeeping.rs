@@ -1,16 +1,18 @@
 //! What goes on in the background: leases are renewed, orphans cancelled, and what is old is forgotten.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::book::Book;
+use crate::book::{Book, Entry};
 use crate::disk::Disk;
+use crate::id::EndpointId;
 use crate::metrics::Metrics;
 use crate::store::{History, Kept, Queue, Result, Statistics};
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 
 use super::backlog::Backlog;
 use super::{LEASE, RENEWAL};
@@ -23,6 +25,8 @@ const ORPHANS_AT_ONCE: usize = 500;
 const PRUNE: Duration = Duration::from_secs(60);
 /// Deliveries ended for their age in one commit.
 const EXPIRED_AT_ONCE: usize = 500;
+/// Deliveries skipped in one commit.
+const SKIPPED_AT_ONCE: usize = 500;
 /// Events looked at in one commit.
 const EVENTS_AT_ONCE: usize = 200;
 /// Counts forgotten in one commit.
@@ -61,6 +65,9 @@ pub struct Housekeeping {
     pub stop: watch::Receiver<bool>,
 }
 
+/// Up to when an endpoint's deliveries have been skipped, all of them.
+type Skipped = HashMap<EndpointId, Timestamp>;
+
 impl Housekeeping {
     /// Runs until it is told to stop, and then finishes what it is at: a task that is dropped in the middle of a read
     /// would leave the store open behind it. What is urgent never waits for what takes long.
@@ -94,11 +101,12 @@ impl Housekeeping {
         let mut orphans = tokio::time::interval(ORPHANS);
         let mut prune = tokio::time::interval(PRUNE);
         let mut count = tokio::time::interval(COUNT);
+        let mut skipped = HashMap::new();
         loop {
             report(tokio::select! {
                 () = self.told_to_stop() => return,
-                _ = orphans.tick() => self.cancel_orphans().await,
-                Ok(()) = changes.changed() => self.cancel_orphans().await,
+                _ = orphans.tick() => self.cancel(&mut skipped).await,
+                Ok(()) = changes.changed() => self.cancel(&mut skipped).await,
                 _ = prune.tick() => self.forget().await,
                 _ = count.tick() => self.count().await,
             });
@@ -120,6 +128,37 @@ impl Housekeeping {
         Ok(())
     }
 
+    /// Cancels what has nowhere to go any more.
+    async fn cancel(&self, skipped: &mut Skipped) -> Result<()> {
+        self.cancel_orphans().await?;
+        self.cancel_skipped(skipped).await
+    }
+
+    /// What was skipped does not go out, whether or not it has been cancelled already; but it is to be seen as it is.
+    async fn cancel_skipped(&self, skipped: &mut Skipped) -> Result<()> {
+        let book = self.book.snapshot();
+        for Entry { endpoint, .. } in book.entries() {
+            let Some(before) = book.skips_before(endpoint) else { continue };
+            if skipped.get(&endpoint.id) == Some(&before) {
+                continue;
+            }
+            while self.cancel_some(endpoint.id, before).await? == SKIPPED_AT_ONCE {
+                if self.stops() {
+                    return Ok(());
+                }
+                tokio::time::sleep(BREATHER).await;
+            }
+            skipped.insert(endpoint.id, before);
+        }
+        skipped.retain(|id, _| book.entry(*id).is_some());
+        Ok(())
+    }
+
+    async fn cancel_some(&self, endpoint: EndpointId, before: Timestamp) -> Result<usize> {
+        let (reason, now) = (super::SKIPPED.to_owned(), self.clock.now());
+        self.queue.cancel_waiting(endpoint, before, SKIPPED_AT_ONCE, reason, now).await
+    }
+
     async fn cancel_orphans(&self) -> Result<()> {
         while self.queue.cancel_orphans(ORPHANS_AT_ONCE, self.clock.now()).await? == ORPHANS_AT_ONCE
             && !self.stops()
@@ -132,7 +171,7 @@ impl Housekeeping {
     /// Ends what nobody wants any more, and forgets what ended long ago.
     async fn forget(&self) -> Result<()> {
         let now = self.clock.now();
-        let reason = "It waited for longer than `delivery.max_age`.";
+        let reason = super::worker::TOO_OLD;
         let before = now.minus(self.max_age);
         while self.queue.expire(before, EXPIRED_AT_ONCE, reason.to_owned(), now).await? == EXPIRED_AT_ONCE {
             tokio::time::sleep(BREATHER).await;

@@ -46,7 +46,7 @@ impl Redactor {
         secrets.extend(endpoint.terms.headers.iter().map(|(_, value)| value.clone()));
         secrets.extend(endpoint.terms.auth.iter().flat_map(of_auth));
         of_url(url, &mut secrets);
-        for transform in &endpoint.terms.transforms {
+        for transform in endpoint.terms.links() {
             of_config(transform.config.expose(), &mut secrets);
         }
         secrets.retain(|secret| secret.expose().len() >= SHORTEST_SECRET);

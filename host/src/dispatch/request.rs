@@ -161,7 +161,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::endpoint::Hold;
+    use crate::endpoint::{Hold, Order};
     use crate::event::Tenant;
     use crate::id::EndpointId;
     use crate::secret::SigningSecret;
@@ -208,6 +208,9 @@ mod tests {
             secrets: SigningSecret::from_key([7; 32]).into(),
             rate_limit: None,
             concurrency: 1,
+            order: Order::Free,
+            version: None,
+            judged_from: Timestamp::ZERO,
             hold: Hold::default(),
             created_at: Timestamp::ZERO,
             updated_at: Timestamp::ZERO,

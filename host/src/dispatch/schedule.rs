@@ -62,18 +62,17 @@ impl<J> Schedule<J> {
     }
 
     pub fn push(&mut self, endpoint: EndpointId, limits: Limits, job: J) {
-        let lane = self.lanes.entry(endpoint).or_insert_with(|| Lane {
-            queue: VecDeque::new(),
-            limits,
-            in_flight: 0,
-            sent: VecDeque::new(),
-            listed: false,
-            was_paced: false,
-        });
+        let lane = self.lanes.entry(endpoint).or_insert_with(|| Lane::new(limits));
         lane.limits = limits;
         lane.was_paced &= !lane.queue.is_empty();
         lane.queue.push_back(job);
         self.list(endpoint);
+    }
+
+    /// Notes when requests to the endpoint began that this schedule did not start, oldest first.
+    pub fn recall(&mut self, endpoint: EndpointId, limits: Limits, sent: Vec<Timestamp>) {
+        let lane = self.lanes.entry(endpoint).or_insert_with(|| Lane::new(limits));
+        sent.into_iter().for_each(|time| lane.note(time));
     }
 
     /// The next job that may be sent, if any. Its request is under way until [`Schedule::finished`].
@@ -188,6 +187,17 @@ impl<T: Ord> PopFirstIf<T> for BTreeSet<T> {
 }
 
 impl<J> Lane<J> {
+    fn new(limits: Limits) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            limits,
+            in_flight: 0,
+            sent: VecDeque::new(),
+            listed: false,
+            was_paced: false,
+        }
+    }
+
     /// When the rate lets the lane send again; `None` where it may now.
     fn paced_until(&self, now: Timestamp) -> Option<Timestamp> {
         let rate = self.limits.rate?;
@@ -200,8 +210,13 @@ impl<J> Lane<J> {
 
     fn begin(&mut self, now: Timestamp) {
         self.in_flight += 1;
+        self.note(now);
+    }
+
+    /// For the rate.
+    fn note(&mut self, sent: Timestamp) {
         if let Some(rate) = self.limits.rate {
-            self.sent.push_back(now);
+            self.sent.push_back(sent);
             while self.sent.len() > rate.requests.max(1) as usize {
                 self.sent.pop_front();
             }
@@ -278,6 +293,18 @@ mod tests {
         assert!(schedule.poll(at(50)).is_some() && schedule.was_paced(endpoint(1)));
         schedule.push(endpoint(1), Limits { concurrency: 9, rate }, 5);
         assert!(schedule.poll(at(100)).is_some() && !schedule.was_paced(endpoint(1)), "it stood alone");
+    }
+
+    #[test]
+    fn what_was_sent_before_counts_for_the_rate() {
+        let limits =
+            Limits { concurrency: 9, rate: Some(RateLimit { requests: 2, per: Duration::from_secs(10) }) };
+        let mut schedule = Schedule::new(100);
+        schedule.recall(endpoint(1), limits, vec![NOW.minus(Duration::from_secs(4)), NOW]);
+        schedule.push(endpoint(1), limits, 0);
+        schedule.tidy(NOW);
+        assert!(schedule.poll(NOW).is_none());
+        assert_eq!(schedule.poll_timeout(), Some(NOW.plus(Duration::from_secs(6))));
     }
 
     #[test]

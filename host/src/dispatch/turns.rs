@@ -27,7 +27,7 @@ impl Turns {
 
     /// A turn, given back when it is dropped; `None` where the endpoint cannot use too many anyway.
     pub async fn take(&self, endpoint: &Endpoint) -> Option<OwnedSemaphorePermit> {
-        if endpoint.terms.transforms.is_empty() || endpoint.concurrency as usize <= self.each {
+        if endpoint.terms.links().next().is_none() || endpoint.concurrency as usize <= self.each {
             return None;
         }
         // An error would mean that the semaphore was closed, which nobody does.

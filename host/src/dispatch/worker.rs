@@ -12,8 +12,10 @@ use crate::book::Book;
 use crate::delivery::{Delivery, Policy, Settlement, State};
 use crate::endpoint::Endpoint;
 use crate::event::Event;
+use crate::health::Health;
 use crate::message::Message;
 use crate::metrics::Metrics;
+use crate::notice::{Notice, Topic};
 use crate::plugin::Catalog;
 use crate::send::{self, Client};
 use crate::store::{Lease, Queue, Settle, Settled};
@@ -26,6 +28,9 @@ use super::redact::Redactor;
 use super::request::{BuildError, Outfit};
 use super::turns::Turns;
 use super::wardrobe::Wardrobe;
+
+/// Why a delivery that waited for too long has failed.
+pub const TOO_OLD: &str = "It waited for longer than `delivery.max_age`.";
 
 /// How often a settlement that the store could not write is offered again before the lease is left to run out.
 const SETTLE_TRIES: u32 = 5;
@@ -84,8 +89,11 @@ impl Workshop {
         let Some(endpoint) = self.book.snapshot().open(job.delivery.endpoint).cloned() else {
             return self.give_back(job, started).await;
         };
+        if self.is_skipped(&endpoint, &job.delivery) {
+            return self.end(&endpoint, job, State::Cancelled, super::SKIPPED, started).await;
+        }
         if job.delivery.is_too_old(self.settings.max_age, started) {
-            return self.give_up(job, started).await;
+            return self.end(&endpoint, job, State::Failed, TOO_OLD, started).await;
         }
         let number = job.delivery.attempts.saturating_add(1);
         let outfit = match self.wardrobe.outfit(&endpoint) {
@@ -184,6 +192,7 @@ impl Workshop {
                 tried.response.as_ref().is_some_and(|response| response.truncated),
                 Warning::AnswerTruncated,
             )
+            .with_if(self.book.snapshot().is_deprecated(&event.event_type), Warning::DeprecatedType)
             .with_if(paced, Warning::RateLimited);
         let attempt = Attempt {
             number: delivery.attempts,
@@ -201,18 +210,45 @@ impl Workshop {
             warnings,
         };
         self.report(&event, &delivery, &attempt, now);
-        // Not where the endpoint has been pointed elsewhere meanwhile.
-        if let Some(reason) = disable_endpoint
-            && self.book.get(endpoint.id).is_some_and(|current| current.url == endpoint.url)
-        {
+        if let Some(reason) = disable_endpoint {
             self.disable(endpoint, &reason, now).await;
         }
-        let due = delivery.due;
-        self.write(Settled { lease, delivery, attempt: Some(attempt), announce: Vec::new() }).await;
+        let (due, settled) =
+            (delivery.due, self.settled(endpoint, &event, lease, delivery, Some(attempt), now));
+        let told = !settled.announce.is_empty() || !settled.recovery.is_empty();
+        let health = self.write(settled).await;
         drop(slot);
-        if let Some(due) = due {
-            self.agenda.expect(due);
+        // What was told, and who is next in line, is due at once.
+        if told || endpoint.order.is_kept() {
+            self.agenda.expect(now);
         }
+        due.into_iter().for_each(|due| self.agenda.expect(due));
+        if let Some(reason) = health.and_then(|health| endpoint.terms.auto_disable.verdict(&health, now)) {
+            self.disable(endpoint, &reason, now).await;
+        }
+    }
+
+    /// With the operational events that somebody wants to have about it.
+    fn settled(
+        &self,
+        endpoint: &Endpoint,
+        event: &Event,
+        lease: Lease,
+        delivery: Delivery,
+        attempt: Option<Attempt>,
+        now: Timestamp,
+    ) -> Settled {
+        let book = self.book.snapshot();
+        let tell = |topic: Topic| {
+            let notice =
+                |topic| Notice::of_delivery(topic, endpoint, event, &delivery, attempt.as_ref(), now);
+            book.tell(topic, &endpoint.tenant, notice, now)
+        };
+        let end = Topic::of_end(&delivery);
+        let works = end == Some(Topic::DeliveryDelivered);
+        let announce = end.and_then(tell).into_iter().collect();
+        let recovery = works.then(|| tell(Topic::EndpointRecovered)).flatten().into_iter().collect();
+        Settled { lease, delivery, attempt, announce, recovery }
     }
 
     /// Settles an attempt that panicked: the host's fault, and yet it counts, or the delivery would go round for ever.
@@ -235,7 +271,9 @@ impl Workshop {
             warnings: Warnings::NONE,
         };
         let due = delivery.due;
-        self.write(Settled { lease, delivery, attempt: Some(attempt), announce: Vec::new() }).await;
+        let settled =
+            Settled { lease, delivery, attempt: Some(attempt), announce: Vec::new(), recovery: Vec::new() };
+        self.write(settled).await;
         due.into_iter().for_each(|due| self.agenda.expect(due));
     }
 
@@ -248,22 +286,26 @@ impl Workshop {
         }
     }
 
-    /// Writes a settlement. Where the store cannot for a while, the lease runs out and the delivery is tried again.
-    async fn write(&self, settled: Settled) {
+    /// Writes a settlement, and answers how the endpoint fares after it. Where the store cannot for a while, the lease
+    /// runs out and the delivery is tried again.
+    async fn write(&self, settled: Settled) -> Option<Health> {
         let id = settled.delivery.id;
         for _ in 0..SETTLE_TRIES {
             match self.queue.settle(vec![settled.clone()]).await.as_deref() {
                 Ok([Settle::LeaseLost, ..]) => {
                     self.metrics.lease_lost();
-                    return warn!(delivery = %id, "an attempt's result came too late to count");
+                    warn!(delivery = %id, "an attempt's result came too late to count");
+                    return None;
                 }
-                Ok(_) => return,
+                Ok([Settle::Done(health), ..]) => return Some(*health),
+                Ok([]) => return None,
                 Err(error) => {
                     error!(delivery = %id, %error, "an attempt's result could not be written");
                     tokio::time::sleep(SETTLE_PAUSE).await;
                 }
             }
         }
+        None
     }
 
     async fn give_back(&self, job: Job, due: Timestamp) {
@@ -275,16 +317,23 @@ impl Workshop {
         self.agenda.expect(due);
     }
 
+    fn is_skipped(&self, endpoint: &Endpoint, delivery: &Delivery) -> bool {
+        let skips_before = self.book.snapshot().skips_before(endpoint);
+        skips_before.is_some_and(|before| delivery.created_at < before)
+    }
+
     /// Ends what nobody wants any more.
-    async fn give_up(&self, job: Job, now: Timestamp) {
-        let reason = "It waited for longer than `delivery.max_age`.".to_owned();
-        let delivery = job.delivery.finish(State::Failed, Some(reason), now);
+    async fn end(&self, endpoint: &Endpoint, job: Job, state: State, reason: &str, now: Timestamp) {
+        let Job { lease, delivery, event, slot, .. } = job;
+        let delivery = delivery.finish(state, Some(reason.to_owned()), now);
         self.metrics.delivery_finished(delivery.state, now.since(delivery.created_at));
-        self.write(Settled { lease: job.lease, delivery, attempt: None, announce: Vec::new() }).await;
+        self.write(self.settled(endpoint, &event, lease, delivery, None, now)).await;
+        drop(slot);
+        self.agenda.expect(now);
     }
 
     async fn disable(&self, endpoint: &Endpoint, reason: &str, now: Timestamp) {
-        match self.book.disable(endpoint.id, reason, now).await {
+        match self.book.disable(endpoint, reason, now).await {
             Ok(()) => warn!(endpoint = %endpoint.id, reason, "endpoint disabled"),
             Err(error) => error!(endpoint = %endpoint.id, %error, "the endpoint could not be disabled"),
         }

@@ -137,14 +137,16 @@ impl Standing {
         self.last_event_at = self.last_event_at.max(Some(at));
     }
 
-    /// As [`Ledger::settled`].
-    pub(super) fn settled(&mut self, delivery: &Delivery, attempt: Option<&Attempt>) {
+    /// As [`Ledger::settled`]. Attempts that began before `judged_from` do not count for its health.
+    pub(super) fn settled(&mut self, delivery: &Delivery, attempt: Option<&Attempt>, judged_from: Timestamp) {
         if delivery.state.is_final() {
             self.pending = self.pending.saturating_sub(1);
         }
         let Some(attempt) = attempt else { return };
         let at = settled_at(delivery, Some(attempt));
-        self.health = self.health.after(&attempt.outcome, at);
+        if attempt.started_at >= judged_from {
+            self.health = self.health.after(&attempt.outcome, at);
+        }
         self.last_attempt_at = self.last_attempt_at.max(Some(at));
         if delivery.state == crate::delivery::State::Delivered {
             self.last_delivery_at = self.last_delivery_at.max(Some(at));

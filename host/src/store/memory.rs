@@ -3,7 +3,7 @@
 //! It is also the model that other stores are compared with: each method looks at all there is, so that it can be
 //! read as the meaning of its promise.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -117,7 +117,7 @@ impl Queue for MemoryStore {
 
     async fn retry_now(&self, delivery: DeliveryId, now: Timestamp) -> Result<Steer> {
         Ok(self.contents().steer(delivery, |row| {
-            if row.leased_until.is_none() {
+            if row.leased_until.is_none() && !row.in_line {
                 row.delivery.due = Some(now);
             }
         }))
@@ -156,6 +156,24 @@ impl Queue for MemoryStore {
         Ok(ended.len())
     }
 
+    async fn cancel_waiting(
+        &self,
+        endpoint: EndpointId,
+        before: Timestamp,
+        limit: usize,
+        reason: String,
+        now: Timestamp,
+    ) -> Result<usize> {
+        let mut contents = self.contents();
+        let waits = |row: &Row| row.delivery.endpoint == endpoint && row.delivery.created_at < before;
+        let waiting =
+            contents.deliveries.values_mut().filter(|row| row.is_pending() && waits(row)).take(limit);
+        let ended: Vec<_> = waiting.map(|row| row.cancel(reason.clone(), now)).collect();
+        ended.iter().for_each(|delivery| contents.note_end(delivery));
+        contents.count();
+        Ok(ended.len())
+    }
+
     async fn expire(&self, before: Timestamp, limit: usize, reason: String, now: Timestamp) -> Result<usize> {
         let mut contents = self.contents();
         let waits =
@@ -186,7 +204,13 @@ impl Endpoints for MemoryStore {
         if row.revision != stored + 1 {
             return Ok(None);
         }
-        contents.endpoints.insert(row.id, row);
+        let id = row.id;
+        let before = contents.endpoints.insert(id, row.clone());
+        if before.is_some_and(|before| before.judged_from != row.judged_from) {
+            let standing = contents.standings.entry(id).or_default();
+            standing.health = standing.health.anew();
+        }
+        contents.follow_order(id);
         contents.announce(announce);
         contents.count();
         Ok(Some(contents.next_version()))
@@ -196,6 +220,7 @@ impl Endpoints for MemoryStore {
         let mut contents = self.contents();
         let deleted = contents.endpoints.remove(&id);
         contents.standings.remove(&id);
+        contents.follow_order(id);
         Ok(deleted.map(|_| contents.next_version()))
     }
 }
@@ -323,6 +348,12 @@ impl Statistics for MemoryStore {
         Ok(ErrorPage { groups, next })
     }
 
+    async fn stored_bytes(&self, tenant: Tenant) -> Result<u64> {
+        let contents = self.contents();
+        let of_tenant = contents.events.values().filter(|entry| entry.event.tenant == tenant);
+        Ok(of_tenant.map(|entry| entry.event.payload.len() as u64).sum())
+    }
+
     async fn prune_statistics(&self, kept: Kept, limit: usize) -> Result<usize> {
         let mut contents = self.contents();
         let old = |(resolution, bucket, _): &&(Resolution, i64, Scope)| {
@@ -348,6 +379,7 @@ struct Contents {
     events: BTreeMap<u64, Entry>,
     sequences: BTreeMap<EventId, u64>,
     deliveries: BTreeMap<Place, Row>,
+    lines: BTreeMap<EndpointId, Line>,
     known: BTreeMap<(Tenant, ProducerId), Known>,
     /// The sequence that the last call of `prune` stopped behind; 0 to begin anew.
     pruned_to: u64,
@@ -356,6 +388,13 @@ struct Contents {
     standings: BTreeMap<EndpointId, Standing>,
     errors: BTreeMap<(EndpointId, Trouble), ErrorGroup>,
     ledger: OpenLedger,
+}
+
+/// The line of an endpoint that keeps an order.
+#[derive(Debug, Clone, Default)]
+struct Line {
+    head: Option<DeliveryId>,
+    behind: VecDeque<DeliveryId>,
 }
 
 /// Empty between two calls, so that a copy begins with an empty one.
@@ -381,6 +420,8 @@ struct Row {
     generation: u64,
     /// Stands until it is given up, taken away or replaced, even where it has expired.
     leased_until: Option<Timestamp>,
+    /// It stands in line, behind the head.
+    in_line: bool,
     attempts: Vec<Attempt>,
 }
 
@@ -403,16 +444,19 @@ impl Known {
 
 impl Row {
     fn new(delivery: Delivery) -> Self {
-        Self { delivery, generation: 0, leased_until: None, attempts: Vec::new() }
+        Self { delivery, generation: 0, leased_until: None, in_line: false, attempts: Vec::new() }
     }
 
     fn is_pending(&self) -> bool {
         !self.delivery.state.is_final()
     }
 
-    /// When it can be claimed; `None` once it is final.
+    /// When it can be claimed; `None` once it is final, and while it stands in line.
     fn claimable_from(&self) -> Option<Timestamp> {
-        self.delivery.due.map(|due| self.leased_until.map_or(due, |until| until.max(due)))
+        self.delivery
+            .due
+            .filter(|_| !self.in_line)
+            .map(|due| self.leased_until.map_or(due, |until| until.max(due)))
     }
 
     fn lease(&mut self, until: Timestamp) -> Lease {
@@ -478,7 +522,8 @@ impl Contents {
             let id = DeliveryId::of(event.id, ordinal);
             let (tenant, event_type) = (event.tenant.clone(), event.event_type.clone());
             let mut row = Row::new(Delivery::new(id, endpoint, tenant, event_type, event.accepted_at));
-            taken.extend(take.then(|| row.lease(lease_until)));
+            row.in_line = self.joins(endpoint, id);
+            taken.extend((take && !row.in_line).then(|| row.lease(lease_until)));
             self.deliveries.insert(Place { sequence, ordinal }, row);
         }
         taken
@@ -539,27 +584,94 @@ impl Contents {
         if self.leased(settled.lease).is_none() {
             return Settle::LeaseLost;
         }
+        let before = self.standings.get(&settled.delivery.endpoint).copied().unwrap_or_default().health;
         let health = self.note_settled(&settled.delivery, settled.attempt.as_ref());
-        let announce = std::mem::take(&mut settled.announce);
+        let mut announce = std::mem::take(&mut settled.announce);
+        if before.recovers(&health) {
+            announce.append(&mut settled.recovery);
+        }
+        let (delivery, attempted) = (settled.delivery.clone(), settled.attempt.is_some());
         if let Some(row) = self.leased(settled.lease) {
             row.write(settled, attempts_kept);
         }
+        self.after_attempt(&delivery, attempted);
         self.announce(announce);
         Settle::Done(health)
     }
 
     fn note_settled(&mut self, delivery: &Delivery, attempt: Option<&Attempt>) -> Health {
         self.ledger.0.settled(delivery, attempt);
-        if !self.endpoints.contains_key(&delivery.endpoint) {
-            return Health::default();
-        }
+        let Some(row) = self.endpoints.get(&delivery.endpoint) else { return Health::default() };
         let standing = self.standings.entry(delivery.endpoint).or_default();
-        standing.settled(delivery, attempt);
+        standing.settled(delivery, attempt, row.judged_from);
         standing.health
     }
 
     fn note_end(&mut self, delivery: &Delivery) {
         self.note_settled(delivery, None);
+        self.leave_line(delivery);
+    }
+
+    fn order(&self, endpoint: EndpointId) -> Order {
+        self.endpoints.get(&endpoint).map(|row| row.order).unwrap_or_default()
+    }
+
+    /// Whether a new delivery has to stand in line; the first one is the head.
+    fn joins(&mut self, endpoint: EndpointId, id: DeliveryId) -> bool {
+        if !self.order(endpoint).is_kept() {
+            return false;
+        }
+        let line = self.lines.entry(endpoint).or_default();
+        match line.head {
+            None => line.head = Some(id),
+            Some(_) => line.behind.push_back(id),
+        }
+        line.head != Some(id)
+    }
+
+    fn after_attempt(&mut self, delivery: &Delivery, attempted: bool) {
+        let aside = attempted && self.order(delivery.endpoint).steps_aside(delivery.attempts);
+        if delivery.state.is_final() || aside {
+            self.leave_line(delivery);
+        }
+    }
+
+    fn leave_line(&mut self, delivery: &Delivery) {
+        let Some(line) = self.lines.get_mut(&delivery.endpoint) else { return };
+        line.behind.retain(|id| *id != delivery.id);
+        if line.head == Some(delivery.id) {
+            line.head = None;
+            self.advance(delivery.endpoint);
+        }
+        if let Some(row) = self.row(delivery.id) {
+            row.in_line = false;
+        }
+    }
+
+    /// The first one behind the head is the head.
+    fn advance(&mut self, endpoint: EndpointId) {
+        let Some(line) = self.lines.get_mut(&endpoint) else { return };
+        line.head = line.behind.pop_front();
+        if let Some(row) = line.head.and_then(|head| self.row(head)) {
+            row.in_line = false;
+        }
+    }
+
+    /// Brings the line to what the endpoint's row says: one that keeps no order has none, one that does has a head.
+    fn follow_order(&mut self, endpoint: EndpointId) {
+        let Some(line) = self.lines.get_mut(&endpoint) else { return };
+        match self.endpoints.get(&endpoint) {
+            Some(row) if row.order.is_kept() && line.head.is_some() => {}
+            Some(row) if row.order.is_kept() => self.advance(endpoint),
+            Some(_) => {
+                let behind = std::mem::take(&mut line.behind);
+                self.lines.remove(&endpoint);
+                for id in behind {
+                    self.row(id).into_iter().for_each(|row| row.in_line = false);
+                }
+            }
+            None => line.head = None,
+        }
     }
 
     fn announce(&mut self, announce: Vec<Arrival>) {
@@ -627,7 +739,8 @@ impl Contents {
         let id = DeliveryId::of(id.event(), place.ordinal);
         let webhook_id = if new_webhook_id { id.webhook_id() } else { original.webhook_id };
         let delivery = original.replay(id, webhook_id, now);
-        self.deliveries.insert(place, Row::new(delivery.clone()));
+        let in_line = self.joins(delivery.endpoint, id);
+        self.deliveries.insert(place, Row { in_line, ..Row::new(delivery.clone()) });
         Replay::Done(delivery)
     }
 

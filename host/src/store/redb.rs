@@ -12,6 +12,7 @@ mod documents;
 mod find;
 mod history;
 mod index;
+mod lines;
 mod queue;
 mod record;
 mod tables;
@@ -388,9 +389,10 @@ fn load_desk(txn: &mut Txn<'_>, most_young: u64) -> Result<()> {
     for row in txn.tables.endpoints.iter().map_err(io)? {
         let (id, row) = row.map_err(io)?;
         let row = record::decode_endpoint(EndpointId::from_u128(id.value()), row.value())?;
-        txn.desk.endpoints.insert(row.id, EndpointState { revision: row.revision, held: row.held });
+        txn.desk.endpoints.insert(row.id, EndpointState::of(&row));
     }
-    txn.desk.waiting = txn.tables.due.len().map_err(io)?;
+    txn.desk.waiting = txn.tables.due.len().map_err(io)? + txn.tables.lines.len().map_err(io)?;
+    lines::load(txn)?;
     load_lanes(txn)?;
     let indexed = meta(txn, META_INDEXED)?;
     index::load(txn, indexed, most_young)?;
@@ -485,6 +487,17 @@ impl Queue for RedbStore {
         self.write(move |txn| queue::cancel_orphans(txn, limit, now)).await
     }
 
+    async fn cancel_waiting(
+        &self,
+        endpoint: EndpointId,
+        before: Timestamp,
+        limit: usize,
+        reason: String,
+        now: Timestamp,
+    ) -> Result<usize> {
+        self.write(move |txn| queue::cancel_waiting(txn, endpoint, before, limit, &reason, now)).await
+    }
+
     async fn expire(&self, before: Timestamp, limit: usize, reason: String, now: Timestamp) -> Result<usize> {
         self.write(move |txn| queue::expire(txn, before, limit, &reason, now)).await
     }
@@ -524,7 +537,11 @@ impl Endpoints for RedbStore {
             }
             let bytes = record::encode_endpoint(&row)?;
             txn.tables.endpoints.insert(row.id.as_u128(), bytes.as_slice()).map_err(io)?;
-            txn.desk.endpoints.insert(row.id, EndpointState { revision: row.revision, held: row.held });
+            let before = txn.desk.endpoints.insert(row.id, EndpointState::of(&row));
+            if before.is_some_and(|before| before.judged_from != row.judged_from) {
+                counters::begins_anew(txn, row.id)?;
+            }
+            lines::follow(txn, row.id)?;
             queue::announce(txn, announce)?;
             raise_version(txn).map(Some)
         })
@@ -538,6 +555,7 @@ impl Endpoints for RedbStore {
             }
             txn.tables.endpoints.remove(id.as_u128()).map_err(io)?;
             counters::endpoint_deleted(txn, id)?;
+            lines::follow(txn, id)?;
             raise_version(txn).map(Some)
         })
         .await
@@ -655,6 +673,10 @@ impl Statistics for RedbStore {
             endpoints.into_iter().map(|endpoint| counters.standing(endpoint, &rowless)).collect()
         })
         .await
+    }
+
+    async fn stored_bytes(&self, tenant: Tenant) -> Result<u64> {
+        self.counted(move |counters| counters.stored_bytes(&tenant)).await
     }
 
     async fn errors(&self, filter: ErrorFilter, page: ErrorPageRequest) -> Result<ErrorPage> {

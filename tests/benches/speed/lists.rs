@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hookwright::delivery::{Delivery, State};
+use hookwright::endpoint::Order;
 use hookwright::event::{Event, EventType, Tenant, content_digest};
 use hookwright::id::{DeliveryId, EndpointId, EventId};
 use hookwright::store::redb::{Options, RedbStore};
@@ -102,7 +103,15 @@ impl Filled {
         let store = RedbStore::open(&path, Options { row_after: LATER, ..Options::default() })?;
         let mut version = BookVersion(0);
         for endpoint in (0..TENANTS * ENDPOINTS_PER_TENANT).map(endpoint) {
-            let row = EndpointRow { id: endpoint, revision: 1, held: false, document: Vec::new() };
+            let (order, judged_from) = (Order::Free, Timestamp::ZERO);
+            let row = EndpointRow {
+                id: endpoint,
+                revision: 1,
+                held: false,
+                order,
+                judged_from,
+                document: Vec::new(),
+            };
             version = store.put_endpoint(row, Vec::new()).await?.unwrap_or(version);
         }
         let body = Bytes::from(payload()?);
@@ -268,7 +277,8 @@ async fn fill(
             };
             let delivery = delivery.finish(state, reason, moment(*n));
             let attempt = Some(micro::attempt(moment(*n)));
-            settled.push(Settled { lease, delivery, attempt, announce: Vec::new() });
+            let (announce, recovery) = (Vec::new(), Vec::new());
+            settled.push(Settled { lease, delivery, attempt, announce, recovery });
         }
     }
     store.settle(settled).await?;

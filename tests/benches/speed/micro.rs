@@ -240,7 +240,8 @@ async fn settle(store: &RedbStore, lease: Lease, event: &Event) -> anyhow::Resul
     let delivery = Delivery::new(lease.delivery, ENDPOINT, tenant, event_type, event.accepted_at);
     let mut delivery = delivery.finish(State::Delivered, None, now);
     delivery.attempts = 1;
-    let settled = Settled { lease, delivery, attempt: Some(attempt(now)), announce: Vec::new() };
+    let settled =
+        Settled { lease, delivery, attempt: Some(attempt(now)), announce: Vec::new(), recovery: Vec::new() };
     store.settle(vec![settled]).await?;
     Ok(())
 }

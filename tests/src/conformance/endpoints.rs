@@ -1,10 +1,13 @@
 //! The set of endpoints, and who was faster.
 
-use hookwright::store::{BookVersion, EndpointRow};
+use hookwright::delivery::State;
+use hookwright::health::Health;
+use hookwright::id::EndpointId;
+use hookwright::store::{BookVersion, Claim, DeliveryFilter, EndpointRow, Settle, Settled};
 use tokio::task::JoinSet;
 
 use super::Subject;
-use super::world::{World, row};
+use super::world::{World, all, at, finished, retried, row, waiting};
 
 pub async fn rows_are_kept_as_they_are<S: Subject>() {
     let world = World::<S>::new().await;
@@ -76,4 +79,47 @@ pub async fn a_deleted_endpoint_can_be_created_again<S: Subject>() {
     assert_eq!(world.put_endpoint(row(id, 1, false), vec![]).await.unwrap(), Some(BookVersion(4)));
     assert_eq!(world.cancel_orphans(10, super::world::at(1)).await.unwrap(), 0);
     assert_eq!(world.claimed_ids(0).await, [posted], "what waited has its endpoint again");
+}
+
+pub async fn an_endpoint_is_judged_anew<S: Subject>() {
+    let world = World::<S>::new().await;
+    let id = world.endpoint().await;
+    let health = async || world.standings(vec![id]).await.unwrap()[0].health;
+    world.post_one(0, id).await;
+    let claimed = world.claim_one(1).await;
+    world.settle_one(retried(&claimed, 1, 2)).await;
+    assert_eq!(health().await.consecutive_failures, 1);
+    let under_way = world.claim_one(2).await;
+    let anew = EndpointRow { judged_from: at(5), ..row(id, 2, false) };
+    world.put_endpoint(anew, vec![]).await.unwrap().expect("nobody was faster");
+    let expected = Health { on_trial: true, ..Health::default() };
+    assert_eq!(health().await, expected);
+    assert_eq!(world.settle_one(retried(&under_way, 4, 6)).await, Settle::Done(expected), "it began before");
+    let claimed = world.claim_one(6).await;
+    world.settle_one(retried(&claimed, 6, 7)).await;
+    assert_eq!(health().await.consecutive_failures, 1);
+}
+
+pub async fn a_recovery_is_told_once<S: Subject>() {
+    let world = World::<S>::new().await;
+    let (id, told) = (world.endpoint().await, world.endpoint().await);
+    let told_of = DeliveryFilter { endpoint: Some(told), ..DeliveryFilter::default() };
+    let mut count = vec![];
+    for (seconds, fails) in [(0, false), (10, true), (20, false), (30, false)] {
+        world.post_one(seconds, id).await;
+        let claimed = world.claim(claim_but(told, seconds)).await.unwrap().remove(0);
+        if fails {
+            world.settle_one(retried(&claimed, seconds, seconds + 5)).await;
+            continue;
+        }
+        let recovery = vec![waiting(world.new_event(seconds), &[told])];
+        world.settle_one(Settled { recovery, ..finished(&claimed, State::Delivered, seconds) }).await;
+        count.push(world.all_deliveries(told_of.clone(), 10).await.len());
+    }
+    assert_eq!(count, [0, 1, 1]);
+}
+
+/// Of all but one endpoint.
+fn claim_but(skipped: EndpointId, seconds: u64) -> Claim {
+    Claim { skip: [skipped].into(), ..all(seconds) }
 }

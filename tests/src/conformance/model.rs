@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hookwright::delivery::{Delivery, State};
+use hookwright::endpoint::Order;
 use hookwright::event::{Event, ProducerId, Tenant};
 use hookwright::id::{DeliveryId, EndpointId, EventId};
 use hookwright::store::memory::MemoryStore;
@@ -85,9 +86,10 @@ enum Operation {
     Retry { pick: Index },
     Cancel { pick: Index },
     Replay { pick: Index, new_webhook_id: bool },
-    PutEndpoint { pick: usize, held: bool, late: bool },
+    PutEndpoint { pick: usize, held: bool, order: Order, late: bool },
     DeleteEndpoint { pick: usize },
     CancelOrphans,
+    CancelWaiting { pick: usize, age: u64 },
     Prune { age: u64, limit: usize },
     PutSetting { name: u8, value: u8, only_if_absent: bool },
 }
@@ -130,10 +132,11 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => pick().prop_map(|pick| Operation::Retry { pick }),
         2 => pick().prop_map(|pick| Operation::Cancel { pick }),
         3 => (pick(), any::<bool>()).prop_map(|(pick, new_webhook_id)| Operation::Replay { pick, new_webhook_id }),
-        4 => (endpoint(), prop::bool::weighted(0.3), prop::bool::weighted(0.1))
-            .prop_map(|(pick, held, late)| Operation::PutEndpoint { pick, held, late }),
+        4 => (endpoint(), prop::bool::weighted(0.3), order(), prop::bool::weighted(0.1))
+            .prop_map(|(pick, held, order, late)| Operation::PutEndpoint { pick, held, order, late }),
         1 => endpoint().prop_map(|pick| Operation::DeleteEndpoint { pick }),
         1 => Just(Operation::CancelOrphans),
+        1 => (endpoint(), 0..60_u64).prop_map(|(pick, age)| Operation::CancelWaiting { pick, age }),
         2 => (0..60_u64, 1..5_usize).prop_map(|(age, limit)| Operation::Prune { age, limit }),
         1 => (0..3_u8, any::<u8>(), any::<bool>())
             .prop_map(|(name, value, only_if_absent)| Operation::PutSetting { name, value, only_if_absent }),
@@ -150,6 +153,10 @@ fn post() -> impl Strategy<Value = Post> {
             take,
         },
     )
+}
+
+fn order() -> impl Strategy<Value = Order> {
+    prop_oneof![Just(Order::Free), Just(Order::Strict), (1..3_u32).prop_map(|after| Order::Parking { after })]
 }
 
 fn fate() -> impl Strategy<Value = Fate> {
@@ -283,11 +290,20 @@ impl<S: Subject> Pair<S> {
             Operation::Retry { .. } | Operation::Cancel { .. } | Operation::Replay { .. } => {
                 self.steer(operation).await;
             }
-            Operation::PutEndpoint { pick, held, late } => self.put_endpoint(pick, held, late).await,
+            Operation::PutEndpoint { pick, held, order, late } => {
+                self.put_endpoint(pick, held, order, late).await;
+            }
             Operation::DeleteEndpoint { pick } => drop(same!(self.delete_endpoint(self.endpoints[pick]))),
             Operation::CancelOrphans => {
                 let now = self.moment(0);
                 let cancelled = same!(self.cancel_orphans(usize::MAX, now));
+                self.plain.ended(State::Cancelled, cancelled);
+            }
+            Operation::CancelWaiting { pick, age } => {
+                let now = self.moment(0);
+                let (endpoint, before) = (self.endpoints[pick], now.minus(Duration::from_secs(age)));
+                let cancelled =
+                    same!(self.cancel_waiting(endpoint, before, usize::MAX, "Skipped.".to_owned(), now));
                 self.plain.ended(State::Cancelled, cancelled);
             }
             Operation::Prune { age, limit } => self.prune(age, limit).await,
@@ -443,7 +459,7 @@ impl<S: Subject> Pair<S> {
         let told = Post { producer_id: None, tenant: 0, content: 0, deliveries: 0b1, take: 0b1 };
         let tells = delivery.state == State::Failed;
         let announce = if tells { vec![self.arrival(told)] } else { vec![] };
-        Settled { lease, delivery, attempt, announce }
+        Settled { lease, delivery, attempt, announce, recovery: vec![] }
     }
 
     async fn renew(&mut self, pick: Index, lease: u64) {
@@ -489,11 +505,11 @@ impl<S: Subject> Pair<S> {
         }
     }
 
-    async fn put_endpoint(&mut self, pick: usize, held: bool, late: bool) {
+    async fn put_endpoint(&mut self, pick: usize, held: bool, order: Order, late: bool) {
         let id = self.endpoints[pick];
         let (_, rows) = self.model.endpoints().await.unwrap();
         let stored = rows.iter().find(|row| row.id == id).map_or(0, |row| row.revision);
-        let row: EndpointRow = row(id, stored + u64::from(!late), held);
+        let row = EndpointRow { order, ..row(id, stored + u64::from(!late), held) };
         same!(self.put_endpoint(row, vec![]));
     }
 

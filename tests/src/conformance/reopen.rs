@@ -1,8 +1,11 @@
 //! A store that leaves something behind finds all of it again.
 
 use hookwright::delivery::State;
+use hookwright::endpoint::Order;
+use hookwright::id::DeliveryId;
 use hookwright::store::{Appended, DeliveryFilter, ErrorFilter, EventFilter, Scope, Settle};
 
+use super::order::{delivered, line, ordered};
 use super::statistics::{errors, fail, standing, tally};
 use super::world::{World, arrival, at, finished, retried, sorted, taken, waiting};
 use super::{Lasting, model};
@@ -132,4 +135,22 @@ pub async fn counts_outlast_the_store<S: Lasting>() {
         errors(&world, ErrorFilter::default()).await,
     );
     assert_eq!(after, before);
+}
+
+pub async fn the_line_stands_after_a_restart<S: Lasting>() {
+    let world = World::<S>::new().await;
+    let endpoint = ordered(&world, Order::Strict).await;
+    let first = arrival(world.new_event(0), &[(endpoint, true)]);
+    let head = DeliveryId::of(first.event.id, 0);
+    world.accept(vec![first]).await;
+    let ids = line(&world, endpoint, 3).await;
+    let world = world.reopen().await;
+    assert_eq!(world.pending().await.unwrap(), 4);
+    let claimed = world.claim_one(10).await;
+    assert_eq!(claimed.delivery.id, head);
+    assert!(world.settle_one(retried(&claimed, 10, 20)).await.is_done());
+    let world = world.reopen().await;
+    assert_eq!(world.claim_all(19).await.len(), 0);
+    let last = world.post_one(19, endpoint).await;
+    assert_eq!(delivered(&world, 20).await, [&[head], &ids[..], &[last]].concat());
 }

@@ -207,7 +207,8 @@ pub async fn health_counts_failures_until_a_success<S: Subject>() {
     let endpoint = world.endpoint().await;
     world.post_one(0, endpoint).await;
     let since = at(1).plus(Duration::from_micros(1_234));
-    let failing = |failures| Health { consecutive_failures: failures, failing_since: Some(since) };
+    let failing =
+        |failures| Health { consecutive_failures: failures, failing_since: Some(since), on_trial: false };
     assert_eq!(fail(&world, 1, 10).await, Settle::Done(failing(1)));
     assert_eq!(fail(&world, 10, 20).await, Settle::Done(failing(2)));
     assert_eq!(standing(&world, endpoint).await.health, failing(2));

@@ -13,6 +13,7 @@ use hookwright::attempt::{
     Attempt, BodyRecord, Outcome, PluginRun, RequestRecord, ResponseRecord, Timing, Warning, Warnings,
 };
 use hookwright::delivery::{Delivery, State};
+use hookwright::endpoint::Order;
 use hookwright::event::{Channel, Event, EventType, ProducerId, Tenant, content_digest};
 use hookwright::id::{DeliveryId, EndpointId, EventId};
 use hookwright::store::{
@@ -250,7 +251,15 @@ impl<T> Cursor<T> {
 }
 
 pub fn row(id: EndpointId, revision: u64, held: bool) -> EndpointRow {
-    EndpointRow { id, revision, held, document: format!("revision {revision}").into_bytes() }
+    let (order, judged_from) = (Order::Free, START);
+    EndpointRow {
+        id,
+        revision,
+        held,
+        order,
+        judged_from,
+        document: format!("revision {revision}").into_bytes(),
+    }
 }
 
 pub fn event_type(text: &str) -> EventType {
@@ -313,7 +322,7 @@ pub fn finished(claimed: &Claimed, state: State, seconds: u64) -> Settled {
     let attempt = attempt(delivery.attempts, seconds, Outcome::Delivered { status: 200 });
     let reason = (state != State::Delivered).then(|| format!("It is {}.", state.word()));
     delivery = delivery.finish(state, reason, at(seconds));
-    Settled { lease: claimed.lease, delivery, attempt: Some(attempt), announce: vec![] }
+    Settled { lease: claimed.lease, delivery, attempt: Some(attempt), announce: vec![], recovery: vec![] }
 }
 
 /// The settlement that has a claimed delivery tried again.
@@ -323,7 +332,7 @@ pub fn retried(claimed: &Claimed, seconds: u64, due: u64) -> Settled {
     delivery.reason = Some("The receiver answered 500.".to_owned());
     let outcome = Outcome::Refused { status: 500, retry_after: None };
     let attempt = attempt(delivery.attempts, seconds, outcome);
-    Settled { lease: claimed.lease, delivery, attempt: Some(attempt), announce: vec![] }
+    Settled { lease: claimed.lease, delivery, attempt: Some(attempt), announce: vec![], recovery: vec![] }
 }
 
 fn attempted(delivery: &Delivery, seconds: u64) -> Delivery {

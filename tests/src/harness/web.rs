@@ -55,6 +55,10 @@ impl Web {
         self.send(Method::POST, path, &[], body.to_string()).await
     }
 
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::PUT, path, &[], body.to_string()).await
+    }
+
     pub async fn patch(&self, path: &str, body: &Value) -> Answer {
         self.send(Method::PATCH, path, &[], body.to_string()).await
     }

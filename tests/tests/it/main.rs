@@ -1,6 +1,7 @@
 //! The tests that need more than one module, in one binary.
 
 mod cloudevents;
+mod access;
 mod conformance;
 mod deliver;
 mod ecmascript;
@@ -11,9 +12,11 @@ mod look;
 mod operate;
 mod parity;
 mod plugin_host;
+mod policies;
 mod restart;
 mod rotation;
 mod secrets;
+mod tenants;
 mod tidy;
 mod transform;
 

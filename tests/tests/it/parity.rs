@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use hookwright_tests::harness::{Stage, World, on_each_store, play};
+use hookwright::receiver::Arrival;
+use hookwright::time::Timestamp;
+use hookwright_tests::harness::{Endpoint, Mailbox, Site, Stage, World, on_each_store, play};
 use serde_json::{Value, json};
 
 use crate::verifiers::{Language, Server, Toolbox, skip};
@@ -102,6 +104,94 @@ async fn signatures(world: &mut World) -> Vec<String> {
     world.post("a", "1").await;
     let arrival = world.receiver.next().await;
     arrival.header("webhook-signature").expect("signatures").split(' ').map(str::to_owned).collect()
+}
+
+/// The next arrival that is wanted, of those that come first.
+async fn arrival(world: &mut World, wanted: impl Fn(&Arrival) -> bool) -> Arrival {
+    for _ in 0..100 {
+        let arrival = world.receiver.next().await;
+        if wanted(&arrival) {
+            return arrival;
+        }
+    }
+    panic!("what was wanted is not among the first arrivals");
+}
+
+#[test]
+fn e2_one_token_for_all_channels() {
+    play(async |world| {
+        let tenant = "/v1/tenants/acme";
+        world.web.patch(tenant, &json!({"auth": {"type": "bearer", "token": "first"}})).await.expect(200);
+        for channel in ["document.exported", "contact.created"] {
+            let spec = json!({
+                "tenant": "acme", "events": [channel], "url": world.receiver.url(&format!("/{channel}")),
+                "retry": {"every": "100ms"},
+            });
+            world.endpoint(spec).await;
+        }
+        world.receiver.answer(401);
+        let refused = world.post_with("document.exported", "1", json!({"tenant": "acme"})).await;
+        let delivery = world.only_delivery(&refused).await;
+        world.attempted(&delivery, 1).await;
+        assert_eq!(world.receiver.next().await.header("authorization"), Some("Bearer first"));
+        // What waits to be tried again takes the new token with it.
+        world.web.patch(tenant, &json!({"auth": {"token": "second"}})).await.expect(200);
+        arrival(world, |arrival| arrival.header("authorization") == Some("Bearer second")).await;
+        world.receiver.answer(200);
+        assert_eq!(world.ended(&delivery).await["state"], "delivered");
+        let other = world.post_with("contact.created", "1", json!({"tenant": "acme"})).await;
+        assert_eq!(world.outcome(&other).await["state"], "delivered");
+        let arrival = arrival(world, |arrival| arrival.path_and_query == "/contact.created").await;
+        assert_eq!(arrival.header("authorization"), Some("Bearer second"));
+        // URL-based authentication instead: the channel's own URL carries it, and nothing else does.
+        let spec = json!({
+            "tenant": "acme", "events": ["audit.log"], "url": world.receiver.url("/audit?token=its-own"),
+            "auth": {"type": "none"},
+        });
+        world.endpoint(spec).await;
+        world.post_with("audit.log", "1", json!({"tenant": "acme"})).await;
+        let arrival = world.receiver.next().await;
+        assert_eq!(arrival.path_and_query, "/audit?token=its-own");
+        assert_eq!(arrival.header("authorization"), None);
+    });
+}
+
+#[test]
+fn e3_offline() {
+    play(async |world| {
+        for (switch, waiting) in [
+            ("/v1/host", "deliver"),
+            ("/v1/tenants/acme", "deliver"),
+            ("/v1/host", "skip"),
+            ("/v1/tenants/acme", "skip"),
+        ] {
+            let endpoint = world.endpoint(json!({"tenant": "acme"})).await;
+            let shown = world.web.patch(switch, &json!({"offline": true})).await.expect(200);
+            assert_eq!(shown["offline"], true);
+            let posted = world.post_with("case.created", "1", json!({"tenant": "acme"})).await;
+            assert_eq!(posted.deliveries, 1, "ingest goes on");
+            let delivery = world.only_delivery(&posted).await;
+            let held = world.delivery(&delivery).await;
+            assert_eq!((&held["state"], &held["held"]), (&json!("pending"), &json!(true)), "{held}");
+            assert!(held["reason"].to_string().contains("offline"), "{held}");
+            assert!(world.receiver.is_empty().await, "no live data flows out");
+            let back = json!({"offline": false, "waiting": waiting});
+            assert_eq!(world.web.patch(switch, &back).await.expect(200)["offline"], false);
+            let ended = world.ended(&delivery).await;
+            match waiting {
+                "deliver" => {
+                    assert_eq!(ended["state"], "delivered", "{ended}");
+                    world.receiver.next().await;
+                }
+                _ => assert_eq!(ended["state"], "cancelled", "{ended}"),
+            }
+            // What is posted from then on goes out either way.
+            let after = world.post_with("case.created", "2", json!({"tenant": "acme"})).await;
+            assert_eq!(world.outcome(&after).await["state"], "delivered");
+            assert_eq!(world.receiver.next().await.body, "2");
+            world.web.delete(&endpoint.path()).await.expect(204);
+        }
+    });
 }
 
 #[test]
@@ -232,6 +322,24 @@ fn k2_overview_api() {
         {
             world.web.get(&format!("/v1/overview?{bad}")).await.problem(422);
         }
+    });
+}
+
+#[test]
+fn k4_basic_auth() {
+    play(async |world| {
+        let basic =
+            |user: &str, password: &str| json!({"type": "basic", "username": user, "password": password});
+        let said = json!({"auth": basic("Aladdin", "open sesame")});
+        world.web.patch("/v1/tenants/acme", &said).await.expect(200);
+        world.endpoint(json!({"tenant": "acme"})).await;
+        world.endpoint(json!({"tenant": "acme", "auth": basic("test", "123")})).await;
+        world.post_with("record.created", "1", json!({"tenant": "acme"})).await;
+        let arrivals = world.receiver.take(2).await;
+        let mut sent: Vec<_> =
+            arrivals.iter().filter_map(|arrival| arrival.header("authorization")).collect();
+        sent.sort_unstable();
+        assert_eq!(sent, ["Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "Basic dGVzdDoxMjM="]);
     });
 }
 
@@ -399,6 +507,60 @@ fn r4_signature_re_serialised() {
 }
 
 #[test]
+fn t2_webhooks_config() {
+    play(async |world| {
+        const PATH: &str = "/api/webhooks-config";
+        let made = world.web.post("/v1/keys", &json!({"role": "tenant", "tenant": "rkt"})).await.expect(201);
+        let web = world.web.with_key(made["key"].as_str().expect("a key"));
+        let url = world.receiver.url("/webhook");
+        let events = json!(["lead.captured", "session.created"]);
+        let spec = json!({"url": url, "events": events, "chatbotId": "cmf9n7u1c"});
+        let made = web.post(PATH, &spec).await.expect(201);
+        let secret = made["secret"].as_str().expect("a secret").to_owned();
+        assert!(secret.starts_with("whsec_"), "{made}");
+        assert_eq!(
+            (&made["events"], &made["chatbotId"], &made["active"]),
+            (&events, &json!("cmf9n7u1c"), &json!(true))
+        );
+        let id = made["id"].as_str().expect("an id");
+        let listed = web.get(PATH).await;
+        assert_eq!(listed.expect(200)["items"][0]["id"], id);
+        assert!(!listed.text().contains(&secret), "only shown once");
+        let lead = async |channel: &str| {
+            let more = json!({"tenant": "rkt", "channels": [channel]});
+            world.post_with("lead.captured", r#"{"leadId":"clx"}"#, more).await
+        };
+        assert_eq!(lead("another").await.deliveries, 0, "another chatbot's");
+        assert_eq!(world.outcome(&lead("cmf9n7u1c").await).await["state"], "delivered");
+        // Off and on again; what came meanwhile waits.
+        let toggled = web.patch(PATH, &json!({"id": id, "active": false})).await.expect(200);
+        assert_eq!(toggled["active"], false);
+        let waiting = world.only_delivery(&lead("cmf9n7u1c").await).await;
+        assert_eq!(world.delivery(&waiting).await["held"], true);
+        web.patch(&format!("{PATH}?id={id}"), &json!({"active": true})).await.expect(200);
+        assert_eq!(world.ended(&waiting).await["state"], "delivered");
+        for (spec, pointer) in [
+            (json!({"url": "nonsense", "events": ["*"]}), "/url"),
+            (json!({"url": url}), "/events"),
+            (json!({"url": url, "events": ["*"], "chatbotId": "a b"}), "/chatbotId"),
+            (json!({"url": url, "events": ["*"], "secret": "x"}), "/secret"),
+        ] {
+            let problem = web.post(PATH, &spec).await.problem(422);
+            assert_eq!(problem["errors"][0]["pointer"], pointer, "{spec}: {problem}");
+            assert_eq!(problem["error"], problem["detail"], "for clients that look there");
+        }
+        web.patch(PATH, &json!({"active": true})).await.problem(422);
+        web.delete(&format!("{PATH}?id={id}")).await.expect(200);
+        let body = json!({"id": id}).to_string();
+        web.send(http::Method::DELETE, PATH, &[], body).await.problem(404);
+        assert_eq!(web.get(PATH).await.expect(200)["items"], json!([]));
+        let again = web.post(PATH, &spec).await.expect(201);
+        let body = json!({"id": again["id"]}).to_string();
+        web.send(http::Method::DELETE, PATH, &[], body).await.expect(200);
+    });
+}
+
+#[test]
 fn t3_envelope() {
     play(async |world| {
         let sample = sample("rkt/lead.captured");
@@ -434,5 +596,227 @@ fn t4_signature() {
         other["secret"] = json!("whsec_QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB");
         let refused = delivered(world, &other, REWRITTEN[0]).await;
         assert_eq!(refused, (json!("failed"), json!(401)), "with another secret");
+    });
+}
+
+/// The pauses between a delivery's attempts, as its log tells them.
+fn due_after(delivery: &Value) -> Duration {
+    let time = |name: &str| Timestamp::parse(delivery[name].as_str().expect("a time")).expect("a time");
+    let last = delivery["attempt_log"].as_array().and_then(|log| log.last()).expect("an attempt");
+    let started = Timestamp::parse(last["started_at"].as_str().expect("a time")).expect("a time");
+    time("due_at").since(started)
+}
+
+async fn view(world: &World, endpoint: &Endpoint) -> Value {
+    world.web.get(&endpoint.path()).await.expect(200)
+}
+
+#[test]
+fn k8_disable_enable() {
+    on_each_store(async |world| {
+        let endpoint = world.endpoint(json!({})).await;
+        let path = endpoint.path();
+        let disabled = world.web.patch(&path, &json!({"enabled": false})).await.expect(200);
+        assert_eq!(disabled["status"], "disabled");
+        let skipped = world.post("record.created", "1").await;
+        let enabled = world.web.patch(&path, &json!({"enabled": true, "waiting": "skip"})).await.expect(200);
+        assert_eq!(enabled["status"], "active");
+        assert_eq!(world.outcome(&skipped).await["state"], "cancelled");
+        world.web.patch(&path, &json!({"enabled": false})).await.expect(200);
+        let resumed = world.post("record.created", "2").await;
+        world.web.patch(&path, &json!({"enabled": true, "waiting": "deliver"})).await.expect(200);
+        assert_eq!(world.receiver.next().await.body, "2");
+        assert_eq!(world.outcome(&resumed).await["state"], "delivered");
+        assert!(world.receiver.is_empty().await);
+    });
+}
+
+#[test]
+fn k13_retries_and_log() {
+    on_each_store(async |world| {
+        world.receiver.answer_first([500, 429]);
+        let spec = json!({"retry": {"schedule": ["1m", "10m", "1h"]}, "timeout": "1s"});
+        world.endpoint(spec).await;
+        let posted = world.post("sync.completed", "1").await;
+        let id = world.only_delivery(&posted).await;
+        let mut pauses = Vec::new();
+        for attempt in 1..=2 {
+            pauses.push(due_after(&world.attempted(&id, attempt).await));
+            world.clock.advance(Duration::from_secs(3_600));
+        }
+        let delivery = world.ended(&id).await;
+        assert_eq!(delivery["state"], "delivered");
+        let log = delivery["attempt_log"].as_array().expect("a log");
+        let statuses: Vec<u64> = log.iter().filter_map(|attempt| attempt["status"].as_u64()).collect();
+        assert_eq!(statuses, [500, 429, 200]);
+        assert!(pauses[0] >= Duration::from_secs(60) && pauses[1] >= Duration::from_secs(600), "{pauses:?}");
+
+        // Nobody listens there: a network error is retried too.
+        let closed = Site::open(|_| http::Response::default()).await.url("/");
+        world.endpoint(json!({"events": ["lost"], "url": closed, "retry": {"schedule": ["1h"]}})).await;
+        let posted = world.post("lost", "1").await;
+        let deliveries = world.deliveries(&format!("event={}", posted.id)).await;
+        assert_eq!(deliveries.len(), 2);
+        let waiting = world
+            .until("it waits for its retry", async || {
+                let deliveries = world.deliveries(&format!("event={}&state=pending", posted.id)).await;
+                deliveries.into_iter().find(|delivery| delivery["attempts"] == 1)
+            })
+            .await;
+        assert_eq!(
+            world.delivery(waiting["id"].as_str().expect("an id")).await["attempt_log"][0]["outcome"],
+            "unreachable"
+        );
+    });
+}
+
+#[test]
+fn r5_retry_schedule() {
+    play(async |world| {
+        world.receiver.answer(503);
+        world.endpoint(json!({"retry": {"schedule": ["1m", "5m", "30m", "2h", "24h"]}})).await;
+        let posted = world.post("payment.failed", "1").await;
+        let id = world.only_delivery(&posted).await;
+        for (attempt, seconds) in [(1, 60), (2, 300), (3, 1_800), (4, 7_200), (5, 86_400)] {
+            let pause = due_after(&world.attempted(&id, attempt).await).as_secs_f64();
+            let planned = f64::from(seconds);
+            assert!((planned..planned * 1.1 + 5.0).contains(&pause), "after attempt {attempt}: {pause}");
+            world.clock.advance(Duration::from_secs_f64(pause));
+        }
+        let delivery = world.ended(&id).await;
+        assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("failed"), &json!(6)));
+        world.receiver.take(6).await;
+        world.receiver.answer(200);
+        let again = world.web.post(&format!("/v1/deliveries/{id}/retry"), &json!({})).await.expect(201);
+        assert_eq!(world.ended(again["id"].as_str().expect("an id")).await["state"], "delivered");
+    });
+}
+
+#[test]
+fn r8_held_then_delivered() {
+    on_each_store(async |world| {
+        let endpoint = world.endpoint(json!({"enabled": false})).await;
+        let mut posted = Vec::new();
+        for n in 0..3 {
+            posted.push(world.post("invoice.paid", &n.to_string()).await);
+        }
+        assert_eq!(world.event(&posted[0].id).await["deliveries"][0]["held"], true);
+        world.restart().await;
+        assert!(world.receiver.is_empty().await);
+        world.web.patch(&endpoint.path(), &json!({"enabled": true})).await.expect(200);
+        let mut bodies: Vec<_> =
+            world.receiver.take(3).await.into_iter().map(|arrival| arrival.body).collect();
+        bodies.sort();
+        assert_eq!(bodies, ["0", "1", "2"]);
+    });
+}
+
+#[test]
+fn t5_timeout() {
+    play(async |world| {
+        let slow = Site::open_async(|_| std::future::pending()).await;
+        let spec = json!({"url": slow.url("/"), "timeout": "10s", "retry": {"attempts": 1}});
+        let endpoint = world.endpoint(spec).await;
+        assert_eq!(endpoint.view["timeout"], "10s");
+        let posted = world.post("message.received", "1").await;
+        let delivery = world.outcome(&posted).await;
+        let attempt = &delivery["attempt_log"][0];
+        assert_eq!((&attempt["outcome"], &attempt["kind"]), (&json!("unreachable"), &json!("timeout")));
+        let spent = attempt["duration_ms"].as_f64().expect("a time");
+        assert!((10_000.0..14_000.0).contains(&spent), "{attempt}");
+    });
+}
+
+#[test]
+fn t6_auto_disable() {
+    on_each_store(async |world| {
+        let spec = json!({"auto_disable": {"failures": 10}, "retry": {"attempts": 1}});
+        let endpoint = world.endpoint(spec).await;
+        let fail = async |world: &mut World, times: usize| {
+            world.receiver.answer_first(vec![500; times]);
+            for n in 0..times {
+                let posted = world.post("lead.captured", &n.to_string()).await;
+                world.outcome(&posted).await;
+            }
+        };
+        fail(world, 9).await;
+        assert_eq!(view(world, &endpoint).await["status"], "failing");
+        let posted = world.post("lead.captured", "1").await;
+        world.outcome(&posted).await;
+        assert_eq!(view(world, &endpoint).await["status"], "active", "a success resets the count");
+        fail(world, 9).await;
+        assert_eq!(view(world, &endpoint).await["enabled"], true);
+        fail(world, 1).await;
+        let disabled = world
+            .until("it is disabled", async || {
+                let view = view(world, &endpoint).await;
+                (view["status"] == "disabled").then_some(view)
+            })
+            .await;
+        assert!(disabled["disabled_because"].to_string().contains("10 attempts in a row"), "{disabled}");
+        let held = world.post("lead.captured", "2").await;
+        world.web.patch(&endpoint.path(), &json!({"enabled": true})).await.expect(200);
+        assert_eq!(world.outcome(&held).await["state"], "delivered", "toggled on again");
+    });
+}
+
+#[test]
+fn e8_success_codes() {
+    play(async |world| {
+        let spec = json!({"success": [200, 201, 204], "timeout": "30s", "retry": {"attempts": 1}});
+        let endpoint = world.endpoint(spec).await;
+        assert_eq!(endpoint.view["timeout"], "30s");
+        for (status, state) in
+            [(200, "delivered"), (201, "delivered"), (204, "delivered"), (202, "failed"), (206, "failed")]
+        {
+            world.receiver.answer_first([status]);
+            let posted = world.post("case.created", "1").await;
+            assert_eq!(world.outcome(&posted).await["state"], state, "{status}");
+        }
+    });
+}
+
+#[test]
+fn e9_retry_until_it_lands() {
+    on_each_store(async |world| {
+        world.receiver.answer(500);
+        let spec = json!({"retry": {"every": "10s"}, "auto_disable": "off"});
+        let endpoint = world.endpoint(spec).await;
+        assert_eq!(endpoint.view["auto_disable"], "off");
+        let posted = world.post("document.exported", "1").await;
+        let id = world.only_delivery(&posted).await;
+        for attempt in 1..=12 {
+            let pause = due_after(&world.attempted(&id, attempt).await);
+            assert!((10..12).contains(&pause.as_secs()), "{pause:?}");
+            // Days of failing: neither the policy nor the endpoint gives up.
+            world.clock.advance(Duration::from_secs(86_400));
+        }
+        world.receiver.answer(200);
+        world.clock.advance(Duration::from_secs(20));
+        assert_eq!(world.ended(&id).await["state"], "delivered");
+        assert_eq!(view(world, &endpoint).await["enabled"], true);
+    });
+}
+
+#[test]
+fn e12_delivered_event() {
+    on_each_store(async |world| {
+        let mut sender = Mailbox::open().await;
+        let spec = json!({
+            "name": "sender",
+            "url": sender.url("/synced"),
+            "events": ["hookwright.delivery.delivered"],
+        });
+        world.endpoint(spec).await;
+        world.receiver.answer_first([500, 200]);
+        world.endpoint(json!({"events": ["document.exported"]})).await;
+        let posted = world.post_with("document.exported", "1", json!({"id": "doc-1"})).await;
+        let arrival = sender.next().await;
+        let told: Value = serde_json::from_slice(&arrival.body).expect("JSON");
+        let event = json!({"id": posted.id, "type": "document.exported", "producer_id": "doc-1"});
+        assert_eq!((&told["event"], &told["delivery"]["attempts"]), (&event, &json!(2)));
+        let delivery = world.event(&posted.id).await["deliveries"][0].clone();
+        assert_eq!((&delivery["state"], &delivery["delivered_at"]), (&json!("delivered"), &told["at"]));
+        assert!(sender.is_empty().await);
     });
 }

@@ -7,7 +7,7 @@ use crate::plugin::{Catalog, Plugin, Snapshot};
 /// What stands between a plugin's name and the digest that pins it.
 const PIN: &str = "@sha256:";
 
-pub(super) async fn check(
+pub(in crate::api) async fn check(
     snapshot: &Snapshot,
     catalog: &Catalog,
     transforms: &[Transform],
@@ -15,10 +15,7 @@ pub(super) async fn check(
     let mut errors = Vec::new();
     for (index, transform) in transforms.iter().enumerate() {
         let link = format!("/transforms/{index}");
-        match find(snapshot, catalog, &transform.plugin) {
-            Ok(plugin) => check_link(&plugin, transform, &link, &mut errors).await,
-            Err(message) => errors.push(FieldError::new(format!("{link}/plugin"), message)),
-        }
+        errors.extend(link_errors(snapshot, catalog, transform, &link).await);
     }
     match errors.is_empty() {
         true => Ok(()),
@@ -26,11 +23,29 @@ pub(super) async fn check(
     }
 }
 
+/// Why a link could not run; `at` is the pointer to it.
+pub(in crate::api) async fn link_errors(
+    snapshot: &Snapshot,
+    catalog: &Catalog,
+    transform: &Transform,
+    at: &str,
+) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    match find(snapshot, catalog, &transform.plugin) {
+        Ok(plugin) => check_link(&plugin, transform, at, &mut errors).await,
+        Err(message) => errors.push(FieldError::new(format!("{at}/plugin"), message)),
+    }
+    errors
+}
+
 /// The first plugin of a chain that is not there, as the chain names it.
-pub(in crate::api) fn missing_plugin<'a>(catalog: &Catalog, transforms: &'a [Transform]) -> Option<&'a str> {
+pub(in crate::api) fn missing_plugin<'a>(
+    catalog: &Catalog,
+    links: impl IntoIterator<Item = &'a Transform>,
+) -> Option<&'a str> {
     let snapshot = catalog.snapshot();
     let missing = |transform: &&Transform| find(&snapshot, catalog, &transform.plugin).is_err();
-    transforms.iter().find(missing).map(|transform| transform.plugin.as_str())
+    links.into_iter().find(missing).map(|transform| transform.plugin.as_str())
 }
 
 async fn check_link(plugin: &Plugin, transform: &Transform, link: &str, errors: &mut Vec<FieldError>) {

@@ -17,7 +17,11 @@ use crate::config::EndpointSettings;
 /// Bytes of a body beside configurations and header values.
 const REST: usize = 1 << 20;
 
-pub(super) async fn read(api: &Api, headers: &HeaderMap, body: Body) -> Result<Map<String, Value>, Problem> {
+pub(in crate::api) async fn read(
+    api: &Api,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Map<String, Value>, Problem> {
     let limit = size_limit(&api.config.endpoint);
     let whole = body::read(api, headers, body, |_| limit).await?;
     parse(&whole.bytes)
@@ -43,8 +47,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Map<String, Value>, Problem> {
     members.into_iter().map(value).collect()
 }
 
-/// What is no chain is left for the check to name.
-fn chain(raw: &RawValue) -> Result<Value, Problem> {
+/// A list of links with their configurations as text. What is no chain is left for the check to name.
+pub(in crate::api) fn chain(raw: &RawValue) -> Result<Value, Problem> {
     if !raw.get().starts_with('[') {
         return body::strict(raw.get());
     }

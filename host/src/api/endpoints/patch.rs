@@ -13,27 +13,38 @@ use crate::endpoint::Endpoint;
 use crate::secret::MASK;
 
 /// The members that are to be other than they are stored, as a client would send them; `null` where one is to go.
-pub(super) fn apply(stored: &Endpoint, change: Map<String, Value>) -> Map<String, Value> {
-    let mut whole = in_full(stored);
-    let told = told(stored);
+pub(super) fn apply(stored: &Endpoint, mut change: Map<String, Value>) -> Map<String, Value> {
+    let own = |name: &str| stored.own.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+    let others = |name: &str| stored.terms.headers.iter().any(|(known, _)| known == name) && !own(name);
+    // How it fares changes between a client's look and its patch.
+    change.retain(|name, value| {
+        !FARE_FIELDS.contains(&name.as_str()) && (name != "secrets" || !are_secrets_of(stored, value))
+    });
+    apply_to(in_full(stored), &told(stored), others, change)
+}
+
+/// As [`apply`], to anything that has terms. `whole` is what a client would send to make it, `told` what is shown and
+/// not set; `others` knows the headers that are shown and that others say.
+pub(in crate::api) fn apply_to(
+    mut whole: Map<String, Value>,
+    told: &Map<String, Value>,
+    others: impl Fn(&str) -> bool,
+    change: Map<String, Value>,
+) -> Map<String, Value> {
     let mut changed = Map::new();
     for (name, value) in change {
-        if told.get(&name) == Some(&value) || name == "secrets" && are_secrets_of(stored, &value) {
-            continue;
-        }
-        // How it fares changes between a client's look and its patch.
-        if FARE_FIELDS.contains(&name.as_str()) {
+        if told.get(&name) == Some(&value) {
             continue;
         }
         let kept = whole.remove(&name);
         let before = kept.clone();
         let merged = match (name.as_str(), kept) {
             (_, None) => (!value.is_null()).then_some(value),
-            ("url", kept) if value == masked_url(stored.url.expose()) => kept,
-            ("retry" | "signature", _) => Some(value),
+            ("url", Some(Value::String(kept))) if value == masked_url(&kept) => Some(Value::String(kept)),
+            ("retry" | "signature" | "auto_disable" | "order", _) => Some(value),
             ("auth", Some(kept)) if changes_type(&kept, &value) => Some(value),
             ("transforms", Some(kept)) => Some(chain(kept, value)),
-            ("headers", Some(kept)) => headers(kept, without_inherited(stored, value)),
+            ("headers", Some(kept)) => headers(kept, without_inherited(&others, value)),
             (_, Some(kept)) => merge(kept, value),
         };
         let merged = merged.filter(|merged| !merged.is_null());
@@ -66,9 +77,7 @@ fn changes_type(stored: &Value, patch: &Value) -> bool {
 }
 
 /// Without the headers that come back as they were shown and are others'.
-fn without_inherited(stored: &Endpoint, mut patch: Value) -> Value {
-    let own = |name: &str| stored.own.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
-    let others = |name: &str| stored.terms.headers.iter().any(|(known, _)| known == name) && !own(name);
+fn without_inherited(others: &impl Fn(&str) -> bool, mut patch: Value) -> Value {
     if let Value::Object(patch) = &mut patch {
         patch.retain(|name, value| *value != MASK || !others(name));
     }
@@ -94,7 +103,7 @@ fn headers(stored: Value, patch: Value) -> Option<Value> {
 }
 
 /// A merge patch replaces lists whole; the links' configurations are what it may leave out.
-fn chain(stored: Value, patch: Value) -> Value {
+pub(in crate::api) fn chain(stored: Value, patch: Value) -> Value {
     let (Value::Array(stored), Value::Array(mut links)) = (stored, patch.clone()) else { return patch };
     let places: Vec<Place<'_>> = (0..links.len()).map(|index| place(&stored, &links, index)).collect();
     for (link, place) in links.iter_mut().zip(places) {

@@ -10,8 +10,8 @@ use crate::api::fields::Fields;
 use crate::api::problem::Problem;
 use crate::api::terms::{self, span};
 use crate::config::Config;
-use crate::endpoint::{Endpoint, RateLimit};
-use crate::event::{Channel, Tenant};
+use crate::endpoint::{Endpoint, Order, RateLimit};
+use crate::event::{Channel, Tenant, VersionName};
 use crate::secret::{MASK, Secret};
 use crate::send::check_url;
 use crate::send::ssrf::Rule;
@@ -19,21 +19,25 @@ use crate::subscription::{Pattern, Subscription};
 use crate::terms::Terms;
 
 /// The members that are not terms.
-const MEMBERS: [&str; 10] = [
+const MEMBERS: [&str; 12] = [
     "name",
     "description",
     "url",
     "tenant",
     "events",
     "channels",
+    "version",
     "secret",
     "rate_limit",
     "concurrency",
+    "order",
     "enabled",
 ];
 
 pub const MAX_NAME: usize = 200;
 pub const MAX_DESCRIPTION: usize = 2_000;
+/// Most attempts after which the head of a line steps aside.
+pub const MAX_PARK_AFTER: u32 = 100;
 pub const MAX_REQUESTS: u32 = 1_000_000;
 pub const MIN_PER: Duration = Duration::from_millis(1);
 pub const MAX_PER: Duration = Duration::from_secs(86_400);
@@ -45,11 +49,14 @@ pub(super) struct Spec {
     pub url: Secret,
     pub tenant: Tenant,
     pub subscription: Subscription,
+    /// As it was said: whether there is such a version is for the caller to see.
+    pub version: Option<VersionName>,
     pub terms: Terms,
     /// Brought along by whoever creates the endpoint; which scheme has to take it, the book says.
     pub secret: Option<Secret>,
     pub rate_limit: Option<RateLimit>,
     pub concurrency: u32,
+    pub order: Order,
     pub enabled: bool,
 }
 
@@ -128,14 +135,21 @@ fn read_fields(config: &Config, targets: &Rule, mut from: Source<'_, '_>) -> Opt
         |stored| stored.subscription.channels.clone(),
         |fields| fields.list_of("channels", limits.max_channels, Channel::parse).unwrap_or_default(),
     );
+    let version = from.member(
+        "version",
+        |stored| stored.version.clone(),
+        |fields| fields.parsed("version", VersionName::parse),
+    );
     let terms = terms::read(&mut from.fields, config, from.stored.map(|stored| &stored.own));
     let secret = from.fields.text("secret").map(Secret::new);
-    let rate_limit = from.member("rate_limit", |stored| stored.rate_limit, rate_limit);
+    let rate_limit =
+        from.member("rate_limit", |stored| stored.rate_limit, |fields| rate_limit(fields, "rate_limit"));
     let concurrency = from.member(
         "concurrency",
         |stored| Some(stored.concurrency),
         |fields| fields.number("concurrency", 1, limits.max_concurrency),
     );
+    let order = from.member("order", |stored| stored.order, |fields| order(fields).unwrap_or_default());
     let enabled =
         from.member("enabled", Endpoint::enabled, |fields| fields.boolean("enabled").unwrap_or(true));
     from.fields.finish(&[&MEMBERS, terms::MEMBERS.as_slice()].concat());
@@ -145,10 +159,12 @@ fn read_fields(config: &Config, targets: &Rule, mut from: Source<'_, '_>) -> Opt
         url: url?,
         tenant,
         subscription: Subscription { events, channels },
+        version,
         terms,
         secret,
         rate_limit,
         concurrency: concurrency.unwrap_or(delivery.concurrency),
+        order,
         enabled,
     })
 }
@@ -163,7 +179,7 @@ fn name(fields: &mut Fields<'_>) -> Option<String> {
     }
 }
 
-fn description(fields: &mut Fields<'_>) -> String {
+pub(in crate::api) fn description(fields: &mut Fields<'_>) -> String {
     let text = fields.text("description").unwrap_or_default();
     if text.chars().count() > MAX_DESCRIPTION {
         fields.wrong::<()>("description", format!("it is longer than {MAX_DESCRIPTION} characters"));
@@ -191,9 +207,10 @@ fn events(fields: &mut Fields<'_>, most: usize) -> Vec<Pattern> {
     events
 }
 
-fn rate_limit(fields: &mut Fields<'_>) -> Option<RateLimit> {
-    let map = fields.object("rate_limit")?;
-    let mut fields = fields.below("rate_limit", map);
+/// So many in so long.
+pub(in crate::api) fn rate_limit(fields: &mut Fields<'_>, name: &str) -> Option<RateLimit> {
+    let map = fields.object(name)?;
+    let mut fields = fields.below(name, map);
     let before = fields.error_count();
     let requests = fields.number("requests", 1, MAX_REQUESTS);
     let per = span(&mut fields, "per", MIN_PER, MAX_PER);
@@ -202,6 +219,24 @@ fn rate_limit(fields: &mut Fields<'_>) -> Option<RateLimit> {
     }
     fields.finish(&["requests", "per"]);
     Some(RateLimit { requests: requests?, per: per? })
+}
+
+fn order(fields: &mut Fields<'_>) -> Option<Order> {
+    let map = fields.object("order")?;
+    let mut fields = fields.below("order", map);
+    match fields.required("head")?.as_str() {
+        "wait" => {
+            fields.finish(&["head"]);
+            Some(Order::Strict)
+        }
+        "park" => {
+            let given = fields.has("after");
+            let after = fields.number("after", 1, MAX_PARK_AFTER);
+            fields.finish(&["head", "after"]);
+            after.or((!given).then_some(1)).map(|after| Order::Parking { after })
+        }
+        _ => fields.wrong("head", "it must be `wait` or `park`"),
+    }
 }
 
 /// For tests of this module's neighbours.
@@ -225,7 +260,7 @@ mod tests {
     use super::*;
     use crate::retry::RetryPolicy;
     use crate::secret::Secret;
-    use crate::terms::Auth;
+    use crate::terms::{Auth, AutoDisable};
     use serde_json::json;
 
     fn base() -> Value {
@@ -279,6 +314,32 @@ mod tests {
     }
 
     #[test]
+    fn orders() {
+        for (value, expected) in [
+            (json!(null), Order::Free),
+            (json!({"head": "wait"}), Order::Strict),
+            (json!({"head": "park"}), Order::Parking { after: 1 }),
+            (json!({"head": "park", "after": 5}), Order::Parking { after: 5 }),
+        ] {
+            assert_eq!(read_for_test(with("order", value.clone())).unwrap().order, expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn patience_with_a_failing_endpoint() {
+        let days = Duration::from_secs(5 * 86_400);
+        for (value, after_failures, after) in [
+            (json!("off"), None, None),
+            (json!({"failures": 10}), Some(10), None),
+            (json!({"after": "5d"}), None, Some(days)),
+            (json!({"failures": 10, "after": "5d"}), Some(10), Some(days)),
+        ] {
+            let read = read_for_test(with("auto_disable", value.clone())).unwrap();
+            assert_eq!(read.terms.auto_disable, Some(AutoDisable { after_failures, after }), "{value}");
+        }
+    }
+
+    #[test]
     fn each_error_names_its_place() {
         let table = [
             ("name", json!(""), "/name"),
@@ -290,6 +351,7 @@ mod tests {
             ("events", json!(["a", "*.b"]), "/events/1"),
             ("channels", json!(["a b"]), "/channels/0"),
             ("tenant", json!(""), "/tenant"),
+            ("version", json!("a b"), "/version"),
             ("transforms", json!([{"config": {}}]), "/transforms/0/plugin"),
             ("transforms", json!([{"plugin": "a"}, 1]), "/transforms/1"),
             ("transforms", json!([{"plugin": "a", "on_failure": "shrug"}]), "/transforms/0/on_failure"),
@@ -329,6 +391,15 @@ mod tests {
             ("rate_limit", json!({"requests": 1}), "/rate_limit"),
             ("concurrency", json!(0), "/concurrency"),
             ("enabled", json!("yes"), "/enabled"),
+            ("order", json!(true), "/order"),
+            ("order", json!({}), "/order/head"),
+            ("order", json!({"head": "sit"}), "/order/head"),
+            ("order", json!({"head": "wait", "after": 2}), "/order/after"),
+            ("order", json!({"head": "park", "after": 0}), "/order/after"),
+            ("auto_disable", json!("never"), "/auto_disable"),
+            ("auto_disable", json!({}), "/auto_disable"),
+            ("auto_disable", json!({"failures": 0}), "/auto_disable/failures"),
+            ("auto_disable", json!({"after": "1ms"}), "/auto_disable/after"),
             ("colour", json!("red"), "/colour"),
         ];
         for (field, value, pointer) in table {

@@ -6,7 +6,7 @@ use url::{Position, Url};
 
 use crate::api::statistics::Fare;
 use crate::api::terms::{self, TermsView};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Order};
 use crate::secret::{MASK, SecretForm, SigningSecret};
 use crate::time::{Timestamp, format_span};
 
@@ -19,6 +19,8 @@ pub(super) struct EndpointView<'a> {
     url: String,
     events: Vec<String>,
     channels: Vec<&'a str>,
+    /// `null`: whatever the newest one is.
+    version: Option<&'a str>,
     #[serde(flatten)]
     terms: TermsView<'a>,
     /// The members that its tenant or the host decides.
@@ -26,6 +28,7 @@ pub(super) struct EndpointView<'a> {
     secrets: Vec<SecretView>,
     rate_limit: Option<Value>,
     concurrency: u32,
+    order: Option<Value>,
     enabled: bool,
     disabled_since: Option<String>,
     disabled_because: Option<&'a str>,
@@ -62,11 +65,13 @@ impl<'a> EndpointView<'a> {
             url: masked_url(endpoint.url.expose()),
             events: endpoint.subscription.events.iter().map(ToString::to_string).collect(),
             channels: endpoint.subscription.channels.iter().map(|channel| channel.as_str()).collect(),
+            version: endpoint.version.as_ref().map(|version| version.as_str()),
             terms: TermsView::in_force(&endpoint.terms),
             inherited: terms::inherited(endpoint),
             secrets: secrets(endpoint, now),
             rate_limit: rate_limit(endpoint),
             concurrency: endpoint.concurrency,
+            order: order(endpoint.order),
             enabled: endpoint.enabled(),
             disabled_since: disabled.map(|disabled| disabled.since.to_string()),
             disabled_because: disabled.map(|disabled| disabled.reason.as_str()),
@@ -97,8 +102,10 @@ pub(super) fn in_full(endpoint: &Endpoint) -> Map<String, Value> {
         "url": endpoint.url.expose(),
         "events": events,
         "channels": channels,
+        "version": endpoint.version.as_ref().map(|version| version.as_str()),
         "rate_limit": rate_limit(endpoint),
         "concurrency": endpoint.concurrency,
+        "order": order(endpoint.order),
         "enabled": endpoint.enabled(),
     });
     match whole {
@@ -111,7 +118,7 @@ pub(super) fn in_full(endpoint: &Endpoint) -> Map<String, Value> {
 }
 
 /// Scheme, host and port. Path and query are often the credential.
-pub(super) fn masked_url(url: &str) -> String {
+pub(in crate::api) fn masked_url(url: &str) -> String {
     match Url::parse(url) {
         Ok(url) if &url[Position::BeforePath..] == "/" => url.to_string(),
         Ok(url) => format!("{}/{MASK}", &url[..Position::BeforePath]),
@@ -159,6 +166,14 @@ fn secrets(endpoint: &Endpoint, now: Timestamp) -> Vec<SecretView> {
 fn rate_limit(endpoint: &Endpoint) -> Option<Value> {
     let limit = endpoint.rate_limit?;
     Some(json!({"requests": limit.requests, "per": format_span(limit.per)}))
+}
+
+fn order(order: Order) -> Option<Value> {
+    match order {
+        Order::Free => None,
+        Order::Strict => Some(json!({"head": "wait"})),
+        Order::Parking { after } => Some(json!({"head": "park", "after": after})),
+    }
 }
 
 #[cfg(test)]

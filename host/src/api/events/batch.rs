@@ -20,10 +20,10 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    pub fn of(accepted: Accepted) -> Self {
+    pub fn of(accepted: Accepted, warning: Option<String>) -> Self {
         match accepted {
             Accepted::Event { id, deliveries, duplicate } => {
-                Self::Taken(Taken { id: id.to_string(), deliveries, duplicate })
+                Self::Taken(Taken { id: id.to_string(), deliveries, duplicate, warning })
             }
             Accepted::Conflict { event } => Self::Problem(super::conflict(event)),
         }
@@ -167,7 +167,8 @@ mod tests {
 
     #[test]
     fn a_mixed_batch_says_so() {
-        let taken = || Verdict::Taken(Taken { id: "evt_x".into(), deliveries: 1, duplicate: false });
+        let taken =
+            || Verdict::Taken(Taken { id: "evt_x".into(), deliveries: 1, duplicate: false, warning: None });
         assert_eq!(answer(&[taken()]).unwrap().status(), StatusCode::ACCEPTED);
         let refused = Verdict::Problem(Problem::field("/type", "it is missing"));
         assert_eq!(answer(&[taken(), refused]).unwrap().status(), StatusCode::MULTI_STATUS);

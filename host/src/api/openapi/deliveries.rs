@@ -79,6 +79,7 @@ fn delivery() -> Vec<(&'static str, Value)> {
         ("created_at", time()),
         ("due_at", or_null(time())),
         ("finished_at", or_null(time())),
+        ("delivered_at", or_null(time())),
         ("replay_of", or_null(id("dlv_"))),
     ]
 }

@@ -7,10 +7,12 @@ use serde_json::{Value, json};
 use super::operation::{JSON, Operation};
 use super::shape::{
     Named, about, channel, id, list, list_of, matching, number, object, or_null, page, reference, share,
-    span, span_told, tenant, text, text_of, time, truth, words,
+    span, span_told, tenant, text, text_of, time, truth, version, words,
 };
 use super::terms;
-use crate::api::endpoints::{MAX_DESCRIPTION, MAX_NAME, MAX_PER, MAX_REQUESTS, MERGE_PATCH, MIN_PER};
+use crate::api::endpoints::{
+    MAX_DESCRIPTION, MAX_NAME, MAX_PARK_AFTER, MAX_PER, MAX_REQUESTS, MERGE_PATCH, MIN_PER,
+};
 use crate::api::problem::Kind;
 use crate::config::Config;
 use crate::secret::MAX_OVERLAP;
@@ -24,7 +26,7 @@ const ROTATE: &str = "The secret before goes on signing beside the new one for `
                       of the kind that the endpoint's signature scheme takes.";
 
 /// `*`, `invoice.*` or `invoice.paid`.
-const PATTERN: &str = r"^(\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?)$";
+pub const PATTERN: &str = r"^(\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?)$";
 
 pub fn operations(_: &Config) -> Vec<Operation> {
     let operation = |name, summary| Operation::new(name, GROUP, summary).of("id", id("ep_"));
@@ -89,18 +91,32 @@ fn patch(config: &Config) -> Value {
     let mut members = stated(config);
     members.extend(free(config));
     members.push(("tenant", about("It stays the same.", tenant())));
-    for (name, schema) in &mut members {
-        // A patch says which headers to add and, with null, which to remove; it may send back masks.
-        if *name == "headers" {
-            *schema =
-                or_null(json!({"type": "object", "additionalProperties": {"type": ["string", "null"]}}));
-        }
+    patches_headers(&mut members);
+    switched(&members, "enabled", true)
+}
+
+/// A patch; one that turns the switch to `on` may say what becomes of what has waited.
+pub fn switched(members: &[(&'static str, Value)], switch: &str, on: bool) -> Value {
+    let turned = |(name, schema): &(&'static str, Value)| {
+        let schema = if *name == switch { json!({"const": on}) } else { schema.clone() };
+        (*name, schema)
+    };
+    let waiting = ("waiting", words(["deliver", "skip"]));
+    let all = members.iter().map(turned).chain([waiting]);
+    let (required, optional): (Vec<_>, Vec<_>) =
+        all.partition(|(name, _)| *name == switch || *name == "waiting");
+    json!({"oneOf": [object(&[], members), object(&required, &optional)]})
+}
+
+/// A patch says which headers to add and, with null, which to remove; it may send back masks.
+pub fn patches_headers(members: &mut [(&'static str, Value)]) {
+    for (_, schema) in members.iter_mut().filter(|(name, _)| *name == "headers") {
+        *schema = or_null(json!({"type": "object", "additionalProperties": {"type": ["string", "null"]}}));
     }
-    object(&[], &members)
 }
 
 /// What an endpoint has to say.
-fn stated(config: &Config) -> Vec<(&'static str, Value)> {
+pub fn stated(config: &Config) -> Vec<(&'static str, Value)> {
     let visible =
         r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
     let pattern = json!({"type": "string", "maxLength": 128, "pattern": PATTERN});
@@ -126,9 +142,19 @@ fn free(config: &Config) -> Vec<(&'static str, Value)> {
         ("rate_limit", or_null(reference("RateLimit"))),
         ("concurrency", or_null(number(1, limits.max_concurrency))),
         ("enabled", or_null(truth())),
+        ("version", or_null(version())),
+        ("order", or_null(order())),
     ];
     members.extend(terms::said(config));
     members
+}
+
+/// One at a time, in the order of acceptance; what a head that fails does.
+fn order() -> Value {
+    json!({"oneOf": [
+        object(&[("head", words(["wait"]))], &[]),
+        object(&[("head", words(["park"]))], &[("after", number(1, MAX_PARK_AFTER))]),
+    ]})
 }
 
 fn rate_limit() -> Value {
@@ -150,6 +176,8 @@ fn endpoint() -> Value {
         ("inherited", about("The members that its tenant or the host decides.", list(text()))),
         ("secrets", list(secret)),
         ("rate_limit", or_null(limit)),
+        ("version", or_null(version())),
+        ("order", or_null(order())),
         ("concurrency", number(1, u32::MAX)),
         ("enabled", truth()),
         ("disabled_since", or_null(time())),

@@ -61,10 +61,11 @@ pub fn schemas(config: &Config) -> Vec<Named> {
     let most = config.ingest.batch_items;
     let batch = |item: &str| list_of(1, most, json!({"anyOf": [reference(item), {}]}));
     let taken = [("id", id("evt_")), ("deliveries", count()), ("duplicate", truth())];
+    let warning = [("warning", about("What should be changed all the same.", text()))];
     let refused =
         object(&[("index", count()), ("status", number(400, 599)), ("problem", reference("Problem"))], &[]);
     let accepted =
-        object(&[[("index", count()), ("status", number(202, 202))].as_slice(), &taken].concat(), &[]);
+        object(&[[("index", count()), ("status", number(202, 202))].as_slice(), &taken].concat(), &warning);
     let batch_taken = object(
         &[
             ("accepted", count()),
@@ -83,7 +84,7 @@ pub fn schemas(config: &Config) -> Vec<Named> {
         ("Batch", batch("NewEvent")),
         ("CloudEvent", cloud_event(config)),
         ("CloudEventBatch", cloud_events),
-        ("Taken", object(&taken, &[])),
+        ("Taken", object(&taken, &warning)),
         ("BatchTaken", batch_taken),
         ("Event", object(&event(), &[])),
         ("EventInFull", object(&[event().as_slice(), &shown].concat(), &more)),
@@ -91,7 +92,7 @@ pub fn schemas(config: &Config) -> Vec<Named> {
 }
 
 /// The types that begin with `hookwright.` are the host's own.
-fn posted_type() -> Value {
+pub fn posted_type() -> Value {
     let pattern = EVENT_TYPE.replacen('^', r"^(?!hookwright(\.|$))", 1);
     json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": pattern, "examples": ["invoice.paid"]})
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::operation::Operation;
-use super::shape::{Named, list, object, text};
+use super::shape::{Named, about, list, object, text};
 use crate::api::backup;
 use crate::api::problem::Kind;
 use crate::metrics;
@@ -42,7 +42,7 @@ pub fn schemas() -> Vec<Named> {
             ("status", json!({"type": "integer", "minimum": 400, "maximum": 599})),
             ("detail", text()),
         ],
-        &[("errors", list(error))],
+        &[("errors", list(error)), ("error", about("As `detail`, under /api/webhooks-config.", text()))],
     );
     vec![("Problem", problem)]
 }

@@ -113,6 +113,10 @@ pub fn channel() -> Value {
     matching(CHANNEL)
 }
 
+pub fn version() -> Value {
+    matching(TENANT)
+}
+
 pub fn event_type() -> Value {
     json!({"type": "string", "maxLength": 128, "pattern": EVENT_TYPE})
 }

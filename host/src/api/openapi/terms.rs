@@ -8,10 +8,12 @@ use super::shape::{
     Named, about, list, list_of, matching, number, object, or_null, reference, span, span_told, text,
     text_of, words,
 };
-use crate::api::terms::{MAX_SUCCESS_CODES, MIN_TIMEOUT, ON_FAILURE};
+use crate::api::terms::{
+    MAX_FAILURES, MAX_PATIENCE, MAX_SUCCESS_CODES, MIN_PATIENCE, MIN_TIMEOUT, ON_FAILURE,
+};
 use crate::config::Config;
-use crate::secret::MASK;
 use crate::retry::{MAX_PAUSE, MAX_RETRIES, MIN_PAUSE, RetryPolicy};
+use crate::secret::MASK;
 use crate::terms::BodyForm;
 
 /// What a client may call a header that it adds to deliveries: not what others decide.
@@ -29,6 +31,7 @@ pub fn said(config: &Config) -> Vec<(&'static str, Value)> {
         ("retry", or_null(reference("Retries"))),
         ("timeout", or_null(span(MIN_TIMEOUT, config.delivery.max_timeout))),
         ("success", or_null(reference("SuccessCodes"))),
+        ("auto_disable", or_null(reference("AutoDisable"))),
     ]
 }
 
@@ -48,6 +51,7 @@ pub fn told() -> Vec<(&'static str, Value)> {
         ("retry", or_null(retries_told())),
         ("timeout", or_null(span_told())),
         ("success", or_null(reference("SuccessCodes"))),
+        ("auto_disable", or_null(auto_disable(span_told()))),
     ]
 }
 
@@ -74,8 +78,19 @@ pub fn schemas(config: &Config) -> Vec<Named> {
         ("Auth", auth()),
         ("Headers", headers),
         ("Retries", retries()),
+        ("AutoDisable", auto_disable(span(MIN_PATIENCE, MAX_PATIENCE))),
         ("SuccessCodes", json!({"anyOf": [{"const": "2xx"}, statuses]})),
     ]
+}
+
+/// After so many failures in a row, or after failing for so long.
+fn auto_disable(span: Value) -> Value {
+    let (failures, after) = (("failures", number(1, MAX_FAILURES)), ("after", span));
+    json!({"anyOf": [
+        {"const": "off"},
+        object(&[failures.clone()], &[(after.0, or_null(after.1.clone()))]),
+        object(&[after], &[(failures.0, or_null(failures.1))]),
+    ]})
 }
 
 fn signature() -> Value {

@@ -12,7 +12,7 @@ use crate::message::belongs_to_host;
 use crate::retry::{MAX_PAUSE, MAX_RETRIES, MIN_PAUSE, RetryPolicy};
 use crate::secret::{MASK, Secret};
 use crate::signature::SignatureScheme;
-use crate::terms::{Auth, BodyForm, OnFailure, SuccessCodes, Terms, Transform};
+use crate::terms::{Auth, AutoDisable, BodyForm, OnFailure, SuccessCodes, Terms, Transform};
 use crate::time::{format_span, parse_span};
 
 const MAX_PLUGIN_NAME: usize = 200;
@@ -20,6 +20,9 @@ const MAX_CREDENTIAL: usize = 8 << 10;
 const MAX_PREFIX: usize = 64;
 pub const MIN_TIMEOUT: Duration = Duration::from_millis(100);
 pub const MAX_SUCCESS_CODES: usize = 100;
+pub const MAX_FAILURES: u32 = 1_000_000;
+pub const MIN_PATIENCE: Duration = Duration::from_secs(1);
+pub const MAX_PATIENCE: Duration = Duration::from_secs(365 * 86_400);
 
 /// Headers that other fields of an endpoint, or its transforms, decide.
 const DECIDED_ELSEWHERE: [(&str, &str); 2] = [
@@ -57,6 +60,7 @@ pub fn read(fields: &mut Fields<'_>, config: &Config, stored: Option<&Terms>) ->
             |fields| span(fields, "timeout", MIN_TIMEOUT, delivery.max_timeout),
         ),
         success: from.member("success", |stored| stored.success.clone(), success),
+        auto_disable: from.member("auto_disable", |stored| stored.auto_disable, auto_disable),
     };
     check_signature_header(from.fields, terms.signature.as_ref(), &terms.headers);
     terms
@@ -97,7 +101,8 @@ fn transforms(fields: &mut Fields<'_>, most: usize, config_limit: usize) -> Opti
     Some(transforms)
 }
 
-fn transform(mut fields: Fields<'_>, config_limit: usize) -> Option<Transform> {
+/// One link; what it has beside `plugin`, `config` and `on_failure` was taken before.
+pub fn transform(mut fields: Fields<'_>, config_limit: usize) -> Option<Transform> {
     let plugin = fields.required("plugin");
     let config = fields.text("config").unwrap_or_else(|| "{}".to_owned());
     let on_failure = fields.parsed("on_failure", |word| {
@@ -345,6 +350,26 @@ fn success(fields: &mut Fields<'_>) -> Option<SuccessCodes> {
 fn status(value: &Value) -> Option<u16> {
     let status = u16::try_from(value.as_u64()?).ok()?;
     (200..600).contains(&status).then_some(status)
+}
+
+fn auto_disable(fields: &mut Fields<'_>) -> Option<AutoDisable> {
+    let map = match fields.take("auto_disable")? {
+        Value::String(text) if text == "off" => return Some(AutoDisable::NEVER),
+        Value::Object(map) => map,
+        _ => {
+            return fields
+                .wrong("auto_disable", "it must be \"off\", or an object such as {\"failures\":10}");
+        }
+    };
+    let mut fields = fields.below("auto_disable", map);
+    let before = fields.error_count();
+    let after_failures = fields.number("failures", 1, MAX_FAILURES);
+    let after = span(&mut fields, "after", MIN_PATIENCE, MAX_PATIENCE);
+    if after_failures.is_none() && after.is_none() && fields.error_count() == before {
+        fields.wrong::<()>("", "it needs `failures` (a number), `after` (a span such as \"5d\"), or both");
+    }
+    fields.finish(&["failures", "after"]);
+    Some(AutoDisable { after_failures, after })
 }
 
 /// A span of time within bounds.

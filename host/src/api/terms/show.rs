@@ -9,7 +9,7 @@ use crate::endpoint::Endpoint;
 use crate::retry::RetryPolicy;
 use crate::secret::{MASK, Secret};
 use crate::signature::SignatureScheme;
-use crate::terms::{Auth, BodyForm, InForce, SuccessCodes, Terms, Transform};
+use crate::terms::{Auth, AutoDisable, BodyForm, InForce, SuccessCodes, Terms, Transform};
 use crate::time::format_span;
 
 /// `null` where nothing is said.
@@ -23,17 +23,19 @@ pub struct TermsView<'a> {
     retry: Option<Value>,
     timeout: Option<String>,
     success: Option<Value>,
+    auto_disable: Option<Value>,
 }
 
+/// A link of a chain.
 #[derive(Debug, Serialize)]
-struct LinkView<'a> {
+pub struct LinkView<'a> {
     plugin: &'a str,
     config: Option<Json>,
     on_failure: &'static str,
 }
 
 impl<'a> LinkView<'a> {
-    fn of(transform: &'a Transform) -> Self {
+    pub fn of(transform: &'a Transform) -> Self {
         Self {
             plugin: &transform.plugin,
             config: Json::parse(transform.config.expose()).ok().map(mask),
@@ -54,6 +56,7 @@ impl<'a> TermsView<'a> {
             retry: terms.retry.as_ref().map(retry),
             timeout: terms.timeout.map(format_span),
             success: terms.success.as_ref().map(success),
+            auto_disable: terms.auto_disable.as_ref().map(auto_disable),
         }
     }
 
@@ -68,6 +71,7 @@ impl<'a> TermsView<'a> {
             retry: Some(retry(&terms.retry)),
             timeout: Some(format_span(terms.timeout)),
             success: Some(success(&terms.success)),
+            auto_disable: Some(auto_disable(&terms.auto_disable)),
         }
     }
 }
@@ -83,6 +87,7 @@ pub fn inherited(endpoint: &Endpoint) -> Vec<&'static str> {
         ("retry", own.retry.is_some()),
         ("timeout", own.timeout.is_some()),
         ("success", own.success.is_some()),
+        ("auto_disable", own.auto_disable.is_some()),
     ];
     said.into_iter().filter(|(_, said)| !said).map(|(name, _)| name).collect()
 }
@@ -99,6 +104,7 @@ pub fn in_full(terms: &Terms) -> Map<String, Value> {
         ("retry", terms.retry.as_ref().map(retry)),
         ("timeout", terms.timeout.map(|timeout| format_span(timeout).into())),
         ("success", terms.success.as_ref().map(success)),
+        ("auto_disable", terms.auto_disable.as_ref().map(auto_disable)),
     ];
     let said = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     said.collect()
@@ -124,7 +130,8 @@ fn mask(value: Json) -> Json {
     }
 }
 
-fn link(transform: &Transform) -> Value {
+/// A link as a client would send it, its configuration as text.
+pub fn link(transform: &Transform) -> Value {
     json!({
         "plugin": transform.plugin,
         "config": transform.config.expose(),
@@ -178,6 +185,15 @@ fn success(success: &SuccessCodes) -> Value {
     match success {
         SuccessCodes::Any2xx => "2xx".into(),
         SuccessCodes::Only(codes) => codes.as_slice().into(),
+    }
+}
+
+fn auto_disable(policy: &AutoDisable) -> Value {
+    match (policy.after_failures, policy.after.map(format_span)) {
+        (None, None) => "off".into(),
+        (Some(failures), None) => json!({"failures": failures}),
+        (None, Some(after)) => json!({"after": after}),
+        (Some(failures), Some(after)) => json!({"failures": failures, "after": after}),
     }
 }
 

@@ -243,6 +243,10 @@ kinds![
     PENDING_SINCE,
     ERRORS,
     ERROR_TIMES,
+    LINES,
+    TURNS,
+    HEADS,
+    STORED_BYTES,
 ];
 
 impl Kind {

@@ -27,7 +27,8 @@ use super::desk::Desk;
 use super::queue::last_delivery;
 use super::record::{corrupt, decode, encode};
 use super::tables::{
-    ERROR_TIMES, ERRORS, META_COUNTERS, PENDING_SINCE, STANDINGS, TALLIES, pending_key, place_of,
+    ERROR_TIMES, ERRORS, META_COUNTERS, META_STORED_BYTES, PENDING_SINCE, STANDINGS, STORED_BYTES, TALLIES,
+    pending_key, place_of,
 };
 use super::writer::Txn;
 use super::{desk, io};
@@ -37,6 +38,8 @@ use super::{desk, io};
 pub struct Gathered {
     ledger: Ledger,
     standings: HashMap<EndpointId, Standing>,
+    /// Bytes of payloads that come and go.
+    stored: HashMap<Tenant, i64>,
 }
 
 /// Counts an event that is taken on, with the deliveries that it promises.
@@ -51,8 +54,14 @@ pub fn accepted(txn: &mut Txn<'_>, event: &Event, deliveries: &[NewDelivery]) ->
             false => standing.pending += 1,
         }
     }
+    *txn.gathered.stored.entry(event.tenant.clone()).or_default() += event.payload.len() as i64;
     txn.gathered.ledger.accepted(event, promised);
     Ok(())
+}
+
+/// Counts an event that is not kept any longer.
+pub fn forgotten(txn: &mut Txn<'_>, event: &Event) {
+    *txn.gathered.stored.entry(event.tenant.clone()).or_default() -= event.payload.len() as i64;
 }
 
 /// Counts a delivery that is made to deliver again.
@@ -62,15 +71,40 @@ pub fn replayed(txn: &mut Txn<'_>, delivery: &Delivery) -> Result<()> {
     Ok(())
 }
 
-/// Counts an attempt, or an end without one. Answers how the endpoint fares after it.
-pub fn settled(txn: &mut Txn<'_>, delivery: &Delivery, attempt: Option<&Attempt>) -> Result<Health> {
-    let known = txn.desk.endpoints.contains_key(&delivery.endpoint);
-    let attempt_of_known = attempt.filter(|_| known);
+/// Counts an attempt, or an end without one. Answers how the endpoint fared before it and fares after it.
+pub fn settled(
+    txn: &mut Txn<'_>,
+    delivery: &Delivery,
+    attempt: Option<&Attempt>,
+) -> Result<(Health, Health)> {
+    let known = txn.desk.endpoints.get(&delivery.endpoint).map(|state| state.judged_from);
+    let attempt_of_known = attempt.filter(|_| known.is_some());
     let standing = standing(txn, delivery.endpoint)?;
-    standing.settled(delivery, attempt_of_known);
+    let before = standing.health;
+    standing.settled(delivery, attempt_of_known, known.unwrap_or(Timestamp::ZERO));
     let health = standing.health;
     txn.gathered.ledger.settled(delivery, attempt);
-    Ok(health)
+    Ok((before, health))
+}
+
+/// The endpoint is judged anew.
+pub fn begins_anew(txn: &mut Txn<'_>, endpoint: EndpointId) -> Result<()> {
+    let standing = standing(txn, endpoint)?;
+    standing.health = standing.health.anew();
+    Ok(())
+}
+
+/// The places of the endpoint's deliveries that have rows, wait and were made before `before`; up to `limit`.
+pub fn waiting_since(
+    txn: &Txn<'_>,
+    endpoint: EndpointId,
+    before: Timestamp,
+    limit: usize,
+) -> Result<Vec<Place>> {
+    let endpoint = endpoint.as_u128();
+    let rows = txn.tables.pending_since.range((endpoint, i64::MIN, 0)..(endpoint, before.as_micros(), 0));
+    let places = rows.map_err(io)?.take(limit).map(|row| Ok(place_of(row.map_err(io)?.0.value().2)));
+    places.collect()
 }
 
 /// Forgets how a deleted endpoint stood, but for what is pending.
@@ -103,11 +137,23 @@ pub fn flush(txn: &mut Txn<'_>) -> Result<()> {
             txn.tables.standings.insert(key, row.as_slice()).map_err(io)?;
         }
     }
+    for (tenant, change) in std::mem::take(&mut txn.gathered.stored) {
+        add_stored(txn, &tenant, change)?;
+    }
     let (tallies, errors) = txn.gathered.ledger.take();
     for ((resolution, bucket, scope), tally) in tallies {
         add_tally(txn, (resolution_key(resolution), bucket, scope_key(&scope).as_slice()), tally)?;
     }
     errors.into_iter().try_for_each(|group| add_errors(txn, group))
+}
+
+fn add_stored(txn: &mut Txn<'_>, tenant: &Tenant, change: i64) -> Result<()> {
+    let stored = txn.tables.stored.get(tenant.as_str()).map_err(io)?.map_or(0, |row| row.value());
+    match stored.saturating_add_signed(change) {
+        0 => drop(txn.tables.stored.remove(tenant.as_str()).map_err(io)?),
+        stored => drop(txn.tables.stored.insert(tenant.as_str(), stored).map_err(io)?),
+    }
+    Ok(())
 }
 
 fn add_tally(txn: &mut Txn<'_>, key: (u8, i64, &[u8]), mut tally: Tally) -> Result<()> {
@@ -152,6 +198,7 @@ fn standing<'a>(txn: &'a mut Txn<'_>, endpoint: EndpointId) -> Result<&'a mut St
 
 /// Counts what is pending in a file that was written before there were counters.
 pub fn begin(txn: &mut Txn<'_>) -> Result<()> {
+    begin_stored(txn)?;
     if txn.tables.meta.get(META_COUNTERS).map_err(io)?.is_some() {
         return Ok(());
     }
@@ -167,6 +214,18 @@ pub fn begin(txn: &mut Txn<'_>) -> Result<()> {
     flush(txn)?;
     txn.tables.meta.insert(META_COUNTERS, 1).map_err(io)?;
     Ok(())
+}
+
+/// Counts the bytes of a file that was written before they were.
+fn begin_stored(txn: &mut Txn<'_>) -> Result<()> {
+    if txn.tables.meta.insert(META_STORED_BYTES, 1).map_err(io)?.is_some() {
+        return Ok(());
+    }
+    for row in txn.tables.events.iter().map_err(io)? {
+        let event = super::record::decode_event(row.map_err(io)?.1.value())?.event;
+        *txn.gathered.stored.entry(event.tenant.clone()).or_default() += event.payload.len() as i64;
+    }
+    flush(txn)
 }
 
 /// Forgets up to `limit` rows that are older than is kept.
@@ -220,6 +279,7 @@ pub struct Counters {
     pending_since: ReadOnlyTable<(u128, i64, u64), ()>,
     errors: ReadOnlyTable<(u128, &'static str), &'static [u8]>,
     error_times: ReadOnlyTable<(i64, u128, &'static str), ()>,
+    stored: ReadOnlyTable<&'static str, u64>,
 }
 
 /// For each endpoint with deliveries that have no row yet, when the oldest of them was made.
@@ -242,7 +302,12 @@ impl Counters {
             pending_since: txn.open_table(PENDING_SINCE).map_err(io)?,
             errors: txn.open_table(ERRORS).map_err(io)?,
             error_times: txn.open_table(ERROR_TIMES).map_err(io)?,
+            stored: txn.open_table(STORED_BYTES).map_err(io)?,
         })
+    }
+
+    pub fn stored_bytes(&self, tenant: &Tenant) -> Result<u64> {
+        Ok(self.stored.get(tenant.as_str()).map_err(io)?.map_or(0, |row| row.value()))
     }
 
     pub fn tallies(&self, scope: &Scope, window: Window) -> Result<Vec<Bucket>> {
@@ -442,6 +507,7 @@ struct StandingRow {
     pending: u64,
     consecutive_failures: u32,
     failing_since: Option<i64>,
+    on_trial: bool,
     last_attempt_at: Option<i64>,
     last_delivery_at: Option<i64>,
     last_event_at: Option<i64>,
@@ -453,6 +519,7 @@ impl From<Standing> for StandingRow {
             pending: standing.pending,
             consecutive_failures: standing.health.consecutive_failures,
             failing_since: standing.health.failing_since.map(Timestamp::as_micros),
+            on_trial: standing.health.on_trial,
             last_attempt_at: standing.last_attempt_at.map(Timestamp::as_micros),
             last_delivery_at: standing.last_delivery_at.map(Timestamp::as_micros),
             last_event_at: standing.last_event_at.map(Timestamp::as_micros),
@@ -468,6 +535,7 @@ fn decode_standing(bytes: &[u8]) -> Result<Standing> {
         health: Health {
             consecutive_failures: row.consecutive_failures,
             failing_since: row.failing_since.map(Timestamp::from_micros),
+            on_trial: row.on_trial,
         },
         last_attempt_at: row.last_attempt_at.map(Timestamp::from_micros),
         last_delivery_at: row.last_delivery_at.map(Timestamp::from_micros),

@@ -2,13 +2,14 @@
 //!
 //! One process owns the file, so leases need not be written: after a restart there are none.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::delivery::Delivery;
+use crate::endpoint::Order;
 use crate::event::Event;
 use crate::id::{DeliveryId, EndpointId};
-use crate::store::{BookVersion, Lease, Place};
+use crate::store::{BookVersion, EndpointRow, Lease, Place};
 use crate::time::Timestamp;
 
 use super::index::Index;
@@ -21,9 +22,13 @@ pub struct Desk {
     /// For each endpoint with due rows: no row of it that is not leased is due earlier.
     pub lanes: HashMap<EndpointId, Timestamp>,
     pub endpoints: HashMap<EndpointId, EndpointState>,
+    /// The head of each line.
+    pub heads: HashMap<EndpointId, DeliveryId>,
+    /// Endpoints with deliveries that stand in line.
+    pub lines: HashSet<EndpointId>,
     pub version: BookVersion,
     pub next_sequence: u64,
-    /// Due rows in the file.
+    /// Deliveries with rows in the file, due or in line.
     pub waiting: u64,
     /// The sequence at which pruning goes on.
     pub prune_from: u64,
@@ -59,6 +64,14 @@ impl Implied {
 pub struct EndpointState {
     pub revision: u64,
     pub held: bool,
+    pub order: Order,
+    pub judged_from: Timestamp,
+}
+
+impl EndpointState {
+    pub fn of(row: &EndpointRow) -> Self {
+        Self { revision: row.revision, held: row.held, order: row.order, judged_from: row.judged_from }
+    }
 }
 
 impl Desk {

@@ -389,6 +389,7 @@ fn prune_event(
 
 fn forget(txn: &mut Txn<'_>, sequence: u64, event: &Event) -> Result<()> {
     txn.desk.index.forgotten(sequence, event);
+    super::counters::forgotten(txn, event);
     txn.tables.events.remove(sequence).map_err(io)?;
     txn.tables.ordinals.remove(sequence).map_err(io)?;
     txn.tables.sequences.remove(event.id.as_u128()).map_err(io)?;

@@ -20,10 +20,10 @@ use crate::time::Timestamp;
 use super::counters;
 use super::desk::{Desk, Held, Implied};
 use super::index;
-use super::io;
 use super::record::{self, StoredEvent};
 use super::tables::{Snapshot, due_key, place_at, place_key, place_of};
 use super::writer::Txn;
+use super::{io, lines};
 
 /// Most deliveries that get their rows in one commit.
 const ROWS_PER_COMMIT: usize = 2_000;
@@ -61,8 +61,10 @@ fn append_one(txn: &mut Txn<'_>, arrival: Arrival, until: Timestamp) -> Result<A
     let mut taken = Vec::new();
     for (ordinal, new) in (0..).zip(&deliveries) {
         let place = Place { sequence, ordinal };
-        if new.take {
-            let id = DeliveryId::of(event.id, ordinal);
+        let id = DeliveryId::of(event.id, ordinal);
+        if lines::joins(txn, place, id, new.endpoint, event.accepted_at)? {
+            stand(txn, place, &Delivery::promised(id, new.endpoint, &event))?;
+        } else if new.take {
             taken.push(imply(txn, id, place, new.endpoint, &event, until));
         } else {
             promise(txn, place, new.endpoint, &event)?;
@@ -177,6 +179,12 @@ fn wait(
     Ok(())
 }
 
+/// Writes a delivery that stands in line.
+fn stand(txn: &mut Txn<'_>, place: Place, delivery: &Delivery) -> Result<()> {
+    write_line(txn, place, delivery, None, None)?;
+    counters::began_to_wait(txn, place, delivery)
+}
+
 /// Writes a line of the journal: a new one for an attempt, else the last one anew. `before` is the state in the
 /// delivery's last line; `None` where it has none yet.
 fn write_line(
@@ -217,8 +225,9 @@ fn settle_one(txn: &mut Txn<'_>, settled: Settled) -> Result<Settle> {
     let Some(held) = txn.desk.give_up(settled.lease) else { return Ok(Settle::LeaseLost) };
     let before = forget_implied(txn, held.place);
     remove_due(txn, held.endpoint, held.due, held.place)?;
-    let Settled { delivery, attempt, announce: events, .. } = settled;
-    let health = counters::settled(txn, &delivery, attempt.as_ref())?;
+    let Settled { delivery, attempt, announce: events, recovery, .. } = settled;
+    let (fared, health) = counters::settled(txn, &delivery, attempt.as_ref())?;
+    let attempted = attempt.is_some();
     match delivery.state {
         State::Pending => wait(txn, held.place, &delivery, before, attempt)?,
         _ => {
@@ -228,7 +237,11 @@ fn settle_one(txn: &mut Txn<'_>, settled: Settled) -> Result<Settle> {
             write_line(txn, held.place, &delivery, before, attempt)?;
         }
     }
+    lines::after_attempt(txn, held.place, &delivery, attempted)?;
     announce(txn, events)?;
+    if fared.recovers(&health) {
+        announce(txn, recovery)?;
+    }
     Ok(Settle::Done(health))
 }
 
@@ -280,6 +293,9 @@ pub fn retry_now(txn: &mut Txn<'_>, id: DeliveryId, now: Timestamp) -> Result<St
         Standing::Written(_, delivery) if delivery.state.is_final() => Ok(Steer::Final(delivery)),
         Standing::Implied(_, delivery) => Ok(Steer::Done(delivery)),
         Standing::Written(_, delivery) if txn.desk.leases.contains_key(&id) => Ok(Steer::Done(delivery)),
+        Standing::Written(place, delivery) if lines::stands(txn, place, delivery.endpoint)? => {
+            Ok(Steer::Done(delivery))
+        }
         Standing::Written(place, delivery) => {
             remove_due(txn, delivery.endpoint, delivery.due, place)?;
             let delivery = Delivery { due: Some(now), ..delivery };
@@ -314,6 +330,7 @@ fn end(
     let delivery = delivery.finish(state, Some(reason), now);
     counters::settled(txn, &delivery, None)?;
     write_line(txn, place, &delivery, before, None)?;
+    lines::leave(txn, place, &delivery)?;
     Ok(delivery)
 }
 
@@ -331,7 +348,11 @@ pub fn replay(txn: &mut Txn<'_>, id: DeliveryId, new_webhook_id: bool, now: Time
     let id = DeliveryId::of(id.event(), ordinal);
     let webhook_id = if new_webhook_id { id.webhook_id() } else { delivery.webhook_id };
     let again = delivery.replay(id, webhook_id, now);
-    wait(txn, Place { sequence: place.sequence, ordinal }, &again, None, None)?;
+    let place = Place { sequence: place.sequence, ordinal };
+    match lines::joins(txn, place, id, again.endpoint, now)? {
+        true => stand(txn, place, &again)?,
+        false => wait(txn, place, &again, None, None)?,
+    }
     counters::replayed(txn, &again)?;
     txn.desk.index.replayed(place.sequence, now);
     Ok(Replay::Done(again))
@@ -375,9 +396,13 @@ fn orphans(txn: &Txn<'_>, limit: usize) -> Result<Vec<(Place, Delivery)>> {
         .map(|(place, implied)| (*place, implied.delivery()))
         .collect();
     let leased = txn.desk.leases.values().map(|held| held.endpoint);
-    let lanes: HashSet<EndpointId> = txn.desk.lanes.keys().copied().chain(leased).collect();
-    for endpoint in lanes.into_iter().filter(|endpoint| !known(endpoint)) {
-        let endpoint = endpoint.as_u128();
+    let in_line = txn.desk.lines.iter().copied();
+    let lanes: HashSet<EndpointId> = txn.desk.lanes.keys().copied().chain(leased).chain(in_line).collect();
+    for id in lanes.into_iter().filter(|endpoint| !known(endpoint)) {
+        for place in lines::due_before(txn, id, Timestamp::MAX, limit - orphans.len())? {
+            orphans.push((place, last_delivery(&txn.tables.journal, place)?));
+        }
+        let endpoint = id.as_u128();
         for row in
             txn.tables.due.range((endpoint, i64::MIN, 0)..=(endpoint, i64::MAX, u64::MAX)).map_err(io)?
         {
@@ -389,6 +414,26 @@ fn orphans(txn: &Txn<'_>, limit: usize) -> Result<Vec<(Place, Delivery)>> {
         }
     }
     Ok(orphans)
+}
+
+pub fn cancel_waiting(
+    txn: &mut Txn<'_>,
+    endpoint: EndpointId,
+    before: Timestamp,
+    limit: usize,
+    reason: &str,
+    now: Timestamp,
+) -> Result<usize> {
+    let implied = txn.desk.implied.iter().map(|(place, implied)| (*place, implied.delivery()));
+    let implied = implied.filter(|(_, one)| one.endpoint == endpoint && one.created_at < before);
+    let mut waiting: Vec<_> = implied.take(limit).collect();
+    for place in counters::waiting_since(txn, endpoint, before, limit - waiting.len())? {
+        waiting.push((place, last_delivery(&txn.tables.journal, place)?));
+    }
+    for (place, delivery) in &waiting {
+        end(txn, *place, delivery.clone(), State::Cancelled, reason.to_owned(), now)?;
+    }
+    Ok(waiting.len())
 }
 
 /// Ends what was due before `before` and is not leased.
@@ -411,6 +456,9 @@ pub fn expire(
                 expired.push(place_of(key.value().2));
             }
         }
+    }
+    for endpoint in &txn.desk.lines {
+        expired.extend(lines::due_before(txn, *endpoint, before, limit - expired.len())?);
     }
     for place in &expired {
         let delivery = last_delivery(&txn.tables.journal, *place)?;

@@ -13,6 +13,7 @@ use crate::attempt::{
     Attempt, BodyRecord, Outcome, PluginRun, RequestRecord, ResponseRecord, Timing, Warnings,
 };
 use crate::delivery::{Delivery, State};
+use crate::endpoint::Order;
 use crate::event::{Channel, Event, EventType, ProducerId, Tenant};
 use crate::id::{DeliveryId, EndpointId, EventId, WebhookId};
 use crate::store::{DocumentKind, DocumentRow, EndpointRow, Result, StoreError};
@@ -21,6 +22,8 @@ use crate::time::Timestamp;
 const FORMAT: u8 = 1;
 /// A line of the journal with the attempt's warnings behind it.
 const FORMAT_WITH_WARNINGS: u8 = 2;
+/// An endpoint with its order and since when it is judged.
+const FORMAT_WITH_ORDER: u8 = 2;
 
 pub fn encode(row: &impl Serialize) -> Result<Vec<u8>> {
     encode_as(FORMAT, row)
@@ -437,21 +440,64 @@ pub fn decode_standing(bytes: &[u8]) -> Result<(EndpointId, State)> {
     Ok((EndpointId::from_u128(row.endpoint), decode_state(row.state)?))
 }
 
+/// As endpoints were written before there were orders.
 #[derive(Serialize, Deserialize)]
-struct EndpointDocument<'a> {
+struct PlainEndpoint<'a> {
     revision: u64,
     held: bool,
     #[serde(with = "payload")]
     document: &'a [u8],
 }
 
+#[derive(Serialize, Deserialize)]
+struct EndpointDocument<'a> {
+    revision: u64,
+    held: bool,
+    order: OrderRow,
+    judged_from: i64,
+    #[serde(with = "payload")]
+    document: &'a [u8],
+}
+
+#[derive(Serialize, Deserialize)]
+enum OrderRow {
+    Free,
+    Strict,
+    Parking { after: u32 },
+}
+
 pub fn encode_endpoint(row: &EndpointRow) -> Result<Vec<u8>> {
-    encode(&EndpointDocument { revision: row.revision, held: row.held, document: &row.document })
+    let order = match row.order {
+        Order::Free => OrderRow::Free,
+        Order::Strict => OrderRow::Strict,
+        Order::Parking { after } => OrderRow::Parking { after },
+    };
+    let document = EndpointDocument {
+        revision: row.revision,
+        held: row.held,
+        order,
+        judged_from: row.judged_from.as_micros(),
+        document: &row.document,
+    };
+    encode_as(FORMAT_WITH_ORDER, &document)
 }
 
 pub fn decode_endpoint(id: EndpointId, bytes: &[u8]) -> Result<EndpointRow> {
-    let row: EndpointDocument<'_> = decode(bytes)?;
-    Ok(EndpointRow { id, revision: row.revision, held: row.held, document: row.document.to_vec() })
+    let Some((&FORMAT_WITH_ORDER, row)) = bytes.split_first() else {
+        let row: PlainEndpoint<'_> = decode(bytes)?;
+        let (order, judged_from) = (Order::Free, Timestamp::ZERO);
+        let document = row.document.to_vec();
+        return Ok(EndpointRow { id, revision: row.revision, held: row.held, order, judged_from, document });
+    };
+    let row: EndpointDocument<'_> = postcard::from_bytes(row).map_err(corrupt)?;
+    let order = match row.order {
+        OrderRow::Free => Order::Free,
+        OrderRow::Strict => Order::Strict,
+        OrderRow::Parking { after } => Order::Parking { after },
+    };
+    let judged_from = Timestamp::from_micros(row.judged_from);
+    let document = row.document.to_vec();
+    Ok(EndpointRow { id, revision: row.revision, held: row.held, order, judged_from, document })
 }
 
 #[derive(Serialize, Deserialize)]

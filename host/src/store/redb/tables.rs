@@ -51,12 +51,23 @@ pub const ERRORS: TableDefinition<'_, (u128, &str), &[u8]> = TableDefinition::ne
 /// (last time, endpoint, kind) of each row of `errors`.
 pub const ERROR_TIMES: TableDefinition<'_, (i64, u128, &str), ()> = TableDefinition::new("error_times");
 
+/// (endpoint, turn) of each delivery that stands in line -> its id, its place, and when it is due once it is the head.
+pub const LINES: TableDefinition<'_, (u128, u64), (u128, u64, i64)> = TableDefinition::new("lines");
+/// Place of each delivery that stands in line -> its turn.
+pub const TURNS: TableDefinition<'_, u64, u64> = TableDefinition::new("turns");
+/// Endpoint -> the delivery at the head of its line.
+pub const HEADS: TableDefinition<'_, u128, u128> = TableDefinition::new("heads");
+/// Tenant -> bytes of the payloads of its events.
+pub const STORED_BYTES: TableDefinition<'_, &str, u64> = TableDefinition::new("stored_bytes");
+
 pub const META_FORMAT: &str = "format";
 pub const META_NEXT_SEQUENCE: &str = "next_sequence";
 /// The oldest sequence with a delivery that may be unfinished and has no line in the journal.
 pub const META_WATERMARK: &str = "watermark";
 /// Set since the file has counters.
 pub const META_COUNTERS: &str = "counters";
+/// Set since the file counts bytes of payloads.
+pub const META_STORED_BYTES: &str = "stored_bytes";
 pub const META_BOOK_VERSION: &str = "book_version";
 /// The oldest sequence whose rows in `postings` and `spans` are not written yet.
 pub const META_INDEXED: &str = "indexed";
@@ -84,6 +95,10 @@ pub struct Tables<'txn> {
     pub pending_since: Table<'txn, (u128, i64, u64), ()>,
     pub errors: Table<'txn, (u128, &'static str), &'static [u8]>,
     pub error_times: Table<'txn, (i64, u128, &'static str), ()>,
+    pub lines: Table<'txn, (u128, u64), (u128, u64, i64)>,
+    pub turns: Table<'txn, u64, u64>,
+    pub heads: Table<'txn, u128, u128>,
+    pub stored: Table<'txn, &'static str, u64>,
 }
 
 impl<'txn> Tables<'txn> {
@@ -106,6 +121,10 @@ impl<'txn> Tables<'txn> {
             pending_since: txn.open_table(PENDING_SINCE).map_err(io)?,
             errors: txn.open_table(ERRORS).map_err(io)?,
             error_times: txn.open_table(ERROR_TIMES).map_err(io)?,
+            lines: txn.open_table(LINES).map_err(io)?,
+            turns: txn.open_table(TURNS).map_err(io)?,
+            heads: txn.open_table(HEADS).map_err(io)?,
+            stored: txn.open_table(STORED_BYTES).map_err(io)?,
         })
     }
 }

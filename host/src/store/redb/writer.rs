@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 use super::counters::{self, Gathered};
 use super::desk::Desk;
 use super::tables::{META_NEXT_SEQUENCE, META_WATERMARK, Tables};
-use super::{Shared, index, io, queue};
+use super::{Shared, index, io, lines, queue};
 
 /// Most requests that wait for the writer; more wait for their turn to wait.
 const QUEUE_LENGTH: usize = 16_384;
@@ -148,7 +148,7 @@ fn commit(shared: &Shared, batch: Vec<Work>) -> std::result::Result<Vec<Reply>, 
 
 fn commit_locked(shared: &Shared, desk: &mut Desk, batch: Vec<Work>) -> Result<Vec<Reply>> {
     let now = shared.options.clock.now();
-    if batch.is_empty() && !queue::has_aged(desk, now, shared.options.row_after) {
+    if batch.is_empty() && !queue::has_aged(desk, now, shared.options.row_after) && !lines::break_up(desk) {
         return Ok(Vec::new());
     }
     let database = shared.database()?;
@@ -158,6 +158,7 @@ fn commit_locked(shared: &Shared, desk: &mut Desk, batch: Vec<Work>) -> Result<V
     let mut txn = Txn { tables, desk, now, attempts_kept, gathered: Gathered::default() };
     let replies = batch.into_iter().map(|work| work(&mut txn)).collect::<Result<Vec<_>>>()?;
     queue::give_rows(&mut txn, shared.options.row_after)?;
+    lines::dissolve(&mut txn)?;
     counters::flush(&mut txn)?;
     index::flush(&mut txn)?;
     note_progress(&mut txn)?;

@@ -1,0 +1,268 @@
+//! Who may do what: keys, their roles, and that nothing crosses from one tenant to another.
+
+use std::time::Duration;
+
+use hookwright::access::Role;
+use hookwright::api::routes::{self, Route, Who};
+use hookwright_tests::harness::{Answer, Stage, Web, World, on_each_store, play};
+use serde_json::{Value, json};
+
+/// A key that was just made.
+struct Made {
+    id: String,
+    key: String,
+}
+
+async fn key(world: &World, spec: Value) -> Made {
+    let made = world.web.post("/v1/keys", &spec).await.expect(201);
+    let text = |name: &str| made[name].as_str().expect("a text").to_owned();
+    Made { id: text("id"), key: text("key") }
+}
+
+async fn bearer(world: &World, spec: Value) -> Web {
+    world.web.with_key(&key(world, spec).await.key)
+}
+
+/// Things of one tenant, by the names of the parameters that stand for them in paths.
+struct Things {
+    tenant: &'static str,
+    event: String,
+    endpoint: String,
+    delivery: String,
+}
+
+/// An endpoint that is disabled, an event and the delivery that waits.
+async fn things(world: &World, tenant: &'static str) -> Things {
+    let endpoint = world.endpoint(json!({"tenant": tenant, "name": tenant, "enabled": false})).await;
+    let event = world.post_with("invoice.paid", "1", json!({"tenant": format!("{tenant}")})).await;
+    let delivery = world.only_delivery(&event).await;
+    Things { tenant, event: event.id, endpoint: endpoint.id, delivery }
+}
+
+impl Things {
+    /// The route's path, with these things in it.
+    fn path(&self, route: &Route) -> String {
+        let id = match route.path {
+            path if path.starts_with("/v1/events") => &self.event,
+            path if path.starts_with("/v1/deliveries") => &self.delivery,
+            _ => &self.endpoint,
+        };
+        route.path.replace("{id}", id).replace("{name}", "flatten")
+    }
+
+    /// A request that is good but for whom it is from.
+    fn body(&self, route: &Route) -> Value {
+        match route.operation {
+            "post_events" => json!({"type": "a", "payload": 1, "tenant": self.tenant}),
+            "create_endpoint" => {
+                json!({"name": "n", "url": "http://127.0.0.1:9/", "events": ["*"], "tenant": self.tenant})
+            }
+            "change_endpoint" => json!({"description": "changed"}),
+            "create_webhook" => {
+                json!({"url": "http://127.0.0.1:9/", "events": ["*"], "tenant": self.tenant})
+            }
+            "change_webhook" => json!({"id": self.endpoint, "active": false}),
+            "delete_webhook" => json!({"id": self.endpoint}),
+            "create_key" => json!({"role": "ingest"}),
+            _ => json!({}),
+        }
+    }
+
+    async fn ask(&self, web: &Web, route: &Route) -> Answer {
+        self.ask_at(web, route, self.path(route)).await
+    }
+
+    async fn ask_at(&self, web: &Web, route: &Route, path: String) -> Answer {
+        let body = match route.method {
+            http::Method::GET => String::new(),
+            _ => self.body(route).to_string(),
+        };
+        web.send(route.method.clone(), &path, &[], body).await
+    }
+
+    fn marks(&self) -> [&str; 3] {
+        [&self.event, &self.endpoint, &self.delivery]
+    }
+}
+
+/// What deletes comes last, so that the others have something to find.
+fn walk() -> Vec<Route> {
+    let mut routes = routes::table();
+    routes.sort_by_key(|route| route.method == http::Method::DELETE);
+    routes
+}
+
+#[test]
+fn a_key_is_shown_once_and_works_until_it_is_revoked() {
+    on_each_store(async |world| {
+        let spec = json!({"role": "tenant", "tenant": "acme", "description": "the portal"});
+        let made = key(world, spec).await;
+        assert!(made.key.starts_with("hwk_") && made.key.len() == 47, "{}", made.key);
+        let web = world.web.with_key(&made.key);
+        web.get("/v1/endpoints").await.expect(200);
+        let path = format!("/v1/keys/{}", made.id);
+        let shown = world.web.get(&path).await;
+        assert_eq!(shown.expect(200)["description"], "the portal");
+        assert!(!shown.text().contains(&made.key));
+        let listed = world.web.get("/v1/keys").await;
+        assert_eq!(listed.expect(200)["items"], json!([shown.json()]));
+        // Another start knows it too.
+        world.restart().await;
+        let web = world.web.with_key(&made.key);
+        web.get("/v1/endpoints").await.expect(200);
+        world.web.delete(&path).await.expect(204);
+        let refused = web.get("/v1/endpoints").await.problem(401);
+        assert_eq!(refused["detail"], "This key was revoked.");
+        world.web.get(&path).await.problem(404);
+        world.web.delete(&path).await.problem(404);
+        assert_eq!(world.web.get("/v1/keys").await.expect(200)["items"], json!([]));
+    });
+}
+
+#[test]
+fn a_key_expires() {
+    play(async |world| {
+        let web = bearer(world, json!({"role": "admin", "expires": "1h"})).await;
+        web.get("/v1/keys").await.expect(200);
+        world.clock.advance(Duration::from_secs(3_600));
+        let refused = web.get("/v1/keys").await.problem(401);
+        assert_eq!(refused["detail"], "This key has expired.");
+        let listed = world.web.get("/v1/keys").await.expect(200);
+        assert_eq!(listed["items"][0]["expired"], true);
+    });
+}
+
+#[test]
+fn keys_that_make_no_sense_are_refused() {
+    Stage::default().with(|config| config.key.max = 2).play(async |world: &mut World| {
+        for (spec, pointer) in [
+            (json!({}), "/role"),
+            (json!({"role": "root"}), "/role"),
+            (json!({"role": "tenant"}), "/tenant"),
+            (json!({"role": "tenant", "tenant": "a/b"}), "/tenant"),
+            (json!({"role": "admin", "tenant": "acme"}), "/tenant"),
+            (json!({"role": "ingest", "expires": "soon"}), "/expires"),
+            (json!({"role": "ingest", "expires_at": "2001-01-01T00:00:00Z"}), "/expires_at"),
+            (json!({"role": "ingest", "expires": "1h", "expires_at": "2101-01-01T00:00:00Z"}), "/expires_at"),
+            (json!({"role": "ingest", "colour": "red"}), "/colour"),
+        ] {
+            let problem = world.web.post("/v1/keys", &spec).await.problem(422);
+            assert_eq!(problem["errors"][0]["pointer"], pointer, "{spec}: {problem}");
+        }
+        let first = key(world, json!({"role": "ingest"})).await;
+        key(world, json!({"role": "ingest"})).await;
+        let full = world.web.post("/v1/keys", &json!({"role": "ingest"})).await.problem(409);
+        assert!(full["detail"].to_string().contains("key.max"), "{full}");
+        world.web.delete(&format!("/v1/keys/{}", first.id)).await.expect(204);
+        key(world, json!({"role": "ingest"})).await;
+    });
+}
+
+#[test]
+fn each_role_opens_its_own_doors_and_no_others() {
+    play(async |world| {
+        let own = things(world, "acme").await;
+        for role in Role::ALL {
+            let spec = match role {
+                Role::Tenant => json!({"role": role.word(), "tenant": "acme"}),
+                _ => json!({"role": role.word()}),
+            };
+            let web = bearer(world, spec).await;
+            // Nothing is deleted here: each role is to find the same.
+            for route in walk().iter().filter(|route| route.method != http::Method::DELETE) {
+                let answer = own.ask(&web, route).await;
+                let place = format!("{role}: {} {}: {}", route.method, route.path, answer.text());
+                match route.path {
+                    "/metrics" => assert_eq!(answer.status == 200, role == Role::Admin, "{place}"),
+                    _ => assert_eq!(answer.status != 403, route.who.admits(role), "{place}"),
+                }
+                assert_ne!(answer.status, 401, "{place}");
+                assert!(answer.status < 500, "{place}");
+            }
+        }
+        for route in walk().iter().filter(|route| route.who != Who::Everybody) {
+            own.ask(&world.web.without_key(), route).await.problem(401);
+            own.ask(&world.web.with_key("hwk_of-nobody"), route).await.problem(401);
+        }
+    });
+}
+
+#[test]
+fn a_customer_finds_no_trace_of_another() {
+    play(async |world| {
+        let (own, planted) = (things(world, "acme").await, things(world, "planted").await);
+        let web = bearer(world, json!({"role": "tenant", "tenant": "acme"})).await;
+        for route in walk() {
+            let place = format!("{} {}", route.method, route.path);
+            if route.who == Who::Everybody {
+                continue;
+            }
+            // With the ids of another: as if there were nothing.
+            let answer = planted.ask(&web, &route).await;
+            let found = planted.marks().into_iter().any(|mark| answer.text().contains(mark));
+            let told = matches!(answer.status, 401 | 403 | 404) || (answer.status == 200 && !found);
+            assert!(told, "{place} with another's ids: {} {}", answer.status, answer.text());
+            // A list that is asked for another's things says no.
+            if route.method == http::Method::GET && !route.path.contains('{') {
+                let path = format!("{}?tenant=planted", route.path);
+                planted.ask_at(&web, &route, path).await.problem(403);
+            }
+            // With its own ids: what a customer may.
+            let answer = own.ask(&web, &route).await;
+            match route.who.admits(Role::Tenant) {
+                // A waiting delivery is cancelled once; what was deleted under its other name is gone.
+                true if route.operation == "delete_webhook" => answer.problem(404),
+                true => {
+                    assert!((200..300).contains(&answer.status), "{place}: {}", answer.text());
+                    json!(null)
+                }
+                false => answer.problem(403),
+            };
+        }
+        // What was planted is as it was.
+        let endpoint = world.web.get(&format!("/v1/endpoints/{}", planted.endpoint)).await.expect(200);
+        assert_eq!((&endpoint["name"], &endpoint["description"]), (&json!("planted"), &json!("")));
+        assert_eq!(world.delivery(&planted.delivery).await["state"], "pending");
+    });
+}
+
+#[test]
+fn what_a_customer_makes_is_its_own() {
+    play(async |world| {
+        let web = bearer(world, json!({"role": "tenant", "tenant": "acme"})).await;
+        let spec = json!({"name": "n", "url": world.receiver.url("/"), "events": ["*"]});
+        assert_eq!(web.post("/v1/endpoints", &spec).await.expect(201)["tenant"], "acme");
+        let mut other = spec.clone();
+        other["tenant"] = json!("default");
+        web.post("/v1/endpoints", &other).await.problem(403);
+        let path = format!(
+            "/v1/endpoints/{}",
+            web.post("/v1/endpoints", &spec).await.json()["id"].as_str().expect("an id")
+        );
+        assert_eq!(
+            web.patch(&path, &json!({"tenant": "default"})).await.problem(422)["errors"][0]["pointer"],
+            "/tenant"
+        );
+    });
+}
+
+#[test]
+fn a_producer_of_one_tenant_posts_for_it_alone() {
+    play(async |world| {
+        let web = bearer(world, json!({"role": "ingest", "tenant": "acme"})).await;
+        let posted = web.post("/v1/events", &json!({"type": "a", "payload": 1})).await.expect(202);
+        assert_eq!(world.event(posted["id"].as_str().expect("an id")).await["tenant"], "acme");
+        web.post("/v1/events", &json!({"type": "a", "payload": 1, "tenant": "default"})).await.problem(403);
+        let batch = json!([
+            {"type": "a", "payload": 1, "tenant": "acme"},
+            {"type": "a", "payload": 1, "tenant": "planted"},
+        ]);
+        let answer = web.post("/v1/events", &batch).await.expect(207);
+        assert_eq!(
+            (&answer["items"][0]["status"], &answer["items"][1]["status"]),
+            (&json!(202), &json!(403))
+        );
+        let any = bearer(world, json!({"role": "ingest"})).await;
+        any.post("/v1/events", &json!({"type": "a", "payload": 1, "tenant": "planted"})).await.expect(202);
+    });
+}
