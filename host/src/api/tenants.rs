@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json as value};
 use super::auth::Caller;
 use super::body::require_json;
 use super::endpoints::{description, rate_limit, read_document, remove};
-use super::fields::Fields;
+use super::fields::{Fields, whole};
 use super::page::{Page, Query};
 use super::problem::{Kind, Problem};
 use super::profile::{self, CommonView, Waiting};
@@ -231,7 +231,7 @@ fn read_quota(fields: &mut Fields<'_>) -> Quota {
     let mut fields = fields.below("quota", map);
     let ingest = rate_limit(&mut fields, "ingest");
     let stored_bytes = fields.take("stored_bytes").and_then(|given| {
-        let bytes = given.as_u64().filter(|bytes| *bytes <= MAX_STORED_BYTES);
+        let bytes = whole(&given).filter(|bytes| *bytes <= MAX_STORED_BYTES);
         bytes.or_else(|| fields.wrong("stored_bytes", "it must be a whole number of bytes"))
     });
     fields.finish(&["ingest", "stored_bytes"]);

@@ -298,6 +298,7 @@ mod tests {
             (json!({"schedule": []}), RetryPolicy::Schedule(vec![])),
             (json!({"attempts": 1}), RetryPolicy::Schedule(vec![])),
             (json!({"attempts": 3}), RetryPolicy::Schedule(secs(&[5, 60]))),
+            (json!({"attempts": 3.0}), RetryPolicy::Schedule(secs(&[5, 60]))),
             (json!({"every": "10s"}), RetryPolicy::Every { every: Duration::from_secs(10), lasting: None }),
             (
                 json!({"every": "10s", "for": "72h"}),
@@ -377,6 +378,7 @@ mod tests {
             ("retry", json!({}), "/retry"),
             ("retry", json!({"every": "10s", "attempts": 1}), "/retry"),
             ("retry", json!({"attempts": null}), "/retry/attempts"),
+            ("retry", json!({"attempts": 1.5}), "/retry/attempts"),
             ("retry", json!({"schedule": null}), "/retry/schedule"),
             ("retry", json!({"attempts": 0}), "/retry/attempts"),
             ("retry", json!({"schedule": ["1m", "soon"]}), "/retry/schedule/1"),

@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 
 use crate::api::exact::Json;
-use crate::api::fields::{Fields, escape};
+use crate::api::fields::{Fields, escape, whole};
 use crate::config::Config;
 use crate::message::belongs_to_host;
 use crate::retry::{MAX_PAUSE, MAX_RETRIES, MIN_PAUSE, RetryPolicy};
@@ -348,7 +348,7 @@ fn success(fields: &mut Fields<'_>) -> Option<SuccessCodes> {
 }
 
 fn status(value: &Value) -> Option<u16> {
-    let status = u16::try_from(value.as_u64()?).ok()?;
+    let status = u16::try_from(whole(value)?).ok()?;
     (200..600).contains(&status).then_some(status)
 }
 
