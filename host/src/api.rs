@@ -17,6 +17,7 @@ use crate::access::KeyDigest;
 use crate::book::Book;
 use crate::config::Config;
 use crate::dispatch::Intake;
+use crate::dispatch::tester::Tester;
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
 use crate::plugin::Catalog;
@@ -71,6 +72,8 @@ pub struct Api {
     pub meters: Meters,
     /// Told when deliveries became due outside the schedule.
     pub intake: Intake,
+    /// Sends test events.
+    pub tester: Tester,
     /// Set once the host drains: then it is no longer ready.
     pub stopping: Arc<AtomicBool>,
 }

@@ -163,6 +163,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         stopped.clone(),
     );
     let intake = dispatcher.intake();
+    let tester = dispatcher.tester(config.endpoint.max_tests);
     let ingest = Ingest {
         inbox: store.clone(),
         disk,
@@ -184,6 +185,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         config: config.clone(),
         admin_key,
         intake,
+        tester,
         stopping: Arc::new(AtomicBool::new(false)),
     });
     let supervisor = Arc::default();

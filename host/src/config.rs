@@ -235,6 +235,8 @@ settings! {
         max_concurrency: u32 = 1_000,
         /// For which the secret that is replaced goes on signing, unless the rotation says otherwise.
         rotation_overlap: Duration = DAY,
+        /// Test events under way at once, over all endpoints.
+        max_tests: usize = 16,
     }
 }
 
@@ -437,6 +439,7 @@ impl Config {
             ("endpoint.max_events", self.endpoint.max_events, 1, 10_000),
             ("endpoint.max_channels", self.endpoint.max_channels, 0, 10_000),
             ("endpoint.max_concurrency", self.endpoint_concurrency(), 1, 1_000_000),
+            ("endpoint.max_tests", self.endpoint.max_tests, 1, 10_000),
             ("key.max", self.key.max, 1, 100_000),
             ("endpoint.rotation_overlap", span(self.endpoint.rotation_overlap), 0, span(MAX_OVERLAP)),
             ("tenant.max", self.tenant.max, 1, 1_000_000),

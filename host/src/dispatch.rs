@@ -11,6 +11,8 @@ pub mod rates;
 pub mod redact;
 pub mod request;
 pub mod schedule;
+pub mod tester;
+pub mod tries;
 pub mod turns;
 pub mod wardrobe;
 pub mod worker;
@@ -37,6 +39,7 @@ use self::backlog::{Backlog, Slot};
 use self::feed::Agenda;
 pub use self::housekeeping::Retention;
 use self::schedule::{Limits, Schedule};
+use self::tester::Tester;
 use self::worker::{Job, Workshop};
 
 /// Why a delivery was skipped.
@@ -145,6 +148,11 @@ impl Dispatcher {
             backlog: self.backlog.clone(),
             agenda: self.workshop.agenda.clone(),
         }
+    }
+
+    /// Sends test events, so many at once.
+    pub fn tester(&self, at_once: usize) -> Tester {
+        Tester::new(&self.workshop, at_once)
     }
 
     /// Delivers until `shutdown` ends, then waits for what is under way, for `drain` at the most. What is left stays

@@ -15,7 +15,7 @@ use super::body::require_json;
 use super::page::{Page, Query};
 use super::problem::{Kind, Problem};
 use super::statistics::Fare;
-use super::{Api, json};
+use super::{Api, json, profile};
 use crate::book::{Entry, Snapshot};
 use crate::catalogue::UnknownVersion;
 use crate::dispatch::SKIPPED;
@@ -32,6 +32,7 @@ pub(super) mod document;
 pub(super) mod patch;
 pub(super) mod secret;
 mod spec;
+mod trial;
 mod view;
 
 pub(super) use chain::{check as check_chain, link_errors, missing_plugin};
@@ -39,6 +40,7 @@ pub(super) use document::read as read_document;
 pub(super) use patch::apply_to;
 pub(super) use spec::{MAX_DESCRIPTION, MAX_NAME, MAX_PARK_AFTER, MAX_PER, MAX_REQUESTS, MIN_PER};
 pub(super) use spec::{description, rate_limit};
+pub(super) use trial::test;
 use view::EndpointView;
 pub(super) use view::masked_url;
 
@@ -146,7 +148,7 @@ pub(super) async fn change(
     id: EndpointId,
     mut change: Map<String, Value>,
 ) -> Result<Arc<Endpoint>, Problem> {
-    let waiting = waiting(&mut change)?;
+    let waiting = profile::waiting(&mut change, "enabled", true)?;
     for _ in 0..TRIES {
         let book = api.book.snapshot();
         let Entry { revision, endpoint } = entry(&book, caller, id)?.clone();
@@ -218,20 +220,6 @@ async fn patched(
     let judged_from = if anew { now } else { stored.judged_from };
     let patched = endpoint(spec, stored.id, stored.secrets.tidied(now), hold, stored.created_at, now);
     Ok(Endpoint { judged_from, ..patched })
-}
-
-/// What becomes of the deliveries that have waited. No member of an endpoint, so it is taken out.
-fn waiting(change: &mut serde_json::Map<String, serde_json::Value>) -> Result<Waiting, Problem> {
-    let Some(said) = change.remove("waiting") else { return Ok(Waiting::default()) };
-    if change.get("enabled") != Some(&serde_json::Value::Bool(true)) {
-        let message = "it says what becomes of what has waited; send it with `enabled`: true";
-        return Err(Problem::field("/waiting", message));
-    }
-    match said.as_str() {
-        Some("deliver") => Ok(Waiting::Deliver),
-        Some("skip") => Ok(Waiting::Skip),
-        _ => Err(Problem::field("/waiting", "it must be `deliver` or `skip`")),
-    }
 }
 
 /// Cancels the first of what is skipped, so that most callers see it at once; housekeeping does the rest.

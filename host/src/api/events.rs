@@ -34,6 +34,7 @@ mod posted;
 
 pub(super) use cloudevents::{BATCH as CLOUD_EVENTS, ONE as CLOUD_EVENT};
 pub(super) use gate::payload_error;
+pub(super) use posted::check_bounds;
 
 pub(super) const NDJSON: &str = "application/x-ndjson";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";

@@ -14,8 +14,9 @@ use super::endpoints::read_document;
 use super::fields::Fields;
 use super::page::Query;
 use super::problem::{Kind, Problem};
-use super::profile::{self, CommonView, Waiting};
+use super::profile::{self, CommonView};
 use super::{Api, json, terms};
+use crate::endpoint::Waiting;
 use crate::tenant::HostProfile;
 use crate::time::Timestamp;
 
@@ -38,14 +39,11 @@ pub(super) async fn patch(
     let (parts, body) = request.into_parts();
     require_json(&parts.headers, &["application/merge-patch+json"])?;
     let mut change = read_document(&api, &parts.headers, body).await?;
-    let waiting = profile::waiting(&mut change)?;
+    let waiting = profile::waiting(&mut change, "offline", false)?;
     for _ in 0..TRIES {
         let (revision, before) = stored(&api);
         let now = api.clock.now();
-        let after = patched(&api, &before, change.clone(), now).await?;
-        if before.hold.current.is_some() && after.hold.current.is_none() && waiting == Waiting::Skip {
-            profile::skip(&api, None, now).await?;
-        }
+        let after = patched(&api, &before, change.clone(), waiting, now).await?;
         if let Some(kept) = api.book.put_document(after, revision).await? {
             api.intake.expect(api.clock.now());
             return json(StatusCode::OK, &CommonView::of(&kept.value.terms, &kept.value.hold));
@@ -63,13 +61,14 @@ async fn patched(
     api: &Api,
     before: &HostProfile,
     change: Map<String, Value>,
+    waiting: Waiting,
     now: Timestamp,
 ) -> Result<HostProfile, Problem> {
     let whole = profile::in_full(&before.terms, &before.hold);
     let changed = profile::apply(whole, &profile::told(&before.hold), change);
     let (mut after, mut errors) = (before.clone(), Vec::new());
     let mut fields = Fields::new(changed, "", &mut errors);
-    profile::read(&mut fields, api, &mut after.terms, &mut after.hold, now);
+    profile::read(&mut fields, api, &mut after.terms, &mut after.hold, waiting, now);
     fields.finish(&[&profile::MEMBERS, terms::MEMBERS.as_slice()].concat());
     if !errors.is_empty() {
         return Err(Problem::invalid(errors));

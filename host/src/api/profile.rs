@@ -8,11 +8,7 @@ use super::endpoints::{apply_to, check_chain};
 use super::fields::Fields;
 use super::problem::Problem;
 use super::terms::{self, TermsView};
-use crate::delivery::State;
-use crate::endpoint::Hold;
-use crate::event::Tenant;
-use crate::id::EndpointId;
-use crate::store::{DeliveryFilter, PageRequest};
+use crate::endpoint::{Hold, Waiting};
 use crate::terms::Terms;
 use crate::time::Timestamp;
 
@@ -20,18 +16,6 @@ use crate::time::Timestamp;
 pub(super) const MEMBERS: [&str; 1] = ["offline"];
 
 const OFFLINE_BY_REQUEST: &str = "It was put offline by request.";
-const SKIPPED: &str = "It waited while its tenant or the host was offline, and was skipped when that ended.";
-
-/// Deliveries that are looked at together while they are skipped.
-const BATCH: usize = 500;
-
-/// What becomes of what has waited, once it need not wait any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Waiting {
-    #[default]
-    Deliver,
-    Skip,
-}
 
 #[derive(Debug, Serialize)]
 pub(super) struct CommonView<'a> {
@@ -77,11 +61,18 @@ pub(super) fn apply(
 }
 
 /// Takes the members that are in common; those that are not there stay as they are stored.
-pub(super) fn read(fields: &mut Fields<'_>, api: &Api, terms: &mut Terms, hold: &mut Hold, now: Timestamp) {
+pub(super) fn read(
+    fields: &mut Fields<'_>,
+    api: &Api,
+    terms: &mut Terms,
+    hold: &mut Hold,
+    waiting: Waiting,
+    now: Timestamp,
+) {
     *terms = terms::read(fields, &api.config, Some(terms));
     match fields.boolean("offline") {
         Some(true) => hold.disable(OFFLINE_BY_REQUEST, now),
-        Some(false) => hold.enable(now),
+        Some(false) => hold.resume(waiting, now),
         None => {}
     }
 }
@@ -95,47 +86,21 @@ pub(super) async fn check(api: &Api, before: &Terms, after: &Terms) -> Result<()
     check_chain(&api.plugins.snapshot(), &api.plugins, links).await
 }
 
-/// Takes `waiting` out of a change: it is no member, but says what follows from `"offline": false`.
-pub(super) fn waiting(change: &mut Map<String, Value>) -> Result<Waiting, Problem> {
+/// Takes `waiting` out of a change: it is no member, but says what becomes of the deliveries that have waited, where
+/// `member` comes to be `value` and so lets go of them.
+pub(super) fn waiting(
+    change: &mut Map<String, Value>,
+    member: &str,
+    value: bool,
+) -> Result<Waiting, Problem> {
     let Some(said) = change.remove("waiting") else { return Ok(Waiting::default()) };
-    if change.get("offline") != Some(&Value::Bool(false)) {
-        let message = "it says what becomes of what has waited; send it with `offline`: false";
+    if change.get(member) != Some(&Value::Bool(value)) {
+        let message = format!("it says what becomes of what has waited; send it with `{member}`: {value}");
         return Err(Problem::field("/waiting", message));
     }
     match said.as_str() {
         Some("deliver") => Ok(Waiting::Deliver),
         Some("skip") => Ok(Waiting::Skip),
         _ => Err(Problem::field("/waiting", "it must be `deliver` or `skip`")),
-    }
-}
-
-/// Cancels what has waited until now, of the tenant or of all: before they come back, so that none of it goes out.
-pub(super) async fn skip(api: &Api, tenant: Option<&Tenant>, now: Timestamp) -> Result<(), Problem> {
-    let book = api.book.snapshot();
-    let concerned = book.entries().map(|entry| &entry.endpoint);
-    let concerned = concerned.filter(|endpoint| tenant.is_none_or(|tenant| endpoint.tenant == *tenant));
-    for endpoint in concerned {
-        skip_of(api, endpoint.id, now).await?;
-    }
-    Ok(())
-}
-
-async fn skip_of(api: &Api, endpoint: EndpointId, now: Timestamp) -> Result<(), Problem> {
-    let mut request = PageRequest { after: None, limit: BATCH };
-    loop {
-        let filter = DeliveryFilter {
-            endpoint: Some(endpoint),
-            state: Some(State::Pending),
-            ..DeliveryFilter::default()
-        };
-        let page = api.store.deliveries(filter, request).await?;
-        for delivery in page.items.iter().filter(|delivery| delivery.created_at <= now) {
-            api.store.cancel(delivery.id, SKIPPED.to_owned(), now).await?;
-            api.intake.revoke(delivery.id);
-        }
-        match page.next {
-            Some(next) => request.after = Some(next),
-            None => return Ok(()),
-        }
     }
 }

@@ -77,6 +77,7 @@ pub fn table() -> Vec<Route> {
         keyed(&get, "/v1/endpoints/{id}", Customers, "show_endpoint", endpoints::show),
         keyed(&patch, "/v1/endpoints/{id}", Customers, "change_endpoint", endpoints::patch),
         keyed(&delete, "/v1/endpoints/{id}", Customers, "delete_endpoint", endpoints::delete),
+        keyed(&post, "/v1/endpoints/{id}/test", Customers, "test_endpoint", endpoints::test),
         keyed(&get, "/v1/endpoints/{id}/stats", Customers, "endpoint_stats", statistics::stats),
         keyed(
             &post,

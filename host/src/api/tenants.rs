@@ -17,9 +17,10 @@ use super::endpoints::{description, rate_limit, read_document, remove};
 use super::fields::{Fields, whole};
 use super::page::{Page, Query};
 use super::problem::{Kind, Problem};
-use super::profile::{self, CommonView, Waiting};
+use super::profile::{self, CommonView};
 use super::{Api, json, keys, terms};
 use crate::access::Key;
+use crate::endpoint::Waiting;
 use crate::event::Tenant;
 use crate::id::EndpointId;
 use crate::tenant::{Profile, Quota};
@@ -98,14 +99,11 @@ pub(super) async fn patch(
     let (parts, body) = request.into_parts();
     require_json(&parts.headers, &["application/merge-patch+json"])?;
     let mut change = read_document(&api, &parts.headers, body).await?;
-    let waiting = profile::waiting(&mut change)?;
+    let waiting = profile::waiting(&mut change, "offline", false)?;
     for _ in 0..TRIES {
         let now = api.clock.now();
         let (revision, before) = stored(&api, &tenant, now)?;
-        let after = patched(&api, &before, change.clone(), now).await?;
-        if before.hold.current.is_some() && after.hold.current.is_none() && waiting == Waiting::Skip {
-            profile::skip(&api, Some(&tenant), now).await?;
-        }
+        let after = patched(&api, &before, change.clone(), waiting, now).await?;
         if let Some(kept) = api.book.put_document(after, revision).await? {
             api.intake.expect(api.clock.now());
             return json(StatusCode::OK, &TenantView::of(&kept.value));
@@ -186,6 +184,7 @@ async fn patched(
     api: &Api,
     before: &Profile,
     change: Map<String, Value>,
+    waiting: Waiting,
     now: Timestamp,
 ) -> Result<Profile, Problem> {
     let changed = profile::apply(in_full(before), &told(before), change);
@@ -197,7 +196,7 @@ async fn patched(
     if fields.has("quota") {
         after.quota = read_quota(&mut fields);
     }
-    profile::read(&mut fields, api, &mut after.terms, &mut after.hold, now);
+    profile::read(&mut fields, api, &mut after.terms, &mut after.hold, waiting, now);
     fields.finish(&[MEMBERS.as_slice(), &profile::MEMBERS, &terms::MEMBERS].concat());
     if !errors.is_empty() {
         return Err(Problem::invalid(errors));

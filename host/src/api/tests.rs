@@ -103,6 +103,7 @@ impl Host {
             meters: Meters::default(),
             config: Arc::new(config),
             intake: dispatcher.intake(),
+            tester: dispatcher.tester(2),
             stopping: Arc::new(AtomicBool::new(false)),
         };
         let api = Arc::new(api);

@@ -1,7 +1,7 @@
 //! What endpoints with a rate were sent before the host started, so that a restart lets nobody pass a rate.
 //!
 //! It is told by what the store counts, in the same commit as the attempts themselves; nothing is written for it. Each
-//! attempt is taken to have been made at the end of its span of time, a minute for rates over up to three hours and an
+//! attempt is taken to have been made at the end of its span of time, a minute for rates over up to an hour and an
 //! hour for longer ones: so an endpoint may wait for that much longer after a restart, and never goes faster. What a
 //! host that was killed had under way is not known.
 
@@ -14,8 +14,8 @@ use crate::store::{Bucket, Result, Scope, Statistics};
 use crate::tally::{Resolution, Window};
 use crate::time::Timestamp;
 
-/// Up to so many minutes back, minutes are asked for.
-const MOST_MINUTES: u32 = 181;
+/// Up to so many minutes back, minutes are asked for: they are kept for an hour at the least.
+const MOST_MINUTES: u32 = 61;
 /// Endpoints asked about at once.
 const ENDPOINTS_AT_ONCE: usize = 200;
 
@@ -98,8 +98,8 @@ mod tests {
             (1, (Resolution::Minute, 2)),
             (60, (Resolution::Minute, 2)),
             (61, (Resolution::Minute, 3)),
-            (10_800, (Resolution::Minute, 181)),
-            (10_801, (Resolution::Hour, 5)),
+            (3_600, (Resolution::Minute, 61)),
+            (3_601, (Resolution::Hour, 3)),
             (86_400, (Resolution::Hour, 25)),
         ] {
             assert_eq!(window(rate(1, seconds)), expected, "{seconds}");

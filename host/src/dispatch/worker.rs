@@ -5,27 +5,22 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
-use crate::attempt::{
-    Attempt, Outcome, RequestRecord, ResponseRecord, Timing, Warning, Warnings, is_near_timeout,
-};
+use crate::attempt::{Attempt, Outcome, Timing, Warning, Warnings};
 use crate::book::Book;
 use crate::delivery::{Delivery, Policy, Settlement, State};
 use crate::endpoint::Endpoint;
 use crate::event::Event;
 use crate::health::Health;
-use crate::message::Message;
 use crate::metrics::Metrics;
 use crate::notice::{Notice, Topic};
 use crate::plugin::Catalog;
-use crate::send::{self, Client};
+use crate::send::Client;
 use crate::store::{Lease, Queue, Settle, Settled};
 use crate::time::{Clock, Timestamp};
 
 use super::backlog::Slot;
-use super::chain::{self, Runs, Shaped};
 use super::feed::Agenda;
-use super::redact::Redactor;
-use super::request::{BuildError, Outfit};
+use super::tries::{Tried, Try};
 use super::turns::Turns;
 use super::wardrobe::Wardrobe;
 
@@ -69,16 +64,6 @@ pub struct Settings {
     pub stored_answer_body: usize,
 }
 
-/// An attempt before it is judged.
-struct Tried {
-    outcome: Outcome,
-    request: Option<RequestRecord>,
-    response: Option<ResponseRecord>,
-    timing: Timing,
-    /// The whole answer came, but most of the timeout had passed by then.
-    near_timeout: bool,
-}
-
 impl Workshop {
     /// Tries to deliver. `sent` is called as soon as the receiver has answered, before the result is on disk.
     pub async fn attempt(&self, job: Job, sent: impl FnOnce()) {
@@ -95,120 +80,37 @@ impl Workshop {
         if job.delivery.is_too_old(self.settings.max_age, started) {
             return self.end(&endpoint, job, State::Failed, TOO_OLD, started).await;
         }
-        let number = job.delivery.attempts.saturating_add(1);
-        let outfit = match self.wardrobe.outfit(&endpoint) {
-            Ok(outfit) => outfit,
-            Err(error) => {
-                let tried = Tried::without_request(unsendable(&error));
-                return self.settle(&endpoint, None, job, started, tried, Runs::default()).await;
-            }
+        let this = Try {
+            endpoint: &endpoint,
+            event: &job.event,
+            delivery: job.delivery.id,
+            webhook_id: job.delivery.webhook_id,
+            number: job.delivery.attempts.saturating_add(1),
+            started,
+            is_test: false,
         };
         // Held, as long as one of its plugins is missing.
-        let Ok(links) = chain::resolve(&self.catalog, &endpoint) else {
+        let Ok(tried) = self.make_try(this).await else {
             return self.give_back(job, started).await;
         };
-        let (shaped, runs) = {
-            let _turn = self.turns.take(&endpoint).await;
-            chain::shape(&links, &endpoint, &job.event, number, started).await
-        };
-        let tried = match shaped {
-            Shaped::Message(message) => self.send(&endpoint, &outfit, &job, message, started).await,
-            Shaped::Ended(outcome) => Tried::without_request(outcome),
-        };
         sent();
-        self.settle(&endpoint, Some(&outfit.redactor), job, started, tried, runs).await;
+        self.settle(&endpoint, job, started, tried).await;
     }
 
-    async fn send(
-        &self,
-        endpoint: &Endpoint,
-        outfit: &Outfit,
-        job: &Job,
-        message: Message,
-        now: Timestamp,
-    ) -> Tried {
-        let request = match outfit.request(endpoint, message, job.delivery.webhook_id, now) {
-            Ok(request) => request,
-            Err(error) => return Tried::without_request(unsendable(&error)),
-        };
-        let redactor = &outfit.redactor;
-        let record = redactor.request(&request, &job.event.payload, self.settings.stored_request_body);
-        let sent_at = self.clock.now();
-        let exchange = self.client.send(request).await;
-        let spent = self.clock.now().since(sent_at);
-        let near_timeout = exchange.result.is_ok() && is_near_timeout(spent, endpoint.terms.timeout);
-        let response = exchange
-            .result
-            .as_ref()
-            .ok()
-            .map(|answer| redactor.response(answer, self.settings.stored_answer_body));
-        let outcome = match exchange.result {
-            Ok(answer) => {
-                let asked = send::retry_after(&answer.headers, self.clock.now().as_secs());
-                Outcome::of_answer(answer.status, &endpoint.terms.success, asked)
-            }
-            Err(fault) => {
-                if let Some(hint) = &fault.hint {
-                    // For the operator alone: it may name addresses of the operator's network.
-                    warn!(delivery = %job.delivery.id, endpoint = %endpoint.id, kind = fault.kind.as_str(), hint);
-                }
-                Outcome::Unreachable { kind: fault.kind.as_str().to_owned(), message: fault.message }
-            }
-        };
-        let times = exchange.times;
-        let timing = Timing {
-            dns: times.dns,
-            connect: times.connect,
-            tls: times.tls,
-            first_byte: times.first_byte,
-            ..Timing::default()
-        };
-        Tried { outcome, request: Some(record), response, timing, near_timeout }
-    }
-
-    async fn settle(
-        &self,
-        endpoint: &Arc<Endpoint>,
-        redactor: Option<&Redactor>,
-        job: Job,
-        started: Timestamp,
-        tried: Tried,
-        runs: Runs,
-    ) {
+    async fn settle(&self, endpoint: &Arc<Endpoint>, job: Job, started: Timestamp, tried: Tried) {
         let now = self.clock.now();
         let policy = self.policy(endpoint, now);
         let Job { lease, delivery, event, slot, paced } = job;
         let queued_for = started.since(delivery.due.unwrap_or(started));
-        let outcome = match redactor {
-            Some(redactor) => redactor.outcome(tried.outcome),
-            None => tried.outcome,
-        };
         let Settlement { delivery, disable_endpoint } =
-            delivery.settle(&outcome, policy, started, now, rand::random());
-        let warnings = Warnings::NONE
-            .with_if(tried.near_timeout, Warning::NearTimeout)
+            delivery.settle(&tried.outcome, policy, started, now, rand::random());
+        let mut attempt = tried.into_attempt(delivery.attempts, started, now.since(started));
+        attempt.timing.queue = Some(queued_for);
+        attempt.warnings = attempt
+            .warnings
             .with_if(delivery.state == State::Delivered && delivery.attempts > 1, Warning::Recovered)
-            .with_if(
-                tried.response.as_ref().is_some_and(|response| response.truncated),
-                Warning::AnswerTruncated,
-            )
             .with_if(self.book.snapshot().is_deprecated(&event.event_type), Warning::DeprecatedType)
             .with_if(paced, Warning::RateLimited);
-        let attempt = Attempt {
-            number: delivery.attempts,
-            started_at: started,
-            duration: now.since(started),
-            outcome,
-            request: tried.request,
-            response: tried.response,
-            timing: Timing {
-                queue: Some(queued_for),
-                transform: (!runs.runs.is_empty()).then_some(runs.duration),
-                ..tried.timing
-            },
-            plugins: redactor.map_or_else(Vec::new, |redactor| redactor.runs(runs.runs)),
-            warnings,
-        };
         self.report(&event, &delivery, &attempt, now);
         if let Some(reason) = disable_endpoint {
             self.disable(endpoint, &reason, now).await;
@@ -363,15 +265,4 @@ impl Workshop {
             "attempt"
         );
     }
-}
-
-impl Tried {
-    fn without_request(outcome: Outcome) -> Self {
-        Self { outcome, request: None, response: None, timing: Timing::default(), near_timeout: false }
-    }
-}
-
-fn unsendable(error: &BuildError) -> Outcome {
-    let message = format!("No request could be made: {error}.");
-    Outcome::Unreachable { kind: "invalid_request".to_owned(), message }
 }

@@ -28,6 +28,8 @@ struct Things {
     tenant: &'static str,
     event: String,
     endpoint: String,
+    /// An endpoint that is there to be deleted in other words.
+    hook: String,
     delivery: String,
 }
 
@@ -36,7 +38,8 @@ async fn things(world: &World, tenant: &'static str) -> Things {
     let endpoint = world.endpoint(json!({"tenant": tenant, "name": tenant, "enabled": false})).await;
     let event = world.post_with("invoice.paid", "1", json!({"tenant": format!("{tenant}")})).await;
     let delivery = world.only_delivery(&event).await;
-    Things { tenant, event: event.id, endpoint: endpoint.id, delivery }
+    let hook = world.endpoint(json!({"tenant": tenant, "events": ["none"], "enabled": false})).await;
+    Things { tenant, event: event.id, endpoint: endpoint.id, hook: hook.id, delivery }
 }
 
 impl Things {
@@ -61,8 +64,8 @@ impl Things {
             "create_webhook" => {
                 json!({"url": "http://127.0.0.1:9/", "events": ["*"], "tenant": self.tenant})
             }
-            "change_webhook" => json!({"id": self.endpoint, "active": false}),
-            "delete_webhook" => json!({"id": self.endpoint}),
+            "change_webhook" => json!({"id": self.hook, "active": false}),
+            "delete_webhook" => json!({"id": self.hook}),
             "create_key" => json!({"role": "ingest"}),
             _ => json!({}),
         }
@@ -75,20 +78,24 @@ impl Things {
     async fn ask_at(&self, web: &Web, route: &Route, path: String) -> Answer {
         let body = match route.method {
             http::Method::GET => String::new(),
+            _ if route.operation == "take_backup" => String::new(),
             _ => self.body(route).to_string(),
         };
         web.send(route.method.clone(), &path, &[], body).await
     }
 
-    fn marks(&self) -> [&str; 3] {
-        [&self.event, &self.endpoint, &self.delivery]
+    fn marks(&self) -> [&str; 4] {
+        [&self.event, &self.endpoint, &self.hook, &self.delivery]
     }
 }
 
-/// What deletes comes last, so that the others have something to find.
+/// What deletes comes last, the parts before the whole, so that the others have something to find.
 fn walk() -> Vec<Route> {
     let mut routes = routes::table();
-    routes.sort_by_key(|route| route.method == http::Method::DELETE);
+    routes.sort_by_key(|route| match route.method {
+        http::Method::DELETE => usize::MAX - route.path.len(),
+        _ => 0,
+    });
     routes
 }
 
@@ -171,7 +178,8 @@ fn each_role_opens_its_own_doors_and_no_others() {
             // Nothing is deleted here: each role is to find the same.
             for route in walk().iter().filter(|route| route.method != http::Method::DELETE) {
                 let answer = own.ask(&web, route).await;
-                let place = format!("{role}: {} {}: {}", route.method, route.path, answer.text());
+                let said = String::from_utf8_lossy(&answer.body[..answer.body.len().min(500)]);
+                let place = format!("{role}: {} {}: {said}", route.method, route.path);
                 match route.path {
                     "/metrics" => assert_eq!(answer.status == 200, role == Role::Admin, "{place}"),
                     _ => assert_eq!(answer.status != 403, route.who.admits(role), "{place}"),
@@ -209,15 +217,11 @@ fn a_customer_finds_no_trace_of_another() {
             }
             // With its own ids: what a customer may.
             let answer = own.ask(&web, &route).await;
-            match route.who.admits(Role::Tenant) {
-                // A waiting delivery is cancelled once; what was deleted under its other name is gone.
-                true if route.operation == "delete_webhook" => answer.problem(404),
-                true => {
-                    assert!((200..300).contains(&answer.status), "{place}: {}", answer.text());
-                    json!(null)
-                }
-                false => answer.problem(403),
-            };
+            if route.who.admits(Role::Tenant) {
+                assert!((200..300).contains(&answer.status), "{place}: {}", answer.text());
+            } else {
+                answer.problem(403);
+            }
         }
         // What was planted is as it was.
         let endpoint = world.web.get(&format!("/v1/endpoints/{}", planted.endpoint)).await.expect(200);

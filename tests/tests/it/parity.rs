@@ -344,6 +344,117 @@ fn k4_basic_auth() {
 }
 
 #[test]
+fn k3_create_fields() {
+    // As in production: nothing but https.
+    Stage::default().with(|config| config.host.allow_targets.clear()).play(async |world| {
+        let spec = json!({
+            "name": "Website Events → Zapier",
+            "url": "https://hooks.example.com/zapier",
+            "description": "Optional context for teammates.",
+            "events": ["record.created", "user.signup", "payment.received"],
+        });
+        let created = world.web.post("/v1/endpoints", &spec).await.expect(201);
+        let id = created["id"].as_str().expect("an id");
+        let shown = world.web.get(&format!("/v1/endpoints/{id}")).await.expect(200);
+        for member in ["name", "description", "events"] {
+            assert_eq!(shown[member], spec[member]);
+        }
+        assert_eq!(shown["url"], "https://hooks.example.com/***");
+        for (member, value) in
+            [("url", json!("http://hooks.example.com/zapier")), ("name", json!("")), ("events", json!([]))]
+        {
+            let mut bad = spec.clone();
+            bad[member] = value;
+            let problem = world.web.post("/v1/endpoints", &bad).await.problem(422);
+            assert_eq!(problem["errors"][0]["pointer"], format!("/{member}"));
+        }
+    });
+}
+
+/// Versions as a client gives them, with the steps back from the second and from the third.
+fn versions(count: usize) -> Value {
+    let all = json!([
+        {"name": "2025-06"},
+        {"name": "2026-01", "description": "Records are nested.", "steps": [
+            {"events": ["record.*"], "plugin": "flatten", "config": {"separator": "_"}},
+        ]},
+        {"name": "2026-09", "description": "Records have an envelope.", "steps": [
+            {"events": ["record.created"], "plugin": "envelope",
+             "config": {"members": [{"name": "record", "from": "data.record"}]}},
+        ]},
+    ]);
+    json!({"versions": all.as_array().expect("a list")[..count]})
+}
+
+#[test]
+fn k5_api_version() {
+    play(async |world| {
+        world.web.put("/v1/versions", &versions(2)).await.expect(200);
+        let pinned = world
+            .endpoint(
+                json!({"url": world.receiver.url("/pinned"), "version": "2025-06", "events": ["record.*"]}),
+            )
+            .await;
+        let newest = world.endpoint(json!({"url": world.receiver.url("/newest")})).await;
+        assert_eq!(
+            (&pinned.view["version"], &newest.view["version"]),
+            (&json!("2025-06"), &json!("2026-01"))
+        );
+
+        let (flat, nested) =
+            (r#"{"record_id":7,"record_total":12500.00}"#, r#"{"record":{"id":7,"total":12500.00}}"#);
+        world.post("record.created", nested).await;
+        let got = by_path(world, 2).await;
+        assert_eq!((got["/pinned"].as_str(), got["/newest"].as_str()), (flat, nested));
+
+        // The product moves on; for those who were there nothing changes.
+        world.web.put("/v1/versions", &versions(3)).await.expect(200);
+        world.endpoint(json!({"url": world.receiver.url("/late")})).await;
+        let posted = world.post("record.created", &format!(r#"{{"data":{nested}}}"#)).await;
+        let got = by_path(world, 3).await;
+        assert_eq!((got["/pinned"].as_str(), got["/newest"].as_str()), (flat, nested));
+        assert_eq!(got["/late"], format!(r#"{{"data":{nested}}}"#));
+        let deliveries = world.deliveries(&format!("event={}&endpoint={}", posted.id, pinned.id)).await;
+        let delivery = world.ended(deliveries[0]["id"].as_str().expect("an id")).await;
+        let runs = delivery["attempt_log"][0]["plugins"].as_array().expect("a list");
+        let plugins: Vec<_> = runs.iter().map(|run| run["plugin"].as_str().expect("a name")).collect();
+        assert_eq!(plugins, ["envelope", "flatten"], "newest first");
+
+        // A type that no step is for stays as it is; an endpoint's own chain comes after the steps.
+        world.post("record.updated", nested).await;
+        let got = by_path(world, 3).await;
+        assert_eq!((got["/pinned"].as_str(), got["/newest"].as_str()), (flat, nested));
+        let chain = json!({"transforms": [{"plugin": "envelope",
+            "config": {"members": [{"name": "all", "from": "@payload"}]}}]});
+        world.web.patch(&pinned.path(), &chain).await.expect(200);
+        world.post("record.updated", nested).await;
+        assert_eq!(by_path(world, 3).await["/pinned"], format!(r#"{{"all":{flat}}}"#));
+
+        // A version that is in use stays; the endpoint moves on when it is changed.
+        let problem =
+            world.web.put("/v1/versions", &json!({"versions": [{"name": "2026-01"}]})).await.problem(409);
+        assert!(problem["detail"].as_str().expect("a sentence").contains(&pinned.id), "{problem}");
+        let unknown = world.web.patch(&pinned.path(), &json!({"version": "2024-01"})).await.problem(422);
+        assert_eq!(unknown["errors"][0]["pointer"], "/version");
+        world.refused(json!({"version": "2024-01"})).await;
+        for (version, body) in [(json!("2026-01"), nested), (json!(null), nested)] {
+            let changed =
+                world.web.patch(&pinned.path(), &json!({"version": version, "transforms": []})).await;
+            assert_eq!(changed.expect(200)["version"], version);
+            world.post("record.updated", nested).await;
+            assert_eq!(by_path(world, 3).await["/pinned"], body);
+        }
+    });
+}
+
+/// The bodies of the next requests, by their paths.
+async fn by_path(world: &mut World, requests: usize) -> std::collections::BTreeMap<String, String> {
+    let arrivals = world.receiver.take(requests).await;
+    let text = |body: &[u8]| String::from_utf8(body.to_vec()).expect("text");
+    arrivals.iter().map(|arrival| (arrival.path_and_query.clone(), text(&arrival.body))).collect()
+}
+
+#[test]
 fn k6_secret_once() {
     play(async |world| {
         let plain = json!({"scheme": "hmac-sha256", "header": "X-Sig", "prefix": ""});
@@ -374,6 +485,43 @@ fn k6_secret_once() {
         let stored = std::fs::read(world.store_file()).expect("the store");
         assert!(!stored.windows(6).any(|window| window == b"whsec_" || window.starts_with(b"whsk_")));
     });
+}
+
+#[test]
+fn k9_patch_subscription() {
+    on_each_store(async |world| {
+        let endpoint = world.endpoint(json!({"events": ["record.created"]})).await;
+        assert_eq!(world.post("record.updated", "1").await.deliveries, 0);
+        let change = json!({"events": ["record.updated", "ai.insight.*"]});
+        let changed = world.web.patch(&endpoint.path(), &change).await.expect(200);
+        assert_eq!(changed["events"], change["events"]);
+        assert_eq!(world.post("record.created", "2").await.deliveries, 0);
+        for event_type in ["record.updated", "ai.insight.generated"] {
+            assert_eq!(world.post(event_type, "3").await.deliveries, 1);
+            assert_eq!(world.receiver.next().await.body, "3");
+        }
+    });
+}
+
+/// Puts event types into the catalogue, each with its group and a sample.
+async fn describe(world: &World, types: &[(&str, &str)]) {
+    for (group, name) in types {
+        let body =
+            json!({"group": group, "description": format!("About {name}."), "samples": [{"type": name}]});
+        world.web.put(&format!("/v1/event-types/{name}"), &body).await.expect(201);
+    }
+}
+
+fn names(page: &Value) -> Vec<&str> {
+    items(page).iter().map(|item| item["name"].as_str().expect("a name")).collect()
+}
+
+/// The next event that arrives, once one of this type was posted with its sample.
+async fn sample_arrives(world: &mut World, name: &str) {
+    let described = world.web.get(&format!("/v1/event-types/{name}")).await.expect(200);
+    let sample = described["samples"][0].to_string();
+    assert_eq!(world.post(name, &sample).await.deliveries, 1, "{name}");
+    assert_eq!(world.receiver.next().await.body, sample);
 }
 
 #[test]
@@ -453,6 +601,30 @@ fn k10_warnings() {
 }
 
 #[test]
+fn k12_event_types() {
+    let types = [
+        "record.created",
+        "record.updated",
+        "file.ingested",
+        "sync.completed",
+        "ai.insight.generated",
+        "user.signup",
+        "payment.received",
+    ];
+    play(async |world| {
+        describe(world, &types.map(|name| ("Events", name))).await;
+        let listed = world.web.get("/v1/event-types").await.expect(200);
+        let mut sorted = types;
+        sorted.sort_unstable();
+        assert_eq!(names(&listed), sorted);
+        world.endpoint(json!({"events": types})).await;
+        for name in types {
+            sample_arrives(world, name).await;
+        }
+    });
+}
+
+#[test]
 fn k14_rotation() {
     on_each_store(async |world| {
         let fingerprints = |view: &Value| -> Vec<String> {
@@ -481,6 +653,45 @@ fn k14_rotation() {
         world.web.delete(&format!("{}/secret/previous", endpoint.path())).await.expect(200);
         assert_eq!(signatures(world).await.len(), 1);
         world.web.post(&rotate, &json!({"overlap": "8d"})).await.problem(422);
+    });
+}
+
+#[test]
+fn r2_event_groups() {
+    let types = [
+        ("Payments", "payment.succeeded"),
+        ("Payments", "payment.failed"),
+        ("Payments", "payment.refunded"),
+        ("Invoices", "invoice.created"),
+        ("Invoices", "invoice.paid"),
+        ("Invoices", "invoice.payment_failed"),
+        ("Subscriptions", "subscription.created"),
+        ("Subscriptions", "subscription.renewed"),
+        ("Subscriptions", "subscription.canceled"),
+    ];
+    play(async |world| {
+        describe(world, &types).await;
+        let invoices = world.web.get("/v1/event-types?group=Invoices").await.expect(200);
+        assert_eq!(names(&invoices), ["invoice.created", "invoice.paid", "invoice.payment_failed"]);
+        assert_eq!(names(&world.web.get("/v1/event-types?group=Nothing").await.expect(200)), [""; 0]);
+        let first = world.web.get("/v1/event-types?group=Payments&limit=2").await.expect(200);
+        assert_eq!(names(&first), ["payment.failed", "payment.refunded"]);
+        let cursor = first["next"].as_str().expect("a cursor");
+        let rest = format!("/v1/event-types?group=Payments&limit=2&cursor={cursor}");
+        let rest = world.web.get(&rest).await.expect(200);
+        assert_eq!((names(&rest), &rest["next"]), (vec!["payment.succeeded"], &Value::Null));
+
+        let chosen = world.endpoint(json!({"events": ["payment.failed", "invoice.paid"]})).await;
+        for (_, name) in types {
+            let wanted = ["payment.failed", "invoice.paid"].contains(&name);
+            assert_eq!(world.post(name, "1").await.deliveries, u64::from(wanted), "{name}");
+        }
+        world.receiver.take(2).await;
+        world.web.delete(&chosen.path()).await.expect(204);
+        world.endpoint(json!({"events": ["*"]})).await;
+        for (_, name) in types {
+            sample_arrives(world, name).await;
+        }
     });
 }
 
@@ -557,6 +768,37 @@ fn t2_webhooks_config() {
         let again = web.post(PATH, &spec).await.expect(201);
         let body = json!({"id": again["id"]}).to_string();
         web.send(http::Method::DELETE, PATH, &[], body).await.expect(200);
+    });
+}
+
+#[test]
+fn t1_types_and_star() {
+    let types = [
+        "session.created",
+        "session.resolved",
+        "message.received",
+        "message.sent",
+        "lead.captured",
+        "ticket.created",
+        "ticket.updated",
+        "handoff.escalated",
+        "handoff.assigned",
+        "handoff.returned",
+    ];
+    play(async |world| {
+        describe(world, &types.map(|name| ("Chatbots", name))).await;
+        assert_eq!(items(&world.web.get("/v1/event-types").await.expect(200)).len(), types.len());
+        let some = world.endpoint(json!({"events": ["lead.captured", "session.created"]})).await;
+        for name in types {
+            let wanted = ["lead.captured", "session.created"].contains(&name);
+            assert_eq!(world.post(name, "1").await.deliveries, u64::from(wanted), "{name}");
+        }
+        world.receiver.take(2).await;
+        world.web.delete(&some.path()).await.expect(204);
+        world.endpoint(json!({"events": ["*"]})).await;
+        for name in types {
+            sample_arrives(world, name).await;
+        }
     });
 }
 

@@ -298,6 +298,9 @@ fn a_rate_holds_through_a_restart() {
         assert_eq!(world.receiver.next().await.path(), "/free");
         assert!(world.receiver.is_empty().await);
         world.clock.advance(Duration::from_secs(3_600 + 60));
-        world.receiver.take(2).await;
+        // Whoever is sent something has the host look at the clock.
+        world.post("b", "2").await;
+        let paths = world.receiver.take(3).await;
+        assert_eq!(paths.iter().filter(|arrival| arrival.path() == "/").count(), 2);
     });
 }

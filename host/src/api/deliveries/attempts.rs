@@ -13,7 +13,7 @@ use crate::attempt::{
 use crate::trouble::Trouble;
 
 #[derive(Debug, Serialize)]
-pub(super) struct AttemptView {
+pub(in crate::api) struct AttemptView {
     number: u32,
     started_at: String,
     duration_ms: f64,

@@ -59,7 +59,7 @@ pub fn schemas() -> Vec<Named> {
         ("Retry", retry),
         ("Delivery", object(&members, &[])),
         ("DeliveryInFull", object(&[members.as_slice(), &attempts].concat(), &[])),
-        ("Attempt", attempt()),
+        ("Attempt", object(&attempt(), &[])),
         ("Body", body()),
     ]
 }
@@ -84,33 +84,30 @@ fn delivery() -> Vec<(&'static str, Value)> {
     ]
 }
 
-fn attempt() -> Value {
+pub fn attempt() -> Vec<(&'static str, Value)> {
     let outcomes = ["delivered", "refused", "gone", "unreachable", "filtered", "rejected", "plugin_failed"];
-    object(
-        &[
-            ("number", number(1, u32::MAX)),
-            ("started_at", time()),
-            ("duration_ms", milliseconds()),
-            ("outcome", words(outcomes)),
-            ("kind", or_null(text())),
-            ("reason", or_null(text())),
-            ("status", or_null(status())),
-            ("retry_after_s", or_null(count())),
-            ("request", or_null(request())),
-            (
-                "response",
-                or_null(object(
-                    &[("status", status()), ("headers", headers()), ("body", reference("Body"))],
-                    &[],
-                )),
-            ),
-            ("timing_ms", timing()),
-            ("plugins", list(plugin_run())),
-            ("warnings", list(words(Warning::ALL.iter().copied().map(Warning::word)))),
-            ("hint", or_null(text())),
-        ],
-        &[],
-    )
+    vec![
+        ("number", number(1, u32::MAX)),
+        ("started_at", time()),
+        ("duration_ms", milliseconds()),
+        ("outcome", words(outcomes)),
+        ("kind", or_null(text())),
+        ("reason", or_null(text())),
+        ("status", or_null(status())),
+        ("retry_after_s", or_null(count())),
+        ("request", or_null(request())),
+        (
+            "response",
+            or_null(object(
+                &[("status", status()), ("headers", headers()), ("body", reference("Body"))],
+                &[],
+            )),
+        ),
+        ("timing_ms", timing()),
+        ("plugins", list(plugin_run())),
+        ("warnings", list(words(Warning::ALL.iter().copied().map(Warning::word)))),
+        ("hint", or_null(text())),
+    ]
 }
 
 fn request() -> Value {

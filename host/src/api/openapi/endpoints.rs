@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::deliveries;
 use super::operation::{JSON, Operation};
 use super::shape::{
-    Named, about, channel, id, list, list_of, matching, number, object, or_null, page, reference, share,
-    span, span_told, tenant, text, text_of, time, truth, version, words,
+    Named, about, channel, event_type, id, list, list_of, matching, number, object, or_null, page, reference,
+    share, span, span_told, tenant, text, text_of, time, truth, version, words,
 };
 use super::terms;
 use crate::api::endpoints::{
@@ -21,6 +22,10 @@ const GROUP: &str = "Endpoints";
 
 const PATCH: &str = "A merge patch (RFC 7396): what is left out stays. What an answer masks as `***` may be sent back \
                      as it was shown, and stays too; so does what only answers tell.";
+
+const TEST: &str = "The event goes through the endpoint's chain, signature and connection, once, whether or not it is \
+                    enabled. It is marked by the header `webhook-test`, kept nowhere and counted nowhere. Without a \
+                    `type` it is of one that the endpoint names.";
 
 const ROTATE: &str = "The secret before goes on signing beside the new one for `overlap`. A `secret` of one's own is \
                       of the kind that the endpoint's signature scheme takes.";
@@ -50,6 +55,11 @@ pub fn operations(_: &Config) -> Vec<Operation> {
             .about("What waits for it is cancelled. What it did stays in the log until retention.")
             .answers_nothing(204, "It is gone.")
             .problems(&[Kind::Conflict]),
+        operation("test_endpoint", "Try an endpoint with one event")
+            .about(TEST)
+            .may_take(reference("Test"))
+            .answers(200, "What was sent, and what came back.", reference("Tested"))
+            .problems(&[Kind::Conflict, Kind::Overloaded]),
         operation("rotate_secret", "Replace the signing secret")
             .about(ROTATE)
             .may_take(reference("Rotation"))
@@ -70,12 +80,28 @@ pub fn schemas(config: &Config) -> Vec<Named> {
         &[("secret", or_null(text_of(1, 4_096))), ("overlap", or_null(span(Duration::ZERO, MAX_OVERLAP)))],
     );
     vec![
+        ("Test", object(&[], &[("type", or_null(event_type())), ("payload", json!({}))])),
+        ("Tested", tested()),
         ("NewEndpoint", new_endpoint(config)),
         ("EndpointPatch", patch(config)),
         ("Rotation", rotation),
         ("RateLimit", rate_limit()),
         ("Endpoint", endpoint()),
     ]
+}
+
+/// The attempt, and what it was for.
+fn tested() -> Value {
+    let mut members = vec![
+        ("test", json!({"const": true})),
+        ("endpoint", id("ep_")),
+        ("event", id("evt_")),
+        ("type", event_type()),
+        ("webhook_id", id("msg_")),
+        ("subscribed", truth()),
+    ];
+    members.extend(deliveries::attempt());
+    object(&members, &[])
 }
 
 fn new_endpoint(config: &Config) -> Value {
