@@ -38,6 +38,7 @@ mod fields;
 mod hooks;
 mod host;
 mod keys;
+pub mod openapi;
 mod page;
 mod plugins;
 mod preview;

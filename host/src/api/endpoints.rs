@@ -38,10 +38,14 @@ mod view;
 pub(super) use chain::{check as check_chain, link_errors, missing_plugin};
 pub(super) use document::read as read_document;
 pub(super) use patch::apply_to;
+pub(super) use spec::{MAX_DESCRIPTION, MAX_NAME, MAX_PARK_AFTER, MAX_PER, MAX_REQUESTS, MIN_PER};
 pub(super) use spec::{description, rate_limit};
 pub(super) use trial::test;
 use view::EndpointView;
 pub(super) use view::masked_url;
+
+/// What a patch may be besides JSON.
+pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
 
 /// How often a patch is made again that lost to another change.
 const TRIES: usize = 8;
@@ -131,7 +135,7 @@ pub(super) async fn patch(
 ) -> Result<Response, Problem> {
     let id: EndpointId = super::id(id)?;
     let (parts, body) = request.into_parts();
-    require_json(&parts.headers, &["application/merge-patch+json"])?;
+    require_json(&parts.headers, &[MERGE_PATCH])?;
     let asked = preview::is_asked(&parts.uri)?;
     let members = document::read(&api, &parts.headers, body).await?;
     if asked {
@@ -209,7 +213,7 @@ async fn patched(
     let spec = Spec::read_over(api, stored, patch::apply(stored, change))?;
     if spec.tenant != stored.tenant {
         let message = "an endpoint stays with its tenant; create another one";
-        return Err(Problem::field("/tenant", message));
+        return Err(Problem::conflict("/tenant", message));
     }
     if spec.version != stored.version && spec.version.is_some() {
         pinned(&api.book.snapshot(), spec.version.clone())?;
@@ -290,7 +294,7 @@ fn check_scheme(stored: &Endpoint, scheme: &SignatureScheme, now: Timestamp) -> 
     }
     let message = "the endpoint's signing secret is of another kind than this scheme's; create another endpoint, or, \
                    from `hmac-sha256` to `standard`, first rotate to a `whsec_` secret and promote it";
-    Err(Problem::field("/signature", message))
+    Err(Problem::conflict("/signature", message))
 }
 
 /// The version that an endpoint gets: the given one, or the newest; none where the catalogue names none.

@@ -32,6 +32,7 @@ mod cloudevents;
 mod gate;
 mod posted;
 
+pub(super) use cloudevents::{BATCH as CLOUD_EVENTS, ONE as CLOUD_EVENT};
 pub(super) use gate::payload_error;
 pub(super) use posted::check_bounds;
 

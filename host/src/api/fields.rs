@@ -67,7 +67,7 @@ impl<'e> Fields<'e> {
     /// A whole number within bounds.
     pub fn number(&mut self, name: &str, least: u32, most: u32) -> Option<u32> {
         let value = self.take(name)?;
-        let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+        let number = whole(&value).and_then(|number| u32::try_from(number).ok());
         match number.filter(|number| (least..=most).contains(number)) {
             Some(number) => Some(number),
             None => self.wrong(name, format!("it must be a whole number from {least} to {most}")),
@@ -154,6 +154,13 @@ impl<'e> Fields<'e> {
             name => format!("{}/{name}", self.at),
         }
     }
+}
+
+/// A whole number, also where it is written with a fraction of nothing: `10.0`.
+pub(super) fn whole(value: &Value) -> Option<u64> {
+    const MOST: f64 = (1_u64 << 53) as f64;
+    let written = value.as_f64().filter(|number| number.fract() == 0.0 && (0.0..=MOST).contains(number));
+    value.as_u64().or(written.map(|number| number as u64))
 }
 
 /// A name as a part of a JSON Pointer.

@@ -21,7 +21,7 @@ use super::{Api, json};
 use crate::endpoint::Endpoint;
 use crate::event::{Channel, Tenant};
 use crate::id::EndpointId;
-use crate::secret::SigningSecret;
+use crate::secret::{SecretForm, SigningSecret};
 
 pub(super) const PATH: &str = "/api/webhooks-config";
 
@@ -67,8 +67,10 @@ impl<'a> HookView<'a> {
         }
     }
 
+    /// Shows a secret that the receiver has to have. A private key is nobody's but the host's.
     fn with_secret(self, secret: &'a SigningSecret) -> Self {
-        Self { secret: Some(secret.text().expose()), ..self }
+        let shared = secret.form() != SecretForm::Asymmetric;
+        Self { secret: shared.then_some(secret.text().expose()), ..self }
     }
 }
 

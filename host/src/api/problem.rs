@@ -154,6 +154,11 @@ impl Problem {
         Self::invalid(vec![FieldError::new(pointer, message)])
     }
 
+    /// It is acceptable by itself, and does not go with what is there.
+    pub fn conflict(pointer: impl Into<String>, message: impl fmt::Display) -> Self {
+        Self { kind: Kind::Conflict, ..Self::field(pointer, message) }
+    }
+
     pub fn in_a_word(self) -> Self {
         Self { in_a_word: true, ..self }
     }

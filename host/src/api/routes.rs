@@ -11,8 +11,8 @@ use http::Method;
 
 use super::auth::{self, Caller};
 use super::{
-    Api, backup, deliveries, endpoints, event_types, events, hooks, host, keys, plugins, probes, replays,
-    statistics, tenants, versions,
+    Api, backup, deliveries, endpoints, event_types, events, hooks, host, keys, openapi, plugins, probes,
+    replays, statistics, tenants, versions,
 };
 use crate::access::Role;
 
@@ -67,6 +67,8 @@ pub fn table() -> Vec<Route> {
         open(&get, "/readyz", Everybody, "readyz", probes::readyz),
         // Asks for an admin's key itself, unless `metrics.open` is set.
         open(&get, "/metrics", Everybody, "metrics", probes::metrics),
+        open(&get, "/openapi.json", Everybody, "openapi", openapi::show),
+        open(&get, "/docs", Everybody, "docs", openapi::docs),
         keyed(&post, "/v1/events", Producers, "post_events", events::post),
         keyed(&get, "/v1/events", Customers, "list_events", events::list),
         keyed(&get, "/v1/events/{id}", Customers, "show_event", events::show),
@@ -192,6 +194,9 @@ mod tests {
     #[test]
     fn what_is_no_probe_asks_for_a_key() {
         let open: Vec<_> = table().into_iter().filter(|route| route.who == Who::Everybody).collect();
-        assert_eq!(open.iter().map(|r| r.path).collect::<Vec<_>>(), ["/healthz", "/readyz", "/metrics"]);
+        assert_eq!(
+            open.iter().map(|r| r.path).collect::<Vec<_>>(),
+            ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"]
+        );
     }
 }

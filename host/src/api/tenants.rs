@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json as value};
 use super::auth::Caller;
 use super::body::require_json;
 use super::endpoints::{description, rate_limit, read_document, remove};
-use super::fields::Fields;
+use super::fields::{Fields, whole};
 use super::page::{Page, Query};
 use super::problem::{Kind, Problem};
 use super::profile::{self, CommonView};
@@ -30,7 +30,7 @@ use crate::time::{Timestamp, format_span};
 const MEMBERS: [&str; 2] = ["description", "quota"];
 
 /// Most bytes that a quota can say: what a JSON number holds for every client.
-const MAX_STORED_BYTES: u64 = 1 << 53;
+pub(super) const MAX_STORED_BYTES: u64 = 1 << 53;
 
 /// How often a patch is made again that lost to another change.
 const TRIES: usize = 8;
@@ -236,7 +236,7 @@ fn read_quota(fields: &mut Fields<'_>) -> Quota {
     let mut fields = fields.below("quota", map);
     let ingest = rate_limit(&mut fields, "ingest");
     let stored_bytes = fields.take("stored_bytes").and_then(|given| {
-        let bytes = given.as_u64().filter(|bytes| *bytes <= MAX_STORED_BYTES);
+        let bytes = whole(&given).filter(|bytes| *bytes <= MAX_STORED_BYTES);
         bytes.or_else(|| fields.wrong("stored_bytes", "it must be a whole number of bytes"))
     });
     fields.finish(&["ingest", "stored_bytes"]);

@@ -3,7 +3,10 @@
 mod read;
 mod show;
 
-pub(super) use read::{ON_FAILURE, read, span, transform, within};
+pub(super) use read::{
+    MAX_FAILURES, MAX_PATIENCE, MAX_SUCCESS_CODES, MIN_PATIENCE, MIN_TIMEOUT, ON_FAILURE, read, span,
+    transform, within,
+};
 pub(super) use show::{LinkView, TermsView, in_full, inherited, link};
 
 /// The members that are terms.

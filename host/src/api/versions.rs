@@ -213,10 +213,10 @@ fn version(
     stored: Option<&Versions>,
     oldest: bool,
 ) -> Option<Version> {
-    if !fields.has("name") {
-        fields.wrong::<()>("name", "it is missing");
-    }
-    let name = fields.parsed("name", VersionName::parse);
+    let name = fields.required("name").and_then(|text| match VersionName::parse(&text) {
+        Ok(name) => Some(name),
+        Err(error) => fields.wrong("name", error),
+    });
     let description = fields.text("description").unwrap_or_default();
     if description.chars().count() > MAX_DESCRIPTION {
         fields.wrong::<()>("description", format!("it is longer than {MAX_DESCRIPTION} characters"));

@@ -263,7 +263,7 @@ fn what_a_delivery_could_not_use_is_refused_with_its_place() {
         let patched = world.web.patch(&made.path(), &json!({"transforms": [{"plugin": "flatter"}]})).await;
         assert_eq!(pointers(&patched.problem(422)), ["/transforms/0/plugin"]);
         let moved = world.web.patch(&made.path(), &json!({"tenant": "other"})).await;
-        assert_eq!(pointers(&moved.problem(422)), ["/tenant"]);
+        assert_eq!(pointers(&moved.problem(409)), ["/tenant"]);
     });
 }
 

@@ -10,6 +10,7 @@ mod endpoints;
 mod hostile;
 mod ingest;
 mod look;
+mod openapi;
 mod operate;
 mod parity;
 mod plugin_host;

@@ -238,7 +238,7 @@ fn what_cannot_sign_is_refused_with_its_place() {
             assert_eq!(refused["errors"][0]["pointer"], pointer, "{options}");
         }
         let change = json!({"signature": {"scheme": "standard-asymmetric"}});
-        let refused = world.web.patch(&endpoint.path(), &change).await.problem(422);
+        let refused = world.web.patch(&endpoint.path(), &change).await.problem(409);
         assert_eq!(refused["errors"][0]["pointer"], "/signature");
         let change = json!({"signature": spec(&plain())});
         world.web.patch(&endpoint.path(), &change).await.expect(200);
@@ -260,7 +260,7 @@ fn what_is_shown_of_secrets_can_be_sent_back() {
         world.web.patch(&endpoint.path(), &shown).await.expect(200);
         let mut other = shown.clone();
         other["secrets"] = json!([]);
-        world.web.patch(&endpoint.path(), &other).await.problem(422);
+        world.web.patch(&endpoint.path(), &other).await.problem(409);
     });
 }
 

@@ -1,7 +1,7 @@
 //! Changing an endpoint by a JSON merge patch (RFC 7396).
 //!
 //! What an answer masks may be sent back as it was shown: `***` keeps what is stored there. A link of a chain
-//! without `config` keeps that of the same plugin. `retry` and `signature` are replaced whole,
+//! without `config` keeps that of the same plugin. `retry`, `signature`, `rate_limit` and their like are replaced whole,
 //! and so is `auth` where its type changes, since half of one form and half of another make neither.
 
 use serde_json::{Map, Value};
@@ -41,8 +41,9 @@ pub(in crate::api) fn apply_to(
         let merged = match (name.as_str(), kept) {
             (_, None) => (!value.is_null()).then_some(value),
             ("url", Some(Value::String(kept))) if value == masked_url(&kept) => Some(Value::String(kept)),
-            ("retry" | "signature" | "auto_disable" | "order", _) => Some(value),
+            ("retry" | "signature" | "auto_disable" | "order" | "rate_limit", _) => Some(value),
             ("auth", Some(kept)) if changes_type(&kept, &value) => Some(value),
+            ("quota", Some(kept)) => merge(without_rate(kept, &value), value),
             ("transforms", Some(kept)) => Some(chain(kept, value)),
             ("headers", Some(kept)) => headers(kept, without_inherited(&others, value)),
             (_, Some(kept)) => merge(kept, value),
@@ -70,6 +71,14 @@ fn merge(stored: Value, patch: Value) -> Option<Value> {
         (_, Value::Object(patch)) => merge(Value::Object(Map::new()), Value::Object(patch)),
         (_, patch) => Some(patch),
     }
+}
+
+/// The rate of a quota is replaced whole too.
+fn without_rate(mut stored: Value, patch: &Value) -> Value {
+    if let (Some(stored), Some(Value::Object(_))) = (stored.as_object_mut(), patch.get("ingest")) {
+        stored.remove("ingest");
+    }
+    stored
 }
 
 fn changes_type(stored: &Value, patch: &Value) -> bool {

@@ -34,13 +34,13 @@ const MEMBERS: [&str; 12] = [
     "enabled",
 ];
 
-const MAX_NAME: usize = 200;
-const MAX_DESCRIPTION: usize = 2_000;
+pub const MAX_NAME: usize = 200;
+pub const MAX_DESCRIPTION: usize = 2_000;
 /// Most attempts after which the head of a line steps aside.
-const MAX_PARK_AFTER: u32 = 100;
-const MAX_REQUESTS: u32 = 1_000_000;
-const MIN_PER: Duration = Duration::from_millis(1);
-const MAX_PER: Duration = Duration::from_secs(86_400);
+pub const MAX_PARK_AFTER: u32 = 100;
+pub const MAX_REQUESTS: u32 = 1_000_000;
+pub const MIN_PER: Duration = Duration::from_millis(1);
+pub const MAX_PER: Duration = Duration::from_secs(86_400);
 
 #[derive(Debug)]
 pub(super) struct Spec {
@@ -298,6 +298,7 @@ mod tests {
             (json!({"schedule": []}), RetryPolicy::Schedule(vec![])),
             (json!({"attempts": 1}), RetryPolicy::Schedule(vec![])),
             (json!({"attempts": 3}), RetryPolicy::Schedule(secs(&[5, 60]))),
+            (json!({"attempts": 3.0}), RetryPolicy::Schedule(secs(&[5, 60]))),
             (json!({"every": "10s"}), RetryPolicy::Every { every: Duration::from_secs(10), lasting: None }),
             (
                 json!({"every": "10s", "for": "72h"}),
@@ -376,6 +377,9 @@ mod tests {
             ("headers", json!({"X-A": "1", "x-a": "2"}), "/headers/x-a"),
             ("retry", json!({}), "/retry"),
             ("retry", json!({"every": "10s", "attempts": 1}), "/retry"),
+            ("retry", json!({"attempts": null}), "/retry/attempts"),
+            ("retry", json!({"attempts": 1.5}), "/retry/attempts"),
+            ("retry", json!({"schedule": null}), "/retry/schedule"),
             ("retry", json!({"attempts": 0}), "/retry/attempts"),
             ("retry", json!({"schedule": ["1m", "soon"]}), "/retry/schedule/1"),
             ("retry", json!({"schedule": ["1ms"]}), "/retry/schedule/0"),

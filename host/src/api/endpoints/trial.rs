@@ -80,6 +80,8 @@ pub(in crate::api) async fn test(
 fn wanted(book: &Snapshot, endpoint: &Endpoint, body: &[u8]) -> Result<(EventType, Bytes), Problem> {
     let wanted: Wanted<'_> = match body {
         [] => Wanted::default(),
+        // A list would be read member by member.
+        body if body.trim_ascii_start().starts_with(b"[") => return Err(body::no_object()),
         body => serde_json::from_slice(body).map_err(|error| match error.classify() {
             serde_json::error::Category::Data => Problem::field("", error),
             _ => body::not_json(error),

@@ -66,6 +66,10 @@ pub fn check_bounds(limits: &Limits, item: &[u8]) -> Result<(), Problem> {
 }
 
 fn envelope(item: &[u8]) -> Result<Envelope<'_>, Problem> {
+    // A list would be read member by member.
+    if item.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::field("", "an event is a JSON object"));
+    }
     serde_json::from_slice(item).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => Problem::field("", error),
         _ if item.iter().all(u8::is_ascii_whitespace) => Problem::malformed("The event is empty."),
@@ -211,6 +215,7 @@ mod tests {
             ("nul", 400, ""),
             ("{\"type\":\"a\",\"payload\":{\"a\":\"\u{1}\"}}", 400, ""),
             ("1", 422, ""),
+            (r#"["a",1]"#, 422, ""),
             ("{}", 422, "/type"),
             (r#"{"type":"a"}"#, 422, "/payload"),
             (r#"{"type":"a","payload":1,"colour":2}"#, 422, ""),

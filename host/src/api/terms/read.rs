@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 
 use crate::api::exact::Json;
-use crate::api::fields::{Fields, escape};
+use crate::api::fields::{Fields, escape, whole};
 use crate::config::Config;
 use crate::message::belongs_to_host;
 use crate::retry::{MAX_PAUSE, MAX_RETRIES, MIN_PAUSE, RetryPolicy};
@@ -18,11 +18,11 @@ use crate::time::{format_span, parse_span};
 const MAX_PLUGIN_NAME: usize = 200;
 const MAX_CREDENTIAL: usize = 8 << 10;
 const MAX_PREFIX: usize = 64;
-const MIN_TIMEOUT: Duration = Duration::from_millis(100);
-const MAX_SUCCESS_CODES: usize = 100;
-const MAX_FAILURES: u32 = 1_000_000;
-const MIN_PATIENCE: Duration = Duration::from_secs(1);
-const MAX_PATIENCE: Duration = Duration::from_secs(365 * 86_400);
+pub const MIN_TIMEOUT: Duration = Duration::from_millis(100);
+pub const MAX_SUCCESS_CODES: usize = 100;
+pub const MAX_FAILURES: u32 = 1_000_000;
+pub const MIN_PATIENCE: Duration = Duration::from_secs(1);
+pub const MAX_PATIENCE: Duration = Duration::from_secs(365 * 86_400);
 
 /// Headers that other fields of an endpoint, or its transforms, decide.
 const DECIDED_ELSEWHERE: [(&str, &str); 2] = [
@@ -299,12 +299,16 @@ fn retry(fields: &mut Fields<'_>) -> Option<RetryPolicy> {
     let forms = ["schedule", "every", "attempts"];
     let given: Vec<&str> = forms.into_iter().filter(|form| map.contains_key(*form)).collect();
     let mut fields = fields.below("retry", map);
+    let before = fields.error_count();
     let policy = match given.as_slice() {
         ["schedule"] => schedule(&mut fields),
         ["every"] => every(&mut fields),
         ["attempts"] => attempts(&mut fields),
         _ => fields.wrong("", "it takes one of `schedule`, `every` (with or without `for`) and `attempts`"),
     };
+    if policy.is_none() && fields.error_count() == before {
+        fields.wrong::<()>(given.first().unwrap_or(&""), "it is null; say it, or leave `retry` out");
+    }
     if policy.is_some() {
         fields.finish(&["schedule", "every", "for", "attempts"]);
     }
@@ -344,7 +348,7 @@ fn success(fields: &mut Fields<'_>) -> Option<SuccessCodes> {
 }
 
 fn status(value: &Value) -> Option<u16> {
-    let status = u16::try_from(value.as_u64()?).ok()?;
+    let status = u16::try_from(whole(value)?).ok()?;
     (200..600).contains(&status).then_some(status)
 }
 
