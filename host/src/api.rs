@@ -12,6 +12,7 @@ use axum::response::Response;
 use axum::{Router, middleware};
 use http::StatusCode;
 use serde::Serialize;
+use tokio::sync::Notify;
 
 use crate::access::KeyDigest;
 use crate::book::Book;
@@ -44,6 +45,7 @@ mod probes;
 pub mod problem;
 mod profile;
 mod quota;
+mod replays;
 pub mod routes;
 mod statistics;
 mod tenants;
@@ -74,6 +76,8 @@ pub struct Api {
     pub intake: Intake,
     /// Sends test events.
     pub tester: Tester,
+    /// Told of new jobs that deliver again.
+    pub replay_news: Arc<Notify>,
     /// Set once the host drains: then it is no longer ready.
     pub stopping: Arc<AtomicBool>,
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinError, JoinHandle};
 use tracing::{info, warn};
 
@@ -54,6 +54,7 @@ pub struct App {
     api: Arc<Api>,
     dispatcher: Dispatcher,
     housekeeping: Part,
+    replays: Part,
     stop: watch::Sender<bool>,
     stopped: watch::Receiver<bool>,
 }
@@ -162,6 +163,19 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         retention,
         stopped.clone(),
     );
+    let replay_news = Arc::new(Notify::new());
+    let replays = dispatch::start_replays(
+        &dispatcher,
+        store.clone(),
+        dispatch::replays::Settings {
+            rate: config.replay.rate,
+            max_pending: config.replay.max_pending,
+            kept_for: config.retention.events,
+            kept: config.replay.max_kept,
+        },
+        replay_news.clone(),
+        stopped.clone(),
+    );
     let intake = dispatcher.intake();
     let tester = dispatcher.tester(config.endpoint.max_tests);
     let ingest = Ingest {
@@ -186,6 +200,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         admin_key,
         intake,
         tester,
+        replay_news,
         stopping: Arc::new(AtomicBool::new(false)),
     });
     let supervisor = Arc::default();
@@ -199,6 +214,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         api,
         dispatcher,
         housekeeping,
+        replays,
         stop,
         stopped,
     })
@@ -231,8 +247,19 @@ impl App {
     /// most. What is not finished then is on disk, and goes on at the next start.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
         let origin = self.origin();
-        let App { listener, tls, supervisor, config, api, dispatcher, housekeeping, stop, stopped, .. } =
-            self;
+        let App {
+            listener,
+            tls,
+            supervisor,
+            config,
+            api,
+            dispatcher,
+            housekeeping,
+            replays,
+            stop,
+            stopped,
+            ..
+        } = self;
         let drain = config.server.drain_timeout;
         let stopping = api.stopping.clone();
         tokio::spawn({
@@ -256,6 +283,7 @@ impl App {
         let pulse = dispatcher.pulse();
         let mut delivering = Some(tokio::spawn(dispatcher.run(ended(stopped.clone()), drain)));
         let mut housekeeping = Some(housekeeping);
+        let mut replays = Some(replays);
         info!(%origin, data_dir = %config.host.data_dir.display(), "serving");
         supervisor.ready(&format!("serving on {origin}"));
         let alive = tokio::spawn(async move { supervisor.keep_alive(pulse, dispatch::BEAT).await });
@@ -279,10 +307,14 @@ impl App {
                     done?;
                     anyhow::ensure!(stopping.load(Ordering::Relaxed), "housekeeping stopped by itself");
                 }
+                done = end_of(&mut replays) => {
+                    done?;
+                    anyhow::ensure!(stopping.load(Ordering::Relaxed), "replays stopped by themselves");
+                }
             }
         }
         // The store is open for as long as these go on, and whoever starts next on the same data wants it free.
-        for part in [&mut delivering, &mut housekeeping] {
+        for part in [&mut delivering, &mut housekeeping, &mut replays] {
             if part.is_some() {
                 end_of(part).await?;
             }

@@ -24,6 +24,7 @@ mod key;
 mod listen;
 mod plugin;
 mod rekey;
+mod replay;
 mod screen;
 mod serve;
 mod signals;
@@ -57,6 +58,7 @@ enum Command {
     Key(key::Key),
     Tenant(tenant::Tenant),
     Host(host::Host),
+    Replay(replay::Replay),
     Listen(listen::Listen),
     Verify(verify::Verify),
     Completions(completions::Completions),
@@ -96,6 +98,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Key(key) => key.run().await.map(|()| ExitCode::SUCCESS),
             Command::Tenant(tenant) => tenant.run().await.map(|()| ExitCode::SUCCESS),
             Command::Host(host) => host.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Replay(replay) => replay.run().await.map(|()| ExitCode::SUCCESS),
             Command::Plugin(plugin) => plugin.run().await.map(|()| ExitCode::SUCCESS),
             Command::Listen(listen) => listen.run().await.map(|()| ExitCode::SUCCESS),
             Command::Verify(verify) => verify.run(),
@@ -170,6 +173,13 @@ mod tests {
             "delivery list --state failed --since 1h",
             "delivery show dlv_x",
             "delivery retry dlv_x",
+            "endpoint test crm --type invoice.paid --data {\"a\":1}",
+            "event replay evt_x --endpoint crm --new-id",
+            "replay --endpoint crm --state failed --since 1h --wait",
+            "replay --endpoint crm --missing --json",
+            "replay list",
+            "replay show job_x",
+            "replay cancel job_x",
             "stats --since 2h --resolution minute --json",
             "stats --tenant acme",
             "endpoint stats ep_x --since 7d",

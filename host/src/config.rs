@@ -129,6 +129,7 @@ groups! {
     key: KeySettings,
     tenant: TenantSettings,
     plugin: PluginSettings,
+    replay: ReplaySettings,
     retention: Retention,
     metrics: MetricsSettings,
     log: Log,
@@ -265,6 +266,20 @@ settings! {
         log_line_length: usize = 1_000,
         max_concurrent_calls: usize = 64,
         file_size_limit: Size = Size(64 * MIB),
+    }
+}
+
+settings! {
+    /// Jobs that deliver again.
+    ReplaySettings {
+        /// Deliveries made in a second, by all jobs together.
+        rate: usize = 200,
+        /// Deliveries of one endpoint that may be pending before its replays wait.
+        max_pending: usize = 10_000,
+        /// Jobs that run at once, in turns.
+        max_running: usize = 16,
+        /// Jobs kept that have ended.
+        max_kept: usize = 1_000,
     }
 }
 
@@ -451,6 +466,10 @@ impl Config {
             ("plugin.log_line_length", self.plugin.log_line_length, 0, 64 * KIB),
             ("plugin.max_concurrent_calls", self.plugin.max_concurrent_calls, 1, 100_000),
             ("plugin.file_size_limit", self.plugin.file_size_limit.0, KIB, 1_024 * MIB),
+            ("replay.rate", self.replay.rate, 1, 1_000_000),
+            ("replay.max_pending", self.replay.max_pending, 1, 1_000_000_000),
+            ("replay.max_running", self.replay.max_running, 1, 1_000),
+            ("replay.max_kept", self.replay.max_kept, 1, 10_000),
             ("retention.events", span(self.retention.events), 1, usize::MAX),
             ("retention.statistics_minutes", span(self.retention.statistics_minutes), 3_600_000, usize::MAX),
             ("retention.statistics_hours", span(self.retention.statistics_hours), span(DAY), usize::MAX),

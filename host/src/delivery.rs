@@ -128,6 +128,11 @@ impl Delivery {
         Self::new(id, endpoint, event.tenant.clone(), event.event_type.clone(), event.accepted_at)
     }
 
+    /// Of an event that did not promise it: the endpoint, or its subscription, is younger.
+    pub fn late(id: DeliveryId, endpoint: EndpointId, event: &Event, now: Timestamp) -> Self {
+        Self::new(id, endpoint, event.tenant.clone(), event.event_type.clone(), now)
+    }
+
     /// A new delivery of the same event to the same endpoint, with a fresh schedule.
     pub fn replay(&self, id: DeliveryId, webhook_id: WebhookId, now: Timestamp) -> Self {
         Self {

@@ -9,6 +9,7 @@ pub mod feed;
 pub mod housekeeping;
 pub mod rates;
 pub mod redact;
+pub mod replays;
 pub mod request;
 pub mod schedule;
 pub mod tester;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
@@ -32,7 +33,7 @@ use crate::disk::Disk;
 use crate::endpoint::Endpoint;
 use crate::event::Event;
 use crate::id::{DeliveryId, EndpointId};
-use crate::store::{Lease, Queue, Statistics};
+use crate::store::{Lease, Queue, Statistics, Store};
 use crate::time::Timestamp;
 
 use self::backlog::{Backlog, Slot};
@@ -313,6 +314,31 @@ async fn give_back(queue: &Arc<dyn Queue>, jobs: Vec<Job>, now: Timestamp) {
     if let Err(error) = queue.release(leases, now).await {
         warn!(%error, "deliveries could not be given back; their leases will run out");
     }
+}
+
+/// Does the jobs that deliver again, until `stop` is true. `news` tells of new ones.
+pub fn start_replays(
+    dispatcher: &Dispatcher,
+    store: Arc<dyn Store>,
+    settings: replays::Settings,
+    news: Arc<Notify>,
+    stop: watch::Receiver<bool>,
+) -> JoinHandle<Result<(), JoinError>> {
+    let workshop = &dispatcher.workshop;
+    let replays = replays::Replays {
+        store,
+        book: workshop.book.clone(),
+        clock: workshop.clock.clone(),
+        backlog: dispatcher.backlog.clone(),
+        agenda: workshop.agenda.clone(),
+        settings,
+        news,
+        stop,
+    };
+    tokio::spawn(async move {
+        replays.run().await;
+        Ok(())
+    })
 }
 
 /// The parts of the driver that run beside it, until `stop` is true or its other end is gone.

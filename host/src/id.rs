@@ -86,6 +86,11 @@ id!(
     KeyId, "key_", "a key"
 );
 
+id!(
+    /// A job of the background.
+    JobId, "job_", "a job"
+);
+
 /// Most deliveries that one event can have over its life, replays included.
 pub const MAX_DELIVERIES_PER_EVENT: u32 = u16::MAX as u32;
 
@@ -103,6 +108,12 @@ impl EndpointId {
 }
 
 impl KeyId {
+    pub fn mint(now: Timestamp, random: u64) -> Self {
+        Self(version_7(now, random))
+    }
+}
+
+impl JobId {
     pub fn mint(now: Timestamp, random: u64) -> Self {
         Self(version_7(now, random))
     }

@@ -8,6 +8,7 @@
 //! * A delivery is leased to one holder at a time. Whoever holds an outdated lease changes nothing.
 //! * A delivery that is pending is either leased or will be claimed once it is due; none is forgotten.
 
+pub mod jobs;
 mod ledger;
 pub mod memory;
 pub mod redb;
@@ -30,6 +31,8 @@ use crate::tally::{Resolution, Tally, Window};
 use crate::time::Timestamp;
 use crate::trouble::Trouble;
 
+pub use self::jobs::Jobs;
+
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     #[error("The store cannot do its work: {0}.")]
@@ -43,8 +46,8 @@ pub enum StoreError {
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Everything that a host needs of its store.
-pub trait Store: Inbox + Queue + Shelf + Settings + History + Statistics + Backup {}
-impl<T: Inbox + Queue + Shelf + Settings + History + Statistics + Backup> Store for T {}
+pub trait Store: Inbox + Queue + Shelf + Settings + History + Statistics + Jobs + Backup {}
+impl<T: Inbox + Queue + Shelf + Settings + History + Statistics + Jobs + Backup> Store for T {}
 
 /// What operators describe.
 pub trait Shelf: Endpoints + Documents {}

@@ -7,6 +7,7 @@ pub mod documents;
 pub mod endpoints;
 pub mod history;
 pub mod inbox;
+pub mod jobs;
 pub mod model;
 pub mod order;
 pub mod prune;
@@ -55,6 +56,7 @@ macro_rules! exercise {
                 lists_are_the_same
                 counts_outlast_the_store
                 the_line_stands_after_a_restart
+                a_job_goes_on_after_a_restart
             }
         }
     };
@@ -170,6 +172,15 @@ macro_rules! exercise {
                 an_endpoint_is_judged_anew
                 a_recovery_is_told_once
             }
+            jobs {
+                jobs_are_kept_as_they_are
+                a_step_delivers_again_and_says_how_far_it_came
+                a_step_is_made_once
+                what_was_delivered_again_stands_for_its_line
+                an_endpoint_gets_what_it_never_got
+                a_job_ends_once
+                old_jobs_are_forgotten_and_running_ones_are_not
+            }
             settings {
                 settings_are_kept
                 the_first_default_stands
@@ -223,9 +234,11 @@ mod tests {
     fn every_promise_is_exercised() {
         let list = include_str!("conformance.rs");
         for source in [
+            include_str!("conformance/documents.rs"),
             include_str!("conformance/endpoints.rs"),
             include_str!("conformance/history.rs"),
             include_str!("conformance/inbox.rs"),
+            include_str!("conformance/jobs.rs"),
             include_str!("conformance/model.rs"),
             include_str!("conformance/order.rs"),
             include_str!("conformance/prune.rs"),

@@ -136,7 +136,7 @@ fn never_meet(filter: &DeliveryFilter, book: &Snapshot) -> bool {
     endpoint.zip(filter.tenant.as_ref()).is_some_and(|(endpoint, tenant)| endpoint.tenant != *tenant)
 }
 
-fn parse_state(word: &str) -> Result<DeliveryState, String> {
+pub(super) fn parse_state(word: &str) -> Result<DeliveryState, String> {
     DeliveryState::parse(word).ok_or_else(|| {
         let words = DeliveryState::ALL.map(DeliveryState::word).join("`, `");
         format!("there is no such state; there are `{words}`")

@@ -12,7 +12,7 @@ use http::Method;
 use super::auth::{self, Caller};
 use super::{
     Api, backup, deliveries, endpoints, event_types, events, hooks, host, keys, openapi, plugins, probes,
-    statistics, tenants, versions,
+    replays, statistics, tenants, versions,
 };
 use crate::access::Role;
 
@@ -72,6 +72,11 @@ pub fn table() -> Vec<Route> {
         keyed(&post, "/v1/events", Producers, "post_events", events::post),
         keyed(&get, "/v1/events", Customers, "list_events", events::list),
         keyed(&get, "/v1/events/{id}", Customers, "show_event", events::show),
+        keyed(&post, "/v1/events/{id}/replay", Customers, "replay_event", replays::of_event),
+        keyed(&post, "/v1/replays", Customers, "create_replay", replays::create),
+        keyed(&get, "/v1/replays", Customers, "list_replays", replays::list),
+        keyed(&get, "/v1/replays/{id}", Customers, "show_replay", replays::show),
+        keyed(&post, "/v1/replays/{id}/cancel", Customers, "cancel_replay", replays::cancel),
         keyed(&post, "/v1/endpoints", Customers, "create_endpoint", endpoints::create),
         keyed(&get, "/v1/endpoints", Customers, "list_endpoints", endpoints::list),
         keyed(&get, "/v1/endpoints/{id}", Customers, "show_endpoint", endpoints::show),

@@ -104,6 +104,7 @@ impl Host {
             config: Arc::new(config),
             intake: dispatcher.intake(),
             tester: dispatcher.tester(2),
+            replay_news: Arc::default(),
             stopping: Arc::new(AtomicBool::new(false)),
         };
         let api = Arc::new(api);

@@ -295,7 +295,11 @@ async fn retry(client: &Client, id: &str, json: bool) -> anyhow::Result<()> {
 }
 
 impl Attempt {
-    fn shown(&self, paint: Paint) -> String {
+    pub fn arrived(&self) -> bool {
+        self.outcome == "delivered"
+    }
+
+    pub fn shown(&self, paint: Paint) -> String {
         let title = format!("Attempt {}", self.number);
         let mut text = format!(
             "\n{}  {}  {}  {:.1} ms\n",

@@ -10,8 +10,9 @@ use serde_json::value::RawValue;
 
 use super::argument::{self, Rate, Schedule, Success, Text, Transform};
 use super::client::{Client, Connection, segment};
+use super::delivery::Attempt;
 use super::json;
-use super::screen::{one_line, say};
+use super::screen::{Paint, one_line, say};
 use super::statistics::{self, Span};
 use super::table::Table;
 use crate::signature::SignatureScheme;
@@ -42,6 +43,8 @@ enum Action {
     Show(Name),
     /// How it fares: deliveries, answer times, its queue
     Stats(Stats),
+    /// Send it one test event, and show what came back; it is counted nowhere
+    Test(Test),
     /// Deliver again, beginning with what waits
     Enable(Enable),
     /// Keep its events waiting
@@ -79,6 +82,27 @@ struct Enable {
 enum Waiting {
     Deliver,
     Skip,
+}
+
+#[derive(Debug, clap::Args)]
+struct Test {
+    /// Id or name
+    endpoint: String,
+    /// An event type [default: the first that the endpoint names]
+    #[arg(long = "type", value_name = "TYPE")]
+    event_type: Option<String>,
+    /// The payload [default: a sample]
+    #[arg(long, value_parser = Text::parse, value_name = "JSON|@FILE|-")]
+    data: Option<Text>,
+}
+
+/// The body of `POST /v1/endpoints/{id}/test`.
+#[derive(Serialize)]
+struct TestEvent<'a> {
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    event_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<Box<RawValue>>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -329,6 +353,7 @@ impl Endpoint {
             Action::Stats(Stats { endpoint, span }) => {
                 statistics::of_endpoint(&client, &endpoint, &span, json).await
             }
+            Action::Test(test) => test.run(&client, json).await,
             Action::Enable(Enable { endpoint, waiting }) => {
                 let body = match waiting {
                     Waiting::Deliver => r#"{"enabled":true,"waiting":"deliver"}"#,
@@ -479,6 +504,28 @@ async fn set_enabled(client: &Client, endpoint: &str, body: &str, json: bool) ->
     let shown: Shown = answer.read()?;
     let state = if shown.status == "disabled" { "Disabled" } else { "Enabled" };
     Ok(say(&format!("{state} {}  {}", shown.id, one_line(&shown.name)))?)
+}
+
+impl Test {
+    /// # Errors
+    ///
+    /// Where the event did not arrive too, once it is shown.
+    async fn run(&self, client: &Client, json: bool) -> anyhow::Result<()> {
+        let payload = self.data.as_ref().map(Text::read).transpose()?;
+        let payload = payload.map(|text| RawValue::from_string(text.trim().to_owned()));
+        let payload = payload.transpose().context("--data is not JSON")?;
+        let event = TestEvent { event_type: self.event_type.as_deref(), payload };
+        let path = format!("{}/test", path(client, &self.endpoint).await?);
+        let answer = client.post(&path, serde_json::to_string(&event)?).await?;
+        let attempt: Attempt = answer.read()?;
+        if json {
+            answer.print()?;
+        } else {
+            say(&attempt.shown(Paint::stdout()))?;
+        }
+        anyhow::ensure!(attempt.arrived(), "the test event did not arrive");
+        Ok(())
+    }
 }
 
 impl Delete {

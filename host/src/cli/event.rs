@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::argument::{self, Text};
-use super::client::{Answer, Client, Connection};
-use super::screen::say;
+use super::client::{Answer, Client, Connection, segment};
+use super::screen::{one_line, say};
 use super::table::Table;
 
 const PATH: &str = "/v1/events";
 const NDJSON: &str = "application/x-ndjson";
 const JSON: &str = "application/json";
 
-/// Send events
+/// Send events, and send them again
 #[derive(Debug, clap::Args)]
 pub struct Event {
     #[command(subcommand)]
@@ -26,6 +26,39 @@ pub struct Event {
 #[derive(Debug, Subcommand)]
 enum Action {
     Send(Send),
+    /// Deliver it again to everybody who got it
+    Replay(Replay),
+}
+
+#[derive(Debug, clap::Args)]
+struct Replay {
+    /// evt_...
+    id: String,
+    /// Only to this one: id or name
+    #[arg(long)]
+    endpoint: Option<String>,
+    /// Under a `webhook-id` of its own
+    #[arg(long)]
+    new_id: bool,
+}
+
+/// What a replay of an event made.
+#[derive(Deserialize)]
+struct Replayed {
+    deliveries: Vec<ReplayedDelivery>,
+    skipped: Vec<SkippedDelivery>,
+}
+
+#[derive(Deserialize)]
+struct ReplayedDelivery {
+    id: String,
+    replay_of: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct SkippedDelivery {
+    delivery: String,
+    reason: String,
 }
 
 /// Post an event, or a file of events
@@ -92,9 +125,34 @@ pub struct Accepted {
 
 impl Event {
     pub async fn run(self) -> anyhow::Result<()> {
-        let Action::Send(send) = self.action;
-        let answer = send.post(&self.connection.client()?).await?;
-        show(&answer, self.connection.json)
+        let client = self.connection.client()?;
+        match self.action {
+            Action::Send(send) => show(&send.post(&client).await?, self.connection.json),
+            Action::Replay(replay) => replay.run(&client, self.connection.json).await,
+        }
+    }
+}
+
+impl Replay {
+    async fn run(&self, client: &Client, json: bool) -> anyhow::Result<()> {
+        let endpoint = match &self.endpoint {
+            Some(endpoint) => Some(super::endpoint::find(client, endpoint).await?),
+            None => None,
+        };
+        let body = serde_json::json!({"endpoint": endpoint, "new_id": self.new_id}).to_string();
+        let answer = client.post(&format!("{PATH}/{}/replay", segment(&self.id)), body).await?;
+        if json {
+            return answer.print();
+        }
+        let replayed: Replayed = answer.read()?;
+        for delivery in &replayed.deliveries {
+            let of = delivery.replay_of.as_deref().unwrap_or_default();
+            say(&one_line(&format!("{} delivers {of} again", delivery.id)))?;
+        }
+        for skipped in &replayed.skipped {
+            eprintln!("{}", one_line(&format!("{} is left out: {}", skipped.delivery, skipped.reason)));
+        }
+        Ok(())
     }
 }
 

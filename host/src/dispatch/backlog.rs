@@ -93,6 +93,12 @@ impl Backlog {
         if full { 0 } else { self.bounds.deliveries - books.deliveries }
     }
 
+    /// Whether more than half of the room is taken: what can wait had better do so.
+    pub fn is_busy(&self) -> bool {
+        let books = self.books();
+        books.deliveries * 2 > self.bounds.deliveries || books.bytes * 2 > self.bounds.bytes
+    }
+
     /// How many one endpoint could get now, and the endpoints that have their share already.
     pub fn shares(&self) -> (usize, HashSet<EndpointId>) {
         let mut books = self.books();

@@ -3,6 +3,8 @@
 //! It is also the model that other stores are compared with: each method looks at all there is, so that it can be
 //! read as the meaning of its promise.
 
+mod jobs;
+
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -380,6 +382,7 @@ struct Contents {
     sequences: BTreeMap<EventId, u64>,
     deliveries: BTreeMap<Place, Row>,
     lines: BTreeMap<EndpointId, Line>,
+    jobs: BTreeMap<crate::id::JobId, super::jobs::Job>,
     known: BTreeMap<(Tenant, ProducerId), Known>,
     /// The sequence that the last call of `prune` stopped behind; 0 to begin anew.
     pruned_to: u64,
@@ -410,6 +413,8 @@ impl Clone for OpenLedger {
 #[derive(Debug, Clone)]
 struct Entry {
     event: Arc<Event>,
+    /// By its append.
+    promised: Vec<EndpointId>,
     /// Never falls, so that the ordinal of a pruned delivery is not given again.
     next_ordinal: u16,
 }
@@ -510,7 +515,9 @@ impl Contents {
         self.last_sequence += 1;
         let sequence = self.last_sequence;
         self.sequences.insert(event.id, sequence);
-        self.events.insert(sequence, Entry { event: event.clone(), next_ordinal: deliveries.len() as u16 });
+        let promised = deliveries.iter().map(|new| new.endpoint).collect();
+        let entry = Entry { event: event.clone(), promised, next_ordinal: deliveries.len() as u16 };
+        self.events.insert(sequence, entry);
         let mut taken = Vec::new();
         let held = deliveries.iter().map(|new| (new.endpoint, self.endpoints.get(&new.endpoint)));
         let held = held.map(|(endpoint, row)| (endpoint, row.is_some_and(|row| row.held)));
@@ -788,7 +795,7 @@ impl Contents {
     }
 
     fn prune_event(&mut self, sequence: u64, before: Timestamp) -> u64 {
-        let Some(Entry { event, next_ordinal }) = self.events.get(&sequence).cloned() else { return 0 };
+        let Some(Entry { event, next_ordinal, .. }) = self.events.get(&sequence).cloned() else { return 0 };
         let had_deliveries = next_ordinal > 0;
         let over = had_deliveries || event.accepted_at < before;
         if !over || self.deliveries.range(places(sequence)).next().is_some() {

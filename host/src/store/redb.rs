@@ -13,6 +13,7 @@ mod find;
 mod history;
 mod index;
 mod lines;
+mod jobs;
 mod queue;
 mod record;
 mod tables;

@@ -48,7 +48,7 @@ pub async fn the_memory_store_agrees<S: Subject>() {
 }
 
 /// The same, where the store is closed and opened every now and then.
-pub async fn the_memory_store_agrees_with_what_is_opened_again<S: Lasting>() {
+pub(super) async fn the_memory_store_agrees_with_what_is_opened_again<S: Lasting>() {
     rounds(check_reopening::<S>).await;
 }
 

@@ -154,3 +154,7 @@ pub async fn the_line_stands_after_a_restart<S: Lasting>() {
     let last = world.post_one(19, endpoint).await;
     assert_eq!(delivered(&world, 20).await, [&[head], &ids[..], &[last]].concat());
 }
+
+pub async fn a_job_goes_on_after_a_restart<S: Lasting>() {
+    super::jobs::goes_on_after_a_restart::<S>().await;
+}

@@ -15,6 +15,7 @@ mod operate;
 mod parity;
 mod plugin_host;
 mod policies;
+mod replay;
 mod restart;
 mod rotation;
 mod secrets;

@@ -7,6 +7,7 @@ use hookwright::time::Timestamp;
 use hookwright_tests::harness::{Endpoint, Mailbox, Site, Stage, World, on_each_store, play};
 use serde_json::{Value, json};
 
+use crate::replay::{ended, outage, replay};
 use crate::verifiers::{Language, Server, Toolbox, skip};
 
 /// Brought along, so that a receiver can know it before there is an endpoint.
@@ -601,6 +602,36 @@ fn k10_warnings() {
 }
 
 #[test]
+fn k11_trace_and_replay() {
+    play(async |world| {
+        world.endpoint(json!({})).await;
+        let posted = world.post("invoice.paid", r#"{"n":1}"#).await;
+        let arrival = world.receiver.next().await;
+        let webhook_id = arrival.header("webhook-id").expect("an id").to_owned();
+        world.outcome(&posted).await;
+        // What the receiver logged leads to the delivery, and to what was sent.
+        let traced = world.deliveries(&format!("webhook_id={webhook_id}")).await;
+        assert_eq!((traced.len(), &traced[0]["event"]), (1, &json!(posted.id)));
+        let delivery = world.delivery(traced[0]["id"].as_str().expect("an id")).await;
+        let sent = delivery["attempt_log"][0]["request"]["headers"].to_string();
+        assert!(sent.contains(arrival.header("webhook-signature").expect("a signature")), "{sent}");
+
+        let path = format!("/v1/events/{}/replay", posted.id);
+        let replayed = world.web.post(&path, &json!({})).await.expect(201);
+        assert_eq!(replayed["deliveries"][0]["replay_of"], delivery["id"]);
+        assert_eq!(replayed["skipped"], json!([]));
+        let again = world.receiver.next().await;
+        assert_eq!((again.header("webhook-id"), &again.body), (Some(webhook_id.as_str()), &arrival.body));
+        world.ended(replayed["deliveries"][0]["id"].as_str().expect("an id")).await;
+
+        world.web.post(&path, &json!({"new_id": true})).await.expect(201);
+        assert_ne!(world.receiver.next().await.header("webhook-id"), Some(webhook_id.as_str()));
+        let stranger = json!({"endpoint": "ep_00000000000000000000000000"});
+        world.web.post(&path, &stranger).await.problem(409);
+    });
+}
+
+#[test]
 fn k12_event_types() {
     let types = [
         "record.created",
@@ -621,6 +652,32 @@ fn k12_event_types() {
         for name in types {
             sample_arrives(world, name).await;
         }
+    });
+}
+
+#[test]
+fn k13_replay_after_an_outage() {
+    play(async |world| {
+        let endpoint = outage(world, 3).await;
+        let since = world.deliveries("").await[1]["created_at"].clone();
+        let ids = async |world: &World| -> Vec<Value> {
+            let mut failed = world.deliveries("state=failed&limit=2").await;
+            failed.iter_mut().map(|delivery| delivery["webhook_id"].take()).collect()
+        };
+        let failed = ids(world).await;
+        let wanted = json!({"endpoint": endpoint.id, "state": "failed", "since": since});
+        let job = replay(world, &wanted).await;
+        let job = ended(world, &job).await;
+        assert_eq!(job["progress"], json!({"looked_at": 2, "made": 2, "skipped": {}}));
+        let mut arrived: Vec<Value> =
+            world.receiver.take(2).await.iter().map(|a| json!(a.header("webhook-id"))).collect();
+        arrived.sort_by_key(Value::to_string);
+        let mut expected = failed;
+        expected.sort_by_key(Value::to_string);
+        assert_eq!(arrived, expected);
+        let again = replay(world, &wanted).await;
+        let again = ended(world, &again).await;
+        assert_eq!(again["progress"], json!({"looked_at": 2, "made": 0, "skipped": {"replayed": 2}}));
     });
 }
 
@@ -653,6 +710,26 @@ fn k14_rotation() {
         world.web.delete(&format!("{}/secret/previous", endpoint.path())).await.expect(200);
         assert_eq!(signatures(world).await.len(), 1);
         world.web.post(&rotate, &json!({"overlap": "8d"})).await.problem(422);
+    });
+}
+
+#[test]
+fn k16_staging() {
+    play(async |world| {
+        let mut staging = Mailbox::open().await;
+        world.endpoint(json!({"name": "production"})).await;
+        let spec = json!({"name": "staging", "url": staging.url("/"), "enabled": false});
+        let endpoint = world.endpoint(spec).await;
+        world.post("invoice.paid", "1").await;
+        world.receiver.next().await;
+        let tested = json!({"type": "invoice.paid", "payload": {"n": 2}});
+        let tested = world.web.post(&format!("{}/test", endpoint.path()), &tested).await.expect(200);
+        assert_eq!((&tested["outcome"], &tested["subscribed"]), (&json!("delivered"), &json!(true)));
+        let arrival = staging.next().await;
+        assert_eq!((arrival.header("webhook-test"), &*arrival.body), (Some("true"), &br#"{"n":2}"#[..]));
+        assert!(staging.is_empty().await, "real events wait until it is enabled");
+        let held = world.deliveries(&format!("endpoint={}", endpoint.id)).await;
+        assert_eq!((held.len(), &held[0]["held"]), (1, &json!(true)));
     });
 }
 
@@ -714,6 +791,47 @@ fn r4_signature_re_serialised() {
             let refused = delivered(world, &spec("as-is"), payload).await;
             assert_eq!(refused, (json!("failed"), json!(401)), "{payload}, as it is");
         }
+    });
+}
+
+#[test]
+fn r6_test_event() {
+    play(async |world| {
+        let transforms = json!([{"plugin": "flatten", "config": {}}]);
+        let auth = json!({"type": "bearer", "token": "a-secret-token"});
+        let endpoint = world.endpoint(json!({"transforms": transforms, "auth": auth})).await;
+        world.receiver.expect("/", hookwright::signature::SignatureScheme::Standard, &endpoint.secret);
+        let path = format!("{}/test", endpoint.path());
+        let wanted = json!({"type": "payment.succeeded", "payload": {"customer": {"id": 7}}});
+        let tested = world.web.post(&path, &wanted).await.expect(200);
+        let arrival = world.receiver.next().await;
+        assert_eq!(arrival.header("webhook-test"), Some("true"));
+        assert_eq!(arrival.header("authorization"), Some("Bearer a-secret-token"));
+        assert_eq!(tested["webhook_id"], json!(arrival.header("webhook-id")));
+        assert_eq!((&tested["outcome"], &tested["status"]), (&json!("delivered"), &json!(200)));
+        assert_eq!((&tested["test"], &tested["type"]), (&json!(true), &wanted["type"]));
+        assert_eq!(tested["request"]["body"]["content"].as_str().map(str::as_bytes), Some(&*arrival.body));
+        assert_ne!(tested["request"]["body"]["content"], wanted["payload"].to_string(), "it was flattened");
+        assert!(!tested.to_string().contains("a-secret-token"), "{tested}");
+        assert_eq!(tested["plugins"][0]["plugin"], "flatten");
+        assert!(tested["duration_ms"].as_f64() > Some(0.0));
+
+        // What does not arrive is told, and changes nothing.
+        world.receiver.answer(410);
+        let refused = world.web.post(&path, &Value::Null).await;
+        assert_eq!(refused.status, 422, "null is no request");
+        let gone = world.web.post(&path, &json!({})).await.expect(200);
+        assert_eq!((&gone["outcome"], &gone["response"]["status"]), (&json!("gone"), &json!(410)));
+        world.receiver.next().await;
+        let shown = world.web.get(&endpoint.path()).await.expect(200);
+        assert_eq!((&shown["status"], &shown["last_event_at"]), (&json!("active"), &Value::Null));
+        for list in ["events", "deliveries", "errors", "warnings"] {
+            let page = world.web.get(&format!("/v1/{list}")).await.expect(200);
+            assert!(items(&page).is_empty(), "{list}: {page}");
+        }
+        let metrics = world.web.get("/metrics").await;
+        let counted = metrics.text().lines().filter(|line| line.starts_with("hookwright_attempts_total"));
+        assert_eq!(counted.count(), 0, "no attempt is counted");
     });
 }
 

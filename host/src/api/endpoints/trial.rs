@@ -107,9 +107,10 @@ fn type_for(endpoint: &Endpoint) -> Result<EventType, Problem> {
     named.map_or_else(|| EventType::parse(ANY_TYPE).map_err(|error| Problem::internal(&error)), Ok)
 }
 
-/// What is sent where no payload is given.
-fn sample(_book: &Snapshot, event_type: &EventType) -> Bytes {
-    serde_json::json!({"test": true, "type": event_type.as_str()}).to_string().into()
+/// What is sent where no payload is given: the type's first sample in the catalogue, if it has one.
+fn sample(book: &Snapshot, event_type: &EventType) -> Bytes {
+    let made_up = || serde_json::json!({"test": true, "type": event_type.as_str()}).to_string().into();
+    book.sample(event_type).cloned().unwrap_or_else(made_up)
 }
 
 fn refused(why: Refused) -> Problem {

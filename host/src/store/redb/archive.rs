@@ -229,6 +229,7 @@ kinds![
     SETTINGS,
     ENDPOINTS,
     DOCUMENTS,
+    JOBS,
     EVENTS,
     SEQUENCES,
     PRODUCER_IDS,

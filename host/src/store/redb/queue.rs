@@ -358,6 +358,26 @@ pub fn replay(txn: &mut Txn<'_>, id: DeliveryId, new_webhook_id: bool, now: Time
     Ok(Replay::Done(again))
 }
 
+/// Makes a delivery that the event did not promise, due at `now`. False where the event is full.
+pub fn make_late(
+    txn: &mut Txn<'_>,
+    sequence: u64,
+    event: &Event,
+    endpoint: EndpointId,
+    now: Timestamp,
+) -> Result<bool> {
+    let Some(ordinal) = next_ordinal(txn, sequence)? else { return Ok(false) };
+    let id = DeliveryId::of(event.id, ordinal);
+    let (place, delivery) = (Place { sequence, ordinal }, Delivery::late(id, endpoint, event, now));
+    match lines::joins(txn, place, id, endpoint, now)? {
+        true => stand(txn, place, &delivery)?,
+        false => wait(txn, place, &delivery, None, None)?,
+    }
+    counters::replayed(txn, &delivery)?;
+    txn.desk.index.replayed(sequence, now);
+    Ok(true)
+}
+
 /// The ordinal behind the event's own deliveries and its replays. None is given twice, also where deliveries were
 /// pruned.
 fn next_ordinal(txn: &mut Txn<'_>, sequence: u64) -> Result<Option<u16>> {

@@ -36,6 +36,8 @@ pub const ORDINALS: TableDefinition<'_, u64, u32> = TableDefinition::new("ordina
 pub const ENDPOINTS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("endpoints");
 /// (kind, name) -> what an operator described.
 pub const DOCUMENTS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("documents");
+/// Job -> what it delivers again, and how far it has come.
+pub const JOBS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("jobs");
 pub const SETTINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("settings");
 /// Names -> numbers that the store keeps for itself.
 pub const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
@@ -88,6 +90,7 @@ pub struct Tables<'txn> {
     pub ordinals: Table<'txn, u64, u32>,
     pub endpoints: Table<'txn, u128, &'static [u8]>,
     pub documents: Table<'txn, (&'static str, &'static str), &'static [u8]>,
+    pub jobs: Table<'txn, u128, &'static [u8]>,
     pub settings: Table<'txn, &'static str, &'static [u8]>,
     pub meta: Table<'txn, &'static str, u64>,
     pub tallies: Table<'txn, (u8, i64, &'static [u8]), &'static [u8]>,
@@ -114,6 +117,7 @@ impl<'txn> Tables<'txn> {
             ordinals: txn.open_table(ORDINALS).map_err(io)?,
             endpoints: txn.open_table(ENDPOINTS).map_err(io)?,
             documents: txn.open_table(DOCUMENTS).map_err(io)?,
+            jobs: txn.open_table(JOBS).map_err(io)?,
             settings: txn.open_table(SETTINGS).map_err(io)?,
             meta: txn.open_table(META).map_err(io)?,
             tallies: txn.open_table(TALLIES).map_err(io)?,
