@@ -89,6 +89,13 @@ def rotate(case):
         case.body = {name: value for name, value in case.body.items() if name != "secret"}
 
 
+def replay(case):
+    """The endpoint is there, and the start before the end."""
+    if isinstance(case.body, dict):
+        body = {name: value for name, value in case.body.items() if name in ("state", "type", "new_id", "tenant")}
+        case.body = {**body, "type": body.get("type") or "invoice.paid"}
+
+
 def window(case):
     """The start is before the end, and not so many spans before it."""
     for name in ("since", "until"):
@@ -107,6 +114,7 @@ MENDS = {
     "change_event_type": event_type,
     "put_versions": versions,
     "rotate_secret": rotate,
+    "create_replay": replay,
     "overview": window,
     "endpoint_stats": window,
     "list_warnings": window,

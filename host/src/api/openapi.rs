@@ -30,6 +30,7 @@ mod keys;
 mod operation;
 mod plugins;
 mod profiles;
+mod replays;
 mod shape;
 mod statistics;
 mod terms;
@@ -77,6 +78,7 @@ fn operations(config: &Config) -> Vec<Operation> {
         events::operations(),
         endpoints::operations(config),
         deliveries::operations(),
+        replays::operations(),
         statistics::operations(),
         catalogue::operations(),
         keys::operations(),
@@ -95,6 +97,7 @@ fn schemas(config: &Config) -> Map<String, Value> {
         endpoints::schemas(config),
         terms::schemas(config),
         deliveries::schemas(),
+        replays::schemas(),
         statistics::schemas(),
         catalogue::schemas(config),
         keys::schemas(),
