@@ -88,7 +88,7 @@ fn auto_disable(span: Value) -> Value {
     let (failures, after) = (("failures", number(1, MAX_FAILURES)), ("after", span));
     json!({"anyOf": [
         {"const": "off"},
-        object(&[failures.clone()], &[(after.0, or_null(after.1.clone()))]),
+        object(std::slice::from_ref(&failures), &[(after.0, or_null(after.1.clone()))]),
         object(&[after], &[(failures.0, or_null(failures.1))]),
     ]})
 }

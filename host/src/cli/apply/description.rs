@@ -204,10 +204,7 @@ mod tests {
              [[endpoints]]\nname = \"a\"\nurl = { env = \"URL\", default = \"https://a.example\" }\n",
         )
         .unwrap();
-        assert_eq!(
-            Value::from(read.tenants[0].1["auth"].clone()),
-            json!({"type": "bearer", "token": "hunter2"})
-        );
+        assert_eq!(read.tenants[0].1["auth"], json!({"type": "bearer", "token": "hunter2"}));
         assert_eq!(read.endpoints[0].members["url"], "https://a.example");
         assert_eq!(read.endpoints[0].tenant, "default");
         assert_eq!(read.concerned(), ["acme", "default"]);
