@@ -773,6 +773,16 @@ fn r2_event_groups() {
 }
 
 #[test]
+fn r3_https_and_a_secret_of_its_own() {
+    play(async |world| {
+        let plain = world.refused(json!({"url": "http://hooks.example.com/"})).await;
+        assert!(plain.to_string().contains("https"), "{plain}");
+        let (one, other) = (world.endpoint(json!({})).await, world.endpoint(json!({})).await);
+        assert!(one.secret.starts_with("whsec_") && one.secret != other.secret);
+    });
+}
+
+#[test]
 fn r4_signature_re_serialised() {
     let Some(server) = javascript("revkeen") else { return };
     play(async |world| {
@@ -969,6 +979,23 @@ fn due_after(delivery: &Value) -> Duration {
 
 async fn view(world: &World, endpoint: &Endpoint) -> Value {
     world.web.get(&endpoint.path()).await.expect(200)
+}
+
+#[test]
+fn k7_signature_on_every_delivery() {
+    on_each_store(async |world| {
+        world.receiver.answer_first([500]);
+        let made = world.endpoint(json!({"retry": {"schedule": ["100ms"]}})).await;
+        world.receiver.expect("/", hookwright::signature::SignatureScheme::Standard, &made.secret);
+        for n in 0..3 {
+            world.post("a", &n.to_string()).await;
+        }
+        for arrival in world.receiver.take(4).await {
+            assert_eq!(arrival.signature, hookwright::receiver::Signature::Verified);
+            assert!(arrival.header("webhook-signature").is_some_and(|value| value.starts_with("v1,")));
+            assert!(arrival.header("webhook-id").is_some() && arrival.header("webhook-timestamp").is_some());
+        }
+    });
 }
 
 #[test]

@@ -13,6 +13,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_hookwright-under-test");
 /// A host that is what a preset says.
 struct Preset {
     host: Process,
+    launch: Launch,
     folder: tempfile::TempDir,
 }
 
@@ -23,11 +24,28 @@ impl Preset {
         succeeds(run(&["init", "--preset", name, "--dir", &dir], None));
         let config = folder.path().join("hookwright.toml").display().to_string();
         let launch = Launch::new(BINARY, &folder.path().join("data"));
-        let host = launch.with_arguments(["--config", config.as_str()]).start();
-        let preset = Self { host, folder };
+        let launch = launch.with_arguments(["--config", config.as_str()]);
+        let preset = Self { host: launch.start(), launch, folder };
         let shown = succeeds(preset.apply(&["--yes"]));
         assert!(shown.contains("+ event type `"), "{shown}");
         preset
+    }
+
+    /// Kills the host and starts another one on its data.
+    fn killed_and_started(self) -> Self {
+        let Self { host, launch, folder } = self;
+        host.kill();
+        Self { host: launch.start(), launch, folder }
+    }
+
+    /// Points a channel of the preset at a receiver, and switches it on.
+    async fn switch_on(&self, channel: &str, receiver: &Mailbox) {
+        let api = self.host.api();
+        let list = api.expect(Method::GET, "/v1/endpoints", "", 200).await;
+        let found = list["items"].as_array().into_iter().flatten().find(|item| item["name"] == channel);
+        let id = found.and_then(|item| item["id"].as_str()).expect("the channel").to_owned();
+        let change = json!({"enabled": true, "url": receiver.url("/channel")}).to_string();
+        api.expect(Method::PATCH, &format!("/v1/endpoints/{id}"), &change, 200).await;
     }
 
     fn apply(&self, more: &[&str]) -> Output {
@@ -180,4 +198,114 @@ fn revkeen_takes_what_its_page_lists() {
         let signature = arrival.header("x-revkeen-signature").expect("text");
         assert!(signature.starts_with("sha256="), "{signature}");
     });
+}
+
+/// What the page says would be lost is not: the documents land by themselves, and one command replays the rest.
+#[test]
+fn recordengine_loses_nothing_when_it_is_killed() {
+    const EVENTS: usize = 5;
+    let preset = Preset::new("recordengine");
+    runtime().block_on(async move {
+        let (mut documents, mut contacts) = (Mailbox::open().await, Mailbox::open().await);
+        preset.switch_on("Documents", &documents).await;
+        preset.switch_on("Contacts", &contacts).await;
+        documents.answer(500);
+        contacts.answer(500);
+        let api = preset.host.api();
+        for n in 0..EVENTS {
+            for event_type in ["document.exported", "contact.created"] {
+                let event = json!({"type": event_type, "payload": {"n": n}}).to_string();
+                api.expect(Method::POST, "/v1/events", &event, 202).await;
+            }
+        }
+        documents.take(EVENTS).await;
+        contacts.take(EVENTS).await;
+        let preset = preset.killed_and_started();
+        documents.answer(200);
+        contacts.answer(200);
+        assert_eq!(numbers(&documents.take(EVENTS).await), [0, 1, 2, 3, 4], "they land by themselves");
+        // Attempts whose results were lost with the host were made again.
+        let api = preset.host.api();
+        let mut failed = Vec::new();
+        for _ in 0..EVENTS * 1_000 {
+            let pending = api.expect(Method::GET, "/v1/deliveries?state=pending", "", 200).await;
+            failed = api.expect(Method::GET, "/v1/deliveries?state=failed", "", 200).await["items"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
+            if pending["items"] == json!([]) {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        succeeds(run(
+            &["replay", "--endpoint", "Contacts", "--state", "failed", "--wait"],
+            Some(&preset.host),
+        ));
+        let mut landed = numbers(&contacts.take(EVENTS).await);
+        landed.dedup();
+        assert_eq!(landed, [0, 1, 2, 3, 4], "{} had failed", failed.len());
+    });
+}
+
+fn numbers(arrivals: &[hookwright::receiver::Arrival]) -> Vec<u64> {
+    let number = |arrival: &hookwright::receiver::Arrival| {
+        let body: Value = serde_json::from_slice(&arrival.body).expect("JSON");
+        body["n"].as_u64().expect("a number")
+    };
+    let mut numbers: Vec<u64> = arrivals.iter().map(number).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+/// Each line of the presets that a page promises, as endpoints and catalogue show it.
+#[test]
+fn presets_say_what_the_pages_say() {
+    let table: [(&str, usize, Value); 4] = [
+        ("recordskeeper", 7, json!({"signature": {"scheme": "standard"}, "success": "2xx", "body": "as-is"})),
+        (
+            "revkeen",
+            16,
+            json!({
+                "signature": {"scheme": "hmac-sha256", "header": "X-RevKeen-Signature", "prefix": "sha256="},
+                "body": "ecmascript",
+                "retry": {"schedule": ["1m", "5m", "30m", "2h", "1d"]},
+            }),
+        ),
+        (
+            "rkt",
+            10,
+            json!({
+                "signature": {"scheme": "hmac-sha256", "header": "X-RKT-Signature", "prefix": ""},
+                "timeout": "10s",
+                "auto_disable": {"failures": 10},
+            }),
+        ),
+        (
+            "recordengine",
+            7,
+            json!({
+                "timeout": "30s",
+                "success": [200, 201, 204],
+                "retry": {"attempts": 1},
+                "auto_disable": "off",
+                "auth": {"type": "bearer", "token": "***"},
+            }),
+        ),
+    ];
+    for (name, types, expected) in table {
+        let preset = Preset::new(name);
+        runtime().block_on(async {
+            let api = preset.host.api();
+            let catalogue = api.expect(Method::GET, "/v1/event-types", "", 200).await;
+            let listed = catalogue["items"].as_array().expect("a list");
+            assert_eq!(listed.len(), types, "{name}");
+            assert!(listed.iter().all(|entry| entry["group"] != "" && entry["sample_count"] == 1), "{name}");
+            let spec = json!({"name": "own", "url": "http://127.0.0.1:9/", "events": ["*"]}).to_string();
+            let made = api.expect(Method::POST, "/v1/endpoints", &spec, 201).await;
+            for (member, value) in expected.as_object().expect("members") {
+                assert_eq!(made[member], *value, "{name}: {member}");
+            }
+        });
+    }
 }
