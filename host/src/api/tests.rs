@@ -390,7 +390,10 @@ async fn what_could_not_be_delivered_is_refused_by_its_place() {
     ];
     for (change, pointer) in table {
         let patched = host.send("PATCH", &path, &[], change.to_string()).await;
-        assert_eq!(patched.status, StatusCode::UNPROCESSABLE_ENTITY, "{change}: {}", patched.text);
+        // What would be sound in itself, but not for an endpoint that is there.
+        let expected =
+            if pointer == "/tenant" { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
+        assert_eq!(patched.status, expected, "{change}: {}", patched.text);
         let place = patched.pointer();
         assert!(place.as_str().unwrap().starts_with(pointer), "{change}: {}", patched.text);
         if pointer.starts_with("/transforms") || pointer == "/url" {

@@ -266,7 +266,7 @@ fn what_a_customer_makes_is_its_own() {
             web.post("/v1/endpoints", &spec).await.json()["id"].as_str().expect("an id")
         );
         assert_eq!(
-            web.patch(&path, &json!({"tenant": "default"})).await.problem(422)["errors"][0]["pointer"],
+            web.patch(&path, &json!({"tenant": "default"})).await.problem(409)["errors"][0]["pointer"],
             "/tenant"
         );
     });
