@@ -775,7 +775,7 @@ fn r2_event_groups() {
 #[test]
 fn r3_https_and_a_secret_of_its_own() {
     play(async |world| {
-        let plain = world.refused(json!({"url": "http://hooks.example.com/"})).await;
+        let plain = world.refused(json!({"url": "http://93.184.216.34/"})).await;
         assert!(plain.to_string().contains("https"), "{plain}");
         let (one, other) = (world.endpoint(json!({})).await, world.endpoint(json!({})).await);
         assert!(one.secret.starts_with("whsec_") && one.secret != other.secret);

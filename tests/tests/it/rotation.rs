@@ -260,7 +260,7 @@ fn what_is_shown_of_secrets_can_be_sent_back() {
         world.web.patch(&endpoint.path(), &shown).await.expect(200);
         let mut other = shown.clone();
         other["secrets"] = json!([]);
-        world.web.patch(&endpoint.path(), &other).await.problem(409);
+        world.web.patch(&endpoint.path(), &other).await.problem(422);
     });
 }
 
