@@ -71,11 +71,12 @@ async fn patched(
     now: Timestamp,
 ) -> Result<HostProfile, Problem> {
     let whole = profile::in_full(&before.terms, &before.hold);
-    let changed = profile::apply(whole, &profile::told(&before.hold), change);
+    let known = [&profile::MEMBERS, terms::MEMBERS.as_slice()].concat();
+    let changed = profile::apply(whole, &profile::told(&before.hold), &known, change);
     let (mut after, mut errors) = (before.clone(), Vec::new());
     let mut fields = Fields::new(changed, "", &mut errors);
     profile::read(&mut fields, api, &mut after.terms, &mut after.hold, waiting, now);
-    fields.finish(&[&profile::MEMBERS, terms::MEMBERS.as_slice()].concat());
+    fields.finish(&known);
     if !errors.is_empty() {
         return Err(Problem::invalid(errors));
     }

@@ -55,9 +55,10 @@ pub(super) fn told(hold: &Hold) -> Map<String, Value> {
 pub(super) fn apply(
     whole: Map<String, Value>,
     told: &Map<String, Value>,
+    known: &[&str],
     change: Map<String, Value>,
 ) -> Map<String, Value> {
-    apply_to(whole, told, |_| false, change)
+    apply_to(whole, told, known, |_| false, change)
 }
 
 /// Takes the members that are in common; those that are not there stay as they are stored.

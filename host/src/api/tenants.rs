@@ -193,7 +193,8 @@ async fn patched(
     waiting: Waiting,
     now: Timestamp,
 ) -> Result<Profile, Problem> {
-    let changed = profile::apply(in_full(before), &told(before), change);
+    let known = [MEMBERS.as_slice(), &profile::MEMBERS, &terms::MEMBERS].concat();
+    let changed = profile::apply(in_full(before), &told(before), &known, change);
     let (mut after, mut errors) = (Profile { updated_at: now, ..before.clone() }, Vec::new());
     let mut fields = Fields::new(changed, "", &mut errors);
     if fields.has("description") {
@@ -203,7 +204,7 @@ async fn patched(
         after.quota = read_quota(&mut fields);
     }
     profile::read(&mut fields, api, &mut after.terms, &mut after.hold, waiting, now);
-    fields.finish(&[MEMBERS.as_slice(), &profile::MEMBERS, &terms::MEMBERS].concat());
+    fields.finish(&known);
     if !errors.is_empty() {
         return Err(Problem::invalid(errors));
     }

@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value};
 
+use super::spec::known_members;
 use super::view::{are_secrets_of, in_full, masked_url, told};
 use crate::api::exact::Json;
 use crate::api::statistics::FARE_FIELDS;
@@ -20,20 +21,26 @@ pub(super) fn apply(stored: &Endpoint, mut change: Map<String, Value>) -> Map<St
     change.retain(|name, value| {
         !FARE_FIELDS.contains(&name.as_str()) && (name != "secrets" || !are_secrets_of(stored, value))
     });
-    apply_to(in_full(stored), &told(stored), others, change)
+    apply_to(in_full(stored), &told(stored), &known_members(), others, change)
 }
 
 /// As [`apply`], to anything that has terms. `whole` is what a client would send to make it, `told` what is shown and
-/// not set; `others` knows the headers that are shown and that others say.
+/// not set; `known` has all members' names; `others` knows the headers that are shown and that others say.
 pub(in crate::api) fn apply_to(
     mut whole: Map<String, Value>,
     told: &Map<String, Value>,
+    known: &[&str],
     others: impl Fn(&str) -> bool,
     change: Map<String, Value>,
 ) -> Map<String, Value> {
     let mut changed = Map::new();
     for (name, value) in change {
         if told.get(&name) == Some(&value) {
+            continue;
+        }
+        // Nothing to take away; left for the check to name.
+        if value.is_null() && !whole.contains_key(&name) && !known.contains(&name.as_str()) {
+            changed.insert(name, value);
             continue;
         }
         let kept = whole.remove(&name);
@@ -224,6 +231,11 @@ mod tests {
     fn patched(change: Value) -> Value {
         let change = document::parse(change.to_string().as_bytes()).unwrap();
         Value::Object(apply(&stored(), change))
+    }
+
+    #[test]
+    fn what_is_no_member_is_named_also_where_it_is_null() {
+        assert_eq!(patched(json!({"": null, "rate_limit": null, "version": null})), json!({"": null}));
     }
 
     #[test]

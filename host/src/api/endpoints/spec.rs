@@ -42,6 +42,11 @@ pub const MAX_REQUESTS: u32 = 1_000_000;
 pub const MIN_PER: Duration = Duration::from_millis(1);
 pub const MAX_PER: Duration = Duration::from_secs(86_400);
 
+/// All that can be said of an endpoint.
+pub(super) fn known_members() -> Vec<&'static str> {
+    [&MEMBERS, terms::MEMBERS.as_slice()].concat()
+}
+
 #[derive(Debug)]
 pub(super) struct Spec {
     pub name: String,
@@ -152,7 +157,7 @@ fn read_fields(config: &Config, targets: &Rule, mut from: Source<'_, '_>) -> Opt
     let order = from.member("order", |stored| stored.order, |fields| order(fields).unwrap_or_default());
     let enabled =
         from.member("enabled", Endpoint::enabled, |fields| fields.boolean("enabled").unwrap_or(true));
-    from.fields.finish(&[&MEMBERS, terms::MEMBERS.as_slice()].concat());
+    from.fields.finish(&known_members());
     Some(Spec {
         name: name?,
         description,
