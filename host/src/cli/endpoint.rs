@@ -206,6 +206,8 @@ struct NewEndpoint<'a> {
     tenant: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<&'a str>,
+    /// Left out where none is given, so that the tenant's or the host's chain holds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     transforms: Vec<Link>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<&'static str>,
@@ -592,7 +594,7 @@ mod tests {
     fn what_is_not_said_is_left_to_the_server() {
         assert_eq!(
             body(&["--event", "*"]),
-            r#"{"name":"crm","url":"https://example.com","events":["*"],"transforms":[],"enabled":true}"#
+            r#"{"name":"crm","url":"https://example.com","events":["*"],"enabled":true}"#
         );
     }
 
