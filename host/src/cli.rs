@@ -17,15 +17,16 @@ mod delivery;
 mod demo;
 mod endpoint;
 mod event;
-mod init;
 mod event_type;
 mod healthcheck;
 mod host;
+mod init;
 mod json;
 mod key;
 mod listen;
 mod plugin;
 mod preset;
+mod recipe;
 mod rekey;
 mod replay;
 mod screen;
@@ -52,6 +53,7 @@ enum Command {
     Demo(demo::Demo),
     Init(init::Init),
     Apply(apply::Apply),
+    Recipe(recipe::Recipes),
     Event(event::Event),
     EventType(event_type::EventType),
     Version(version::Version),
@@ -95,6 +97,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Demo(demo) => demo.run().await,
             Command::Init(init) => init.run().map(|()| ExitCode::SUCCESS),
             Command::Apply(apply) => apply.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Recipe(recipes) => recipes.run().map(|()| ExitCode::SUCCESS),
             Command::Event(event) => event.run().await.map(|()| ExitCode::SUCCESS),
             Command::EventType(event_type) => event_type.run().await.map(|()| ExitCode::SUCCESS),
             Command::Version(version) => version.run().await.map(|()| ExitCode::SUCCESS),

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
+use serde_json::json;
 
 use self::description::Description;
 use self::plan::Plan;
 use super::client::Connection;
 use super::endpoint::confirmed;
+use super::recipe::Recipe;
 use super::screen::{Paint, say};
 
 pub mod description;
@@ -16,11 +18,10 @@ mod plan;
 /// Make event types, tenants and endpoints what a TOML file says; shows the difference first
 #[derive(Debug, clap::Args)]
 pub struct Apply {
-    /// The file, such as a preset that `hookwright init` wrote
-    #[arg(long, short, value_name = "FILE")]
-    file: PathBuf,
+    #[command(flatten)]
+    source: Source,
     /// Delete event types, and endpoints of the tenants concerned, that the file does not name
-    #[arg(long)]
+    #[arg(long, conflicts_with = "recipe")]
     prune: bool,
     /// Show the difference and change nothing
     #[arg(long, conflicts_with = "yes")]
@@ -32,9 +33,20 @@ pub struct Apply {
     connection: Connection,
 }
 
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Source {
+    /// The file, such as a preset that `hookwright init` wrote
+    #[arg(long, short, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// A recipe as it stands; `hookwright recipe list` shows them
+    #[arg(long, value_name = "NAME")]
+    recipe: Option<Recipe>,
+}
+
 impl Apply {
     pub async fn run(self) -> anyhow::Result<()> {
-        let description = Description::read(&self.file, |name| std::env::var(name).ok())?;
+        let description = self.source.read(|name| std::env::var(name).ok())?;
         let client = self.connection.client()?;
         let plan = Plan::make(&client, &description, self.prune).await?;
         match self.connection.json {
@@ -47,10 +59,29 @@ impl Apply {
         if !self.yes && !confirmed("Make these changes? [y/N] ")? {
             bail!("nothing was changed");
         }
-        plan.carry_out(&client).await?;
-        if self.connection.json {
-            return Ok(());
+        let as_json = self.connection.json;
+        plan.carry_out(&client, |what, secret| show_minted(what, secret, as_json)).await?;
+        match as_json {
+            true => Ok(()),
+            false => Ok(say("Done.")?),
         }
-        Ok(say("Done.")?)
     }
+}
+
+impl Source {
+    fn read(&self, variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Description> {
+        match (&self.file, self.recipe) {
+            (Some(file), _) => Description::read(file, variable),
+            (None, Some(recipe)) => Description::parse(recipe.text, variable)
+                .with_context(|| format!("the recipe `{}` cannot be applied", recipe.name)),
+            (None, None) => bail!("give a file with --file, or a recipe with --recipe"),
+        }
+    }
+}
+
+fn show_minted(what: &str, secret: &str, as_json: bool) -> anyhow::Result<()> {
+    Ok(match as_json {
+        true => say(&json!({"what": what, "secret": secret}).to_string())?,
+        false => say(&format!("The secret of {what}, shown this once: {secret}"))?,
+    })
 }

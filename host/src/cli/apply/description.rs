@@ -38,6 +38,15 @@ pub struct Endpoint {
     pub members: Object,
 }
 
+impl Endpoint {
+    /// What holds after the endpoint was made, too. A secret is brought along once; from then on it is rotated.
+    pub fn lasting(&self) -> Object {
+        let mut members = self.members.clone();
+        members.remove("secret");
+        members
+    }
+}
+
 impl Description {
     /// `variable` looks a variable of the environment up.
     ///

@@ -67,6 +67,13 @@ struct Known {
     name: String,
 }
 
+/// What the server answers of a new endpoint.
+#[derive(Debug, Deserialize)]
+struct Created {
+    #[serde(default)]
+    secret: Option<String>,
+}
+
 impl Plan {
     /// Asks the server what it is. Nothing is changed.
     pub async fn make(client: &Client, wanted: &Description, prune: bool) -> anyhow::Result<Self> {
@@ -119,12 +126,21 @@ impl Plan {
         Ok(serde_json::to_string(&json!({ "steps": steps }))?)
     }
 
-    /// Stops at the first step that the server refuses; those before it are made.
-    pub async fn carry_out(&self, client: &Client) -> anyhow::Result<()> {
+    /// Stops at the first step that the server refuses; those before it are made. `minted` is told each secret that the
+    /// server made for an endpoint, as soon as it is there: the server never tells it again.
+    pub async fn carry_out(
+        &self,
+        client: &Client,
+        mut minted: impl FnMut(&str, &str) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         for (done, step) in self.steps.iter().enumerate() {
-            step.take(client)
+            let secret = step
+                .take(client)
                 .await
                 .with_context(|| format!("{}, after {done} changes were made", step.what))?;
+            if let Some(secret) = secret {
+                minted(&step.what, &secret)?;
+            }
         }
         Ok(())
     }
@@ -201,7 +217,7 @@ impl Plan {
                 (None, _) => self.steps.push(Step::create(what, PATH, endpoint)?),
                 (Some(known), None) => {
                     let path = format!("{PATH}/{}", segment(&known.id));
-                    self.patch(client, &what, &path, &endpoint.members).await?;
+                    self.patch(client, &what, &path, &endpoint.lasting()).await?;
                 }
                 (Some(_), Some(_)) => anyhow::bail!(
                     "several endpoints of the tenant `{tenant}` are named `{}`; rename all but one, since a file tells \
@@ -258,16 +274,20 @@ impl Step {
         Self { verb: Verb::Delete, what, changes: Vec::new(), path, body: None }
     }
 
-    async fn take(&self, client: &Client) -> anyhow::Result<()> {
+    /// The secret that was minted on the way, if one was.
+    async fn take(&self, client: &Client) -> anyhow::Result<Option<String>> {
         let body = self.body.clone().unwrap_or_default();
         match self.verb {
             // An event type is put into its place; an endpoint has none yet.
-            Verb::Create if self.path.ends_with("/endpoints") => client.post(&self.path, body).await,
-            Verb::Create | Verb::Put => client.put(&self.path, body).await,
-            Verb::Change => client.patch(&self.path, body).await,
-            Verb::Delete => client.delete(&self.path).await,
-        }
-        .map(|_| ())
+            Verb::Create if self.path.ends_with("/endpoints") => {
+                let created: Created = client.post(&self.path, body).await?.read()?;
+                return Ok(created.secret);
+            }
+            Verb::Create | Verb::Put => client.put(&self.path, body).await?,
+            Verb::Change => client.patch(&self.path, body).await?,
+            Verb::Delete => client.delete(&self.path).await?,
+        };
+        Ok(None)
     }
 
     fn to_json(&self) -> Value {
