@@ -80,6 +80,7 @@ fn each_bad_habit_has_its_name_and_does_not_hurt_the_next_call() {
             ("spin", FailureKind::TimeLimit, "time limit of 500 ms"),
             ("wait", FailureKind::TimeLimit, "time limit of 500 ms"),
             ("eat-memory", FailureKind::MemoryLimit, "limit of 67108864 bytes"),
+            ("nibble-memory", FailureKind::MemoryLimit, "limit of 67108864 bytes"),
             ("panic", FailureKind::Trap, "panicked at hostile/src/lib.rs:"),
             ("panic", FailureKind::Trap, ": boom at evt_1"),
             ("noisy-panic", FailureKind::Trap, "heard over the noise"),
@@ -94,6 +95,21 @@ fn each_bad_habit_has_its_name_and_does_not_hurt_the_next_call() {
             assert!(failure.message.contains(said), "{config}: {failure}");
             assert_eq!(call(plugin, "echo").await.result, Ok(Verdict::Replace(message())), "after {config}");
         }
+    });
+}
+
+/// The message never gets in: the trap is in the code that takes it.
+#[test]
+fn a_trap_in_the_allocator_is_a_failure_like_any_other() {
+    run(async |plugin| {
+        let stingy = plugin.engine().load(read(env!("GUEST_STINGY")), None).await.expect("the guest");
+        let (event, large) = (event(), Message { body: vec![b'a'; 100_000].into(), ..message() });
+        let call = async |message: &Message| {
+            stingy.transform(Call { event, message, config: "{}", seed: [1; 32] }).await.result
+        };
+        let failure = call(&large).await.expect_err("too large for it");
+        assert_eq!(failure.kind, FailureKind::Trap, "{failure}");
+        assert_eq!(call(&message()).await, Ok(Verdict::Replace(message())));
     });
 }
 
@@ -250,6 +266,7 @@ fn wrong_files() -> Vec<(&'static str, Bytes, &'static str)> {
         ("stranger", read(env!("GUEST_STRANGER")), "it exports other:thing/greeter@1.0.0"),
         ("drifted", read(env!("GUEST_DRIFTED")), "changed copy of the contract"),
         ("future", read(env!("GUEST_FUTURE")), "built for hookwright:plugin 0.2.0"),
+        ("mute", read(env!("GUEST_MUTE")), "could not describe itself"),
         ("networked", read(env!("GUEST_NETWORKED")), "wants the network (wasi:http/outgoing-handler"),
         ("other-name", good, "named `other-name` and the plugin calls itself `hostile`"),
     ]
