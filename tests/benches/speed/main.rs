@@ -1,7 +1,7 @@
 //! How fast the host is, beside the ceiling of what this machine could do at all.
 //!
 //! `cargo bench -p hookwright-tests` prints everything, `-- --quick` takes a few seconds and shows that it works,
-//! `-- micro` (or `deliveries`, `neighbour`, `pending`, `lists`) prints one part. `HOOKWRIGHT_BENCH_SECONDS` is the time spent
+//! `-- micro` (or `deliveries`, `neighbour`, `pending`, `lists`, `plugins`) prints one part. `HOOKWRIGHT_BENCH_SECONDS` is the time spent
 //! on a figure; 10 unless it is set.
 //!
 //! Host and relay run as processes of their own, which are this program started again; producers and receiver share
@@ -19,6 +19,7 @@ mod machine;
 mod micro;
 mod neighbour;
 mod pending;
+mod plugins;
 mod producer;
 mod receiver;
 mod relay;
@@ -75,6 +76,9 @@ fn measure(words: &[String]) -> anyhow::Result<()> {
     }
     if wanted("lists") {
         lists::measure(&ground, effort)?;
+    }
+    if wanted("plugins") {
+        plugins::measure(&ground, effort)?;
     }
     if wanted("micro") {
         micro::measure(&ground, effort)?;

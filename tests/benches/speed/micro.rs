@@ -4,13 +4,11 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use bytes::Bytes;
 use hookwright::attempt::{Attempt, BodyRecord, Outcome, RequestRecord, ResponseRecord, Timing};
 use hookwright::delivery::{Delivery, State};
 use hookwright::event::{Event, EventType, Tenant, content_digest};
 use hookwright::id::{EndpointId, EventId};
-use hookwright::plugin::{self, Call, Catalog, Engine, Limits, Message, Plugin};
 use hookwright::secret::SigningSecret;
 use hookwright::signature::{self, SignatureScheme};
 use hookwright::store::redb::{Options, RedbStore};
@@ -31,7 +29,6 @@ const CONCURRENCY: [usize; 4] = [1, 16, 64, 256];
 /// A fixed part of the effort for each of these figures: they need less time than whole deliveries.
 const PARTS: u32 = 5;
 const LEASE: Duration = Duration::from_secs(600);
-const DOCUMENT: &str = include_str!("../../../host/demo/document.exported.json");
 
 pub fn measure(ground: &Ground, effort: Effort) -> anyhow::Result<()> {
     let runtime = Runtime::new()?;
@@ -39,9 +36,7 @@ pub fn measure(ground: &Ground, effort: Effort) -> anyhow::Result<()> {
     runtime.block_on(store(ground, time))?;
     let mut rows = vec![vec!["one call".to_owned(), "median us".to_owned(), "p99 us".to_owned()]];
     rows.push(sign(time)?);
-    let single = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    single.block_on(plugins(ground, time, &mut rows))?;
-    table::print("Signing 1 KiB; plugins, each in a fresh instance, on a document of 1.4 KB", &rows);
+    table::print("Signing 1 KiB", &rows);
     Ok(())
 }
 
@@ -67,49 +62,6 @@ fn sign(time: Duration) -> anyhow::Result<Vec<String>> {
         black_box(headers);
     }
     Ok(row("sign", &Spread::of(took)))
-}
-
-async fn plugins(ground: &Ground, time: Duration, rows: &mut Vec<Vec<String>>) -> anyhow::Result<()> {
-    let cache_dir = Some(ground.path().join("prepare/cache"));
-    let engine = Engine::new(Limits { cache_dir, ..Limits::default() })?;
-    let noop = engine.load(std::fs::read(env!("GUEST_JUDGING"))?.into(), None).await;
-    let noop = noop.map_err(|refusal| anyhow::anyhow!("the plugin that does nothing: {refusal}"))?;
-    rows.push(row("transform: does nothing", &transform(&noop, "{}", time).await?));
-    let catalog = Catalog::open(engine, plugin::bundled(), None).await;
-    for (name, config) in [
-        ("flatten", r#"{}"#),
-        ("filter", r#"{"keep":{"path":"document.total_amount","gte":1}}"#),
-        ("envelope", r#"{"members":[{"name":"event","from":"@type"},{"name":"data","from":"@payload"}]}"#),
-        ("slack", r#"{"title":"Invoice {document.invoice_number}","text":"{document.ai_summary}"}"#),
-    ] {
-        let plugin = catalog.get(name).with_context(|| format!("{name} is not bundled"))?;
-        rows.push(row(&format!("transform: {name}"), &transform(&plugin, config, time).await?));
-    }
-    Ok(())
-}
-
-async fn transform(plugin: &Plugin, config: &str, time: Duration) -> anyhow::Result<Spread> {
-    let message = Message::of_payload(Bytes::from_static(DOCUMENT.as_bytes()));
-    let now = SystemClock.now();
-    let event = plugin::Event {
-        id: "evt_0",
-        event_type: "document.exported",
-        tenant: "default",
-        timestamp: now,
-        attempted_at: now,
-        attempt: 1,
-        channels: &[],
-        attributes: &[],
-    };
-    let mut took = Vec::new();
-    let end = Instant::now() + time;
-    while Instant::now() < end {
-        let start = Instant::now();
-        let run = plugin.transform(Call { event, message: &message, config, seed: [0; 32] }).await;
-        took.push(start.elapsed());
-        run.result.map_err(|failure| anyhow::anyhow!("{}: {failure}", plugin.name()))?;
-    }
-    Ok(Spread::of(took))
 }
 
 async fn store(ground: &Ground, time: Duration) -> anyhow::Result<()> {
