@@ -128,12 +128,22 @@ pub fn time() -> Value {
 
 /// A time as requests may say it, with the days that each month has.
 pub fn time_given() -> Value {
-    let date = r"(19[7-9][0-9]|2[0-9]{3})-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))";
-    let leap_day = "2[0-9]([02468][48]|[2468]0|[13579][26])-02-29";
+    time_within("19[7-9]|2[0-9]{2}", "2[0-9]", "2026-03-22T09:30:00+01:00")
+}
+
+/// A time as requests may say it, which is not over for long.
+pub fn time_ahead() -> Value {
+    time_within("2[1-9][0-9]", "2[1-9]", "2126-03-22T09:30:00+01:00")
+}
+
+/// A time in one of these decades; with 29 February in leap years of these centuries.
+fn time_within(decades: &str, centuries: &str, example: &str) -> Value {
+    let days = "(0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8])";
+    let leap_day = format!("{centuries}([02468][48]|[2468]0|[13579][26])-02-29");
     let time =
         r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])";
-    let pattern = format!("^({date}|{leap_day}){time}$");
-    json!({"type": "string", "pattern": pattern, "examples": ["2026-03-22T09:30:00+01:00"]})
+    let pattern = format!("^(({decades})[0-9]-({days})|{leap_day}){time}$");
+    json!({"type": "string", "pattern": pattern, "examples": [example]})
 }
 
 /// A span of time as answers tell it.
@@ -216,6 +226,23 @@ mod tests {
                 let text = format!("{date}{rest}");
                 assert_eq!(fits(&schema, &text), Timestamp::parse(&text).is_ok(), "{text}");
             }
+        }
+    }
+
+    #[test]
+    fn times_ahead_are_no_times_of_this_century() {
+        let schema = time_ahead();
+        for (date, ahead) in [
+            ("2099-12-31", false),
+            ("2004-02-29", false),
+            ("2096-02-29", false),
+            ("2100-01-01", true),
+            ("2104-02-29", true),
+            ("2101-02-29", false),
+        ] {
+            let text = format!("{date}T08:30:00+01:00");
+            assert_eq!(fits(&schema, &text), ahead, "{text}");
+            assert!(!ahead || fits(&time_given(), &text), "{text}");
         }
     }
 }
