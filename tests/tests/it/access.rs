@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use hookwright::access::Role;
-use hookwright::api::routes::{self, Route, Who};
 use hookwright_tests::harness::{Answer, Stage, Web, World, on_each_store, play};
+use http::Method;
 use serde_json::{Value, json};
 
 /// In the catalogue, and posted.
@@ -51,26 +51,36 @@ async fn things(world: &World, tenant: &'static str) -> Things {
 }
 
 impl Things {
-    /// The route's path, with these things in it.
-    fn path(&self, route: &Route) -> String {
-        let id = match route.path {
-            path if path.starts_with("/v1/events") => &self.event,
-            path if path.starts_with("/v1/deliveries") => &self.delivery,
-            path if path.starts_with("/v1/replays") => &self.replay,
-            _ => &self.endpoint,
+    /// The operation's path, with these things in it.
+    fn path(&self, operation: &Operation) -> String {
+        let path = &operation.path;
+        let id = match path.split('/').nth(2) {
+            Some("events") => &self.event,
+            Some("deliveries") => &self.delivery,
+            Some("replays") => &self.replay,
+            Some("endpoints") => &self.endpoint,
+            _ if path.contains("{id}") => operation.not_for_customers(&self.endpoint),
+            _ => "",
         };
-        let name = if route.path.starts_with("/v1/event-types") { TYPE } else { "flatten" };
-        route.path.replace("{id}", id).replace("{name}", name)
+        let name = match path.split('/').nth(2) {
+            Some("event-types") => TYPE,
+            _ if path.contains("{name}") => operation.not_for_customers("flatten"),
+            _ => "",
+        };
+        let path = path.replace("{id}", id).replace("{name}", name);
+        assert!(!path.contains('{'), "say what stands in {path} of {}", operation.id);
+        path
     }
 
     /// A request that is good but for whom it is from.
-    fn body(&self, route: &Route) -> Value {
-        match route.operation {
+    fn body(&self, operation: &Operation) -> String {
+        let body = match operation.id.as_str() {
             "post_events" => json!({"type": "a", "payload": 1, "tenant": self.tenant}),
             "create_endpoint" => {
                 json!({"name": "n", "url": "http://127.0.0.1:9/", "events": ["*"], "tenant": self.tenant})
             }
             "change_endpoint" => json!({"description": "changed"}),
+            "test_endpoint" | "rotate_secret" | "replay_event" | "retry_delivery" => json!({}),
             "create_webhook" => {
                 json!({"url": "http://127.0.0.1:9/", "events": ["*"], "tenant": self.tenant})
             }
@@ -78,21 +88,29 @@ impl Things {
             "delete_webhook" => json!({"id": self.hook}),
             "create_replay" => json!({"endpoint": self.endpoint}),
             "create_key" => json!({"role": "ingest"}),
-            _ => json!({}),
-        }
-    }
-
-    async fn ask(&self, web: &Web, route: &Route) -> Answer {
-        self.ask_at(web, route, self.path(route)).await
-    }
-
-    async fn ask_at(&self, web: &Web, route: &Route, path: String) -> Answer {
-        let body = match route.method {
-            http::Method::GET => String::new(),
-            _ if route.operation == "take_backup" => String::new(),
-            _ => self.body(route).to_string(),
+            _ if operation.takes => operation.not_for_customers(json!({})),
+            _ => return String::new(),
         };
-        web.send(route.method.clone(), &path, &[], body).await
+        body.to_string()
+    }
+
+    async fn ask(&self, web: &Web, operation: &Operation) -> Answer {
+        self.ask_at(web, operation, &self.path(operation)).await
+    }
+
+    async fn ask_at(&self, web: &Web, operation: &Operation, path: &str) -> Answer {
+        web.send(operation.method.clone(), path, &[], self.body(operation)).await
+    }
+
+    /// What lists can be asked for by the parameters of their queries.
+    fn queries(&self) -> [(&str, &str); 3] {
+        [("tenant", self.tenant), ("endpoint", &self.endpoint), ("event", &self.event)]
+    }
+
+    /// Whether anything of it shows.
+    fn show_in(&self, answer: &Answer) -> bool {
+        let text = String::from_utf8_lossy(&answer.body);
+        self.marks().into_iter().any(|mark| text.contains(mark))
     }
 
     fn marks(&self) -> [&str; 5] {
@@ -100,14 +118,65 @@ impl Things {
     }
 }
 
-/// What deletes comes last, the parts before the whole, so that the others have something to find.
-fn walk() -> Vec<Route> {
-    let mut routes = routes::table();
-    routes.sort_by_key(|route| match route.method {
-        http::Method::DELETE => usize::MAX - route.path.len(),
+/// An operation as the document of a running host tells it.
+struct Operation {
+    id: String,
+    method: Method,
+    path: String,
+    /// Whose keys open it; `None` where it asks for none.
+    roles: Option<Vec<String>>,
+    /// It has a body.
+    takes: bool,
+    /// The parameters of its query.
+    queries: Vec<String>,
+}
+
+impl Operation {
+    fn read(method: &str, path: &str, told: &Value) -> Self {
+        let texts = |list: &Value, at: &dyn Fn(&Value) -> Value| -> Vec<String> {
+            let all = list.as_array().into_iter().flatten();
+            all.filter_map(|item| at(item).as_str().map(str::to_owned)).collect()
+        };
+        let query = |told: &Value| if told["in"] == "query" { told["name"].clone() } else { Value::Null };
+        let roles = told.get("x-roles").map(|roles| texts(roles, &Value::clone));
+        assert_eq!(roles.is_some(), told.get("security").is_some(), "{method} {path}");
+        Self {
+            id: told["operationId"].as_str().expect("a name").to_owned(),
+            method: method.to_uppercase().parse().expect("a method"),
+            path: path.to_owned(),
+            roles,
+            takes: told.get("requestBody").is_some(),
+            queries: texts(&told["parameters"], &query),
+        }
+    }
+
+    fn admits(&self, role: Role) -> bool {
+        self.roles.as_ref().is_none_or(|roles| roles.iter().any(|word| word == role.word()))
+    }
+
+    /// What will do where customers are refused anyway.
+    fn not_for_customers<T>(&self, any: T) -> T {
+        assert!(!self.admits(Role::Tenant), "say here how `{}` is asked for what is there", self.id);
+        any
+    }
+}
+
+/// All that the document tells of. What deletes comes last, the parts before the whole, so that the others have
+/// something to find.
+async fn walk(world: &World) -> Vec<Operation> {
+    let document = world.web.without_key().get("/openapi.json").await.expect(200);
+    let paths = document["paths"].as_object().expect("paths").iter();
+    let of_path = |(path, methods): (&String, &Value)| {
+        let methods = methods.as_object().expect("methods").iter();
+        methods.map(|(method, told)| Operation::read(method, path, told)).collect::<Vec<_>>()
+    };
+    let mut operations: Vec<Operation> = paths.flat_map(of_path).collect();
+    operations.sort_by_key(|operation| match operation.method {
+        Method::DELETE => usize::MAX - operation.path.len(),
         _ => 0,
     });
-    routes
+    assert!(operations.len() > 50, "the document tells of {} operations", operations.len());
+    operations
 }
 
 #[test]
@@ -187,21 +256,21 @@ fn each_role_opens_its_own_doors_and_no_others() {
             };
             let web = bearer(world, spec).await;
             // Nothing is deleted here: each role is to find the same.
-            for route in walk().iter().filter(|route| route.method != http::Method::DELETE) {
-                let answer = own.ask(&web, route).await;
+            for operation in walk(world).await.iter().filter(|operation| operation.method != Method::DELETE) {
+                let answer = own.ask(&web, operation).await;
                 let said = String::from_utf8_lossy(&answer.body[..answer.body.len().min(500)]);
-                let place = format!("{role}: {} {}: {said}", route.method, route.path);
-                match route.path {
-                    "/metrics" => assert_eq!(answer.status == 200, role == Role::Admin, "{place}"),
-                    _ => assert_eq!(answer.status != 403, route.who.admits(role), "{place}"),
+                let place = format!("{role}: {}: {said}", operation.id);
+                match operation.id.as_str() {
+                    "metrics" => assert_eq!(answer.status == 200, role == Role::Admin, "{place}"),
+                    _ => assert_eq!(answer.status != 403, operation.admits(role), "{place}"),
                 }
                 assert_ne!(answer.status, 401, "{place}");
                 assert!(answer.status < 500, "{place}");
             }
         }
-        for route in walk().iter().filter(|route| route.who != Who::Everybody) {
-            own.ask(&world.web.without_key(), route).await.problem(401);
-            own.ask(&world.web.with_key("hwk_of-nobody"), route).await.problem(401);
+        for operation in walk(world).await.iter().filter(|operation| operation.roles.is_some()) {
+            own.ask(&world.web.without_key(), operation).await.problem(401);
+            own.ask(&world.web.with_key("hwk_of-nobody"), operation).await.problem(401);
         }
     });
 }
@@ -210,46 +279,49 @@ fn each_role_opens_its_own_doors_and_no_others() {
 fn a_customer_finds_no_trace_of_another() {
     play(async |world| {
         let (own, planted) = (things(world, "acme").await, things(world, "planted").await);
-        world.web.send(http::Method::PUT, &format!("/v1/event-types/{TYPE}"), &[], "{}").await.expect(201);
+        world.web.send(Method::PUT, &format!("/v1/event-types/{TYPE}"), &[], "{}").await.expect(201);
         let web = bearer(world, json!({"role": "tenant", "tenant": "acme"})).await;
-        for route in walk() {
-            let place = format!("{} {}", route.method, route.path);
-            if route.who == Who::Everybody {
-                continue;
-            }
-            // With the ids of another: as if there were nothing.
-            let answer = planted.ask(&web, &route).await;
-            let found = planted.marks().into_iter().any(|mark| answer.text().contains(mark));
-            // A body that names what is not there cannot be worked with.
-            let refused = match route.operation {
-                "create_replay" => answer.status == 422,
-                _ => matches!(answer.status, 401 | 403 | 404),
-            };
-            let told = refused || (answer.status == 200 && !found);
-            assert!(told, "{place} with another's ids: {} {}", answer.status, answer.text());
-            // A list that is asked for another's things says no.
-            if route.method == http::Method::GET && !route.path.contains('{') {
-                let path = format!("{}?tenant=planted", route.path);
-                let refused = planted.ask_at(&web, &route, path).await;
-                // What is everybody's has no such filter.
-                let is_everybodys = ["/v1/event-types", "/v1/versions"].contains(&route.path);
-                assert!(refused.status == 403 || is_everybodys, "{place}: {}", refused.text());
-            }
+        for operation in walk(world).await {
+            crosses_nothing(&web, &operation, &planted).await;
             // With its own ids: what a customer may.
-            let answer = own.ask(&web, &route).await;
-            if route.who.admits(Role::Tenant) {
+            let answer = own.ask(&web, &operation).await;
+            let good = match operation.id.as_str() {
                 // A job may have ended by itself before it is cancelled.
-                let ended = route.operation == "cancel_replay" && answer.status == 409;
-                assert!((200..300).contains(&answer.status) || ended, "{place}: {}", answer.text());
-            } else {
-                answer.problem(403);
-            }
+                "cancel_replay" => matches!(answer.status, 200 | 409),
+                "metrics" => answer.status == 403,
+                _ if operation.admits(Role::Tenant) => (200..300).contains(&answer.status),
+                _ => answer.status == 403,
+            };
+            assert!(good, "{}: {} {}", operation.id, answer.status, answer.text());
         }
         // What was planted is as it was.
         let endpoint = world.web.get(&format!("/v1/endpoints/{}", planted.endpoint)).await.expect(200);
         assert_eq!((&endpoint["name"], &endpoint["description"]), (&json!("planted"), &json!("")));
         assert_eq!(world.delivery(&planted.delivery).await["state"], "pending");
     });
+}
+
+/// With the ids of another it is as if there were nothing.
+async fn crosses_nothing(web: &Web, operation: &Operation, planted: &Things) {
+    let answer = planted.ask(web, operation).await;
+    // A body that names what is not there cannot be worked with.
+    let refused = match operation.id.as_str() {
+        "create_replay" => answer.status == 422,
+        _ => matches!(answer.status, 401 | 403 | 404),
+    };
+    let told = refused || (answer.status == 200 && !planted.show_in(&answer));
+    assert!(told, "{} with another's ids: {} {}", operation.id, answer.status, answer.text());
+    // A list that is asked for another's things has none of them, and where it is asked by name says no.
+    for (query, value) in planted.queries() {
+        if operation.method != Method::GET || !operation.queries.iter().any(|known| known == query) {
+            continue;
+        }
+        let answer =
+            planted.ask_at(web, operation, &format!("{}?{query}={value}", planted.path(operation))).await;
+        let refused = matches!(answer.status, 403 | 404);
+        let told = refused || (query != "tenant" && answer.status == 200 && !planted.show_in(&answer));
+        assert!(told, "{}?{query}: {} {}", operation.id, answer.status, answer.text());
+    }
 }
 
 #[test]
