@@ -22,7 +22,7 @@
 //! ```
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Event, Path, Template, body,
@@ -154,6 +154,80 @@ impl Link {
             }
         }
     }
+}
+
+/// What is left of a limit on a whole request, in bytes of JSON.
+///
+/// ```
+/// use hookwright_plugin::{card::Room, text::TEAMS};
+///
+/// let mut body = vec![String::new()];
+/// let mut room = Room::beside(30, &body);
+/// let text = room.fit(&TEAMS, "Missing tax ID on fapiao batch", 100, "").unwrap();
+/// assert_eq!(text, "Missing tax ID on …");
+/// body.push(text);
+/// assert!(!room.take(&"more"), "there is no room for more");
+/// # assert!(hookwright_plugin::serde_json::to_string(&body).unwrap().len() <= 30);
+/// ```
+#[derive(Debug)]
+pub struct Room {
+    left: usize,
+}
+
+impl Room {
+    /// What `limit` leaves beside the body that is there already.
+    pub fn beside<T: Serialize + ?Sized>(limit: usize, body: &T) -> Self {
+        Self { left: limit.saturating_sub(size(body)) }
+    }
+
+    /// Takes the room of one more part with its comma, if there is that much.
+    pub fn take<T: Serialize + ?Sized>(&mut self, part: &T) -> bool {
+        let needed = size(part).saturating_add(1);
+        let is_enough = needed <= self.left;
+        if is_enough {
+            self.left -= needed;
+        }
+        is_enough
+    }
+
+    /// Cuts a text that was escaped to `most` and to the room, beside the part that it will stand in: `wrapping`,
+    /// in which the text is still empty. Takes the room of both; nothing where nothing would be seen. The
+    /// dialect's unit should be [`Unit::JsonBytes`].
+    pub fn fit<T: Serialize + ?Sized>(
+        &mut self,
+        dialect: &Dialect,
+        escaped: &str,
+        most: usize,
+        wrapping: &T,
+    ) -> Option<String> {
+        let left = self.left.checked_sub(size(wrapping).saturating_add(1))?;
+        let text = dialect.cut(escaped, left.min(most)).into_owned();
+        if is_blank(&text) {
+            return None;
+        }
+        self.left = left.saturating_sub(Unit::JsonBytes.measure(&text));
+        Some(text)
+    }
+
+    /// Lays so many bytes aside, as far as there are.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.left = self.left.saturating_sub(bytes);
+    }
+
+    /// Gives back what was laid aside.
+    pub fn release(&mut self, bytes: usize) {
+        self.left = self.left.saturating_add(bytes);
+    }
+
+    /// How many bytes are left.
+    pub fn left(&self) -> usize {
+        self.left
+    }
+}
+
+/// In JSON. What has no form there is too large for everything.
+fn size<T: Serialize + ?Sized>(value: &T) -> usize {
+    serde_json::to_vec(value).map_or(usize::MAX, |json| json.len())
 }
 
 /// The payload's own fields, for where nobody said which: names and values of the first [`MAX_FACTS`] members that

@@ -1,7 +1,7 @@
 //! Text for targets with limits: escaping, and cutting where nothing breaks.
 //!
-//! A [`Dialect`] knows what a target counts and escapes; [`SLACK`], [`TEAMS`], [`DISCORD`] and [`FEISHU`] are
-//! ready. What comes from a payload goes through [`Dialect::escape`], and then what is to be sent through
+//! A [`Dialect`] knows what a target counts and escapes; [`SLACK`], [`TEAMS`], [`DISCORD`], [`FEISHU`] and
+//! [`FEISHU_TEXT`] are ready. What comes from a payload goes through [`Dialect::escape`], and then what is to be sent through
 //! [`Dialect::cut`]; [`Dialect::fit`] does both.
 //!
 //! ```
@@ -76,6 +76,9 @@ pub enum Escapes {
     Backslash(&'static str),
     /// The number of each of these ASCII characters, `&#42;`.
     Numbered(&'static str),
+    /// A space without width after each of these ASCII characters, for targets that have no escape: `<at>` is no
+    /// mention any more.
+    Spaced(&'static str),
 }
 
 /// What a target counts, and how it escapes.
@@ -95,6 +98,9 @@ pub const TEAMS: Dialect = Dialect { unit: Unit::JsonBytes, escapes: Escapes::Ba
 pub const DISCORD: Dialect = Dialect { unit: Unit::Utf16, escapes: Escapes::Backslash("\\`*_~|[]<>#") };
 /// `lark_md` in Feishu's cards. The limit is one of the whole request, so that it counts bytes of JSON.
 pub const FEISHU: Dialect = Dialect { unit: Unit::JsonBytes, escapes: Escapes::Numbered("&<>*_~[]`\\") };
+
+/// Feishu's plain messages, in which `<at ...>` mentions somebody.
+pub const FEISHU_TEXT: Dialect = Dialect { unit: Unit::JsonBytes, escapes: Escapes::Spaced("<") };
 
 impl Dialect {
     /// Text without escapes, for a limit in this unit.
@@ -116,6 +122,10 @@ impl Dialect {
                 out.push_str(&u32::from(mark).to_string());
                 out.push(';');
             }),
+            Escapes::Spaced(marks) => replace(text, marks, |mark, out| {
+                out.push(mark);
+                out.push(NO_WIDTH);
+            }),
         }
     }
 
@@ -128,7 +138,7 @@ impl Dialect {
     /// inside one of this target's escapes.
     pub fn cut<'t>(&self, escaped: &'t str, limit: usize) -> Cow<'t, str> {
         cut_before(escaped, limit, self.unit, |end| match self.escapes {
-            Escapes::None => end,
+            Escapes::None | Escapes::Spaced(_) => end,
             Escapes::Markup | Escapes::Numbered(_) => before_entity(escaped, end),
             Escapes::Backslash(_) => before_backslash(escaped, end),
         })
@@ -265,6 +275,7 @@ fn replace<'t>(text: &'t str, marks: &str, write: impl Fn(char, &mut String)) ->
 }
 
 const ELLIPSIS: char = '…';
+const NO_WIDTH: char = '\u{200b}';
 const JOINER: char = '\u{200d}';
 /// The longest name of an escape, without `&` and `;`.
 const MAX_ESCAPE: usize = 10;
@@ -361,6 +372,10 @@ mod tests {
                     let number = rest[2..end].parse().ok().and_then(char::from_u32).expect("a number");
                     (number, end + 1)
                 }
+                (Escapes::Spaced(_), NO_WIDTH) => {
+                    rest = &rest[NO_WIDTH.len_utf8()..];
+                    continue;
+                }
                 (_, c) => (c, c.len_utf8()),
             };
             out.push(meant);
@@ -372,7 +387,7 @@ mod tests {
     #[test]
     fn each_dialect_means_what_the_text_says_wherever_it_is_cut() {
         let text = r"R&D <@all> *b* \_i_ ~[x](y)~ `c` | # 漢字 😀 e";
-        for dialect in [SLACK, TEAMS, DISCORD, FEISHU, Dialect::plain(Unit::Bytes)] {
+        for dialect in [SLACK, TEAMS, DISCORD, FEISHU, FEISHU_TEXT, Dialect::plain(Unit::Bytes)] {
             let whole = dialect.escape(text);
             assert_eq!(unescaped(dialect, &whole), text, "{whole}");
             let length = dialect.measure(&whole);
