@@ -1,7 +1,11 @@
 //! From the text of a configuration to the plugin's own type, or to errors that say where.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_path_to_error::Segment;
+
+use crate::text::Unit;
 
 pub use crate::bindings::types::ConfigError;
 
@@ -35,6 +39,61 @@ pub fn parse<C: DeserializeOwned>(text: &str) -> Result<C, Vec<ConfigError>> {
 pub fn join(pointer: &str, segment: impl std::fmt::Display) -> String {
     let segment = segment.to_string().replace('~', "~0").replace('/', "~1");
     format!("{pointer}/{segment}")
+}
+
+/// Collects what is wrong with a configuration, so that a person sees all of it at once.
+///
+/// ```
+/// use hookwright_plugin::config::Check;
+///
+/// let mut check = Check::default();
+/// check.demand(8 <= 5, "/limit", "A limit is at most 5.");
+/// check.length("/labels/0", "A label", "", 1..=200);
+/// let errors = check.finish().unwrap_err();
+/// assert_eq!(errors[1].message, "A label has 1 to 200 characters.");
+/// ```
+#[derive(Debug, Default)]
+pub struct Check {
+    errors: Vec<ConfigError>,
+}
+
+impl Check {
+    /// Notes `message` at `pointer` unless something holds.
+    pub fn demand(&mut self, holds: bool, pointer: impl Into<String>, message: impl Into<String>) {
+        if !holds {
+            self.errors.push(ConfigError::new(pointer, message));
+        }
+    }
+
+    /// Demands that a text has that many characters. `what` begins the sentence.
+    pub fn length(
+        &mut self,
+        pointer: impl Into<String>,
+        what: &str,
+        text: &str,
+        bounds: RangeInclusive<usize>,
+    ) {
+        if bounds.contains(&Unit::Chars.measure(text)) {
+            return;
+        }
+        let (least, most) = (bounds.start(), bounds.end());
+        let range = if *least == 0 { format!("at most {most}") } else { format!("{least} to {most}") };
+        self.errors.push(ConfigError::new(pointer, format!("{what} has {range} characters.")));
+    }
+
+    /// Notes what was found elsewhere.
+    pub fn extend(&mut self, errors: impl IntoIterator<Item = ConfigError>) {
+        self.errors.extend(errors);
+    }
+
+    /// The end of a check.
+    ///
+    /// # Errors
+    ///
+    /// All that was noted.
+    pub fn finish(self) -> Result<(), Vec<ConfigError>> {
+        if self.errors.is_empty() { Ok(()) } else { Err(self.errors) }
+    }
 }
 
 /// For an optional member that may be `null` and means it: without this, serde takes `null` for a member that

@@ -31,6 +31,8 @@ impl Failure {
     pub const BAD_PAYLOAD: &'static str = "bad-payload";
     /// The configuration is not one that `check-config` would accept.
     pub const BAD_CONFIG: &'static str = "bad-config";
+    /// Something that is needed is not in the payload.
+    pub const MISSING: &'static str = "missing";
     /// What came out cannot be written as JSON.
     pub const BAD_OUTPUT: &'static str = "bad-output";
 

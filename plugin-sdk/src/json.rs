@@ -69,6 +69,31 @@ impl<'a> Value<'a> {
         Some(text.decode())
     }
 
+    /// The number, if the value is one and has neither fraction nor exponent and fits.
+    pub fn as_i64(&self) -> Option<i64> {
+        self.digits()?.parse().ok()
+    }
+
+    /// The number, rounded to what a float can hold.
+    pub fn as_f64(&self) -> Option<f64> {
+        self.digits()?.parse().ok()
+    }
+
+    /// The truth value, if the value is one.
+    pub fn as_bool(&self) -> Option<bool> {
+        match self {
+            Value::Bool(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    fn digits(&self) -> Option<&'a str> {
+        match self {
+            Value::Number(digits) => Some(digits),
+            _ => None,
+        }
+    }
+
     /// True for `null`.
     pub fn is_null(&self) -> bool {
         matches!(self, Value::Null)
@@ -236,6 +261,24 @@ mod tests {
         let tree = parse(br#"{"a":1,"\u0061":2}"#).expect("valid");
         assert_eq!(tree.get("a").map(Value::to_json).as_deref(), Some("2"));
         assert!(tree.get("b").is_none());
+    }
+
+    #[test]
+    fn numbers_are_read_where_they_fit() {
+        let table = [
+            ("11232", Some(11232), Some(11232.0)),
+            ("-1", Some(-1), Some(-1.0)),
+            ("0.5", None, Some(0.5)),
+            ("1e2", None, Some(100.0)),
+            ("12345678901234567890", None, Some(12345678901234567890.0)),
+            (r#""7""#, None, None),
+            ("null", None, None),
+        ];
+        for (text, whole, float) in table {
+            let value = parse(text.as_bytes()).expect(text);
+            assert_eq!((value.as_i64(), value.as_f64()), (whole, float), "{text}");
+        }
+        assert_eq!(parse(b"true").expect("valid").as_bool(), Some(true));
     }
 
     #[test]

@@ -78,13 +78,19 @@
 //!
 //! # Where to look next
 //!
-//! * [`plugin!`]: everything that a plugin can declare.
+//! * [`plugin!`]: everything that a plugin can declare, `judge` among it, which reads the target's answer.
 //! * [`json`]: payloads whose numbers and order survive. [`Path`] and [`Template`] are ready to be members of
-//!   a configuration. [`text`] escapes and cuts, [`Timestamp`] rewrites times.
+//!   a configuration, and [`Path::require`] fails with the name of what is missing. [`Timestamp`] rewrites times.
+//! * [`text`] escapes and cuts for targets with limits, by characters, UTF-16 units or bytes. [`card`] is what
+//!   plugins for people share: title, text, fields and a link.
+//! * [`body`]: forms, NDJSON and the parts of URLs.
+//! * [`config::Check`] collects what is wrong with a configuration, each with its place.
 //! * [`info!`] and its kin write to the plugin log of the attempt, which the server shows beside the request.
 //! * [`test`](mod@test): call a plugin natively.
 #![warn(missing_docs)]
 
+pub mod body;
+pub mod card;
 pub mod config;
 pub mod json;
 pub mod log;
@@ -92,6 +98,7 @@ pub mod test;
 pub mod text;
 pub mod time;
 
+mod answer;
 mod example;
 mod failure;
 mod path;
@@ -102,6 +109,7 @@ mod verdict;
 #[doc(hidden)]
 pub mod bindings;
 
+pub use answer::{Answer, Fault, Judgement};
 pub use config::ConfigError;
 pub use example::Example;
 pub use failure::Failure;
@@ -125,8 +133,8 @@ pub type Result<T, E = Failure> = std::result::Result<T, E>;
 pub mod prelude {
     #[doc(no_inline)]
     pub use crate::{
-        ConfigError, Event, Example, Failure, Message, Path, Result, Template, Timestamp, Verdict, json,
-        schemars,
+        Answer, ConfigError, Event, Example, Failure, Judgement, Message, Path, Result, Template, Timestamp,
+        Verdict, json, schemars,
     };
     #[doc(no_inline)]
     pub use schemars::JsonSchema;

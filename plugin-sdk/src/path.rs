@@ -5,13 +5,14 @@ use std::{borrow::Cow, fmt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use crate::{Event, json::Text, json::Value};
+use crate::{Event, Failure, json::Text, json::Value};
 
 /// A place in a payload, or a fact about the event. It reads as one of
 ///
 /// * dotted names, `document.vendor_name`; a number is an index into a list, `line_items.0.amount`;
 /// * an RFC 6901 JSON Pointer, `/custom_fields/P.O. Number`, for names with a dot in them;
-/// * a fact: `@type`, `@id`, `@tenant`, `@timestamp`, `@channel` (the first one) or `@attempted_at`;
+/// * a fact: `@type`, `@id`, `@tenant`, `@timestamp`, `@channel` (the first one), `@attempted_at` or
+///   `@webhook_id` (the same on every attempt and on a replay);
 /// * `@payload`, the whole payload.
 ///
 /// ```
@@ -46,6 +47,7 @@ enum Fact {
     Timestamp,
     AttemptedAt,
     Channel,
+    WebhookId,
 }
 
 impl Path {
@@ -77,6 +79,51 @@ impl Path {
         match &self.place {
             Place::Payload(names) => walk(names, payload).map(Cow::Borrowed),
             Place::Fact(fact) => fact.of(event).map(|text| Cow::Owned(Value::String(Text::Plain(text)))),
+        }
+    }
+
+    /// What is there, where the work cannot be done without it.
+    ///
+    /// ```
+    /// use hookwright_plugin::{Path, json, test};
+    ///
+    /// let payload = json::parse(br#"{"document": {"id": null}}"#)?;
+    /// let path = Path::parse("document.id").unwrap();
+    /// let failure = path.require(&test::event("a"), &payload).unwrap_err();
+    /// assert_eq!(failure.to_string(), "`document.id` is null, and is needed here. (missing)");
+    /// # Ok::<(), json::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::MISSING`], with the path, where nothing or `null` is there.
+    pub fn require<'v>(
+        &self,
+        event: &'v Event,
+        payload: &'v Value<'_>,
+    ) -> Result<Cow<'v, Value<'v>>, Failure> {
+        let what = match self.find(event, payload) {
+            Some(value) if !value.is_null() => return Ok(value),
+            Some(_) => "is null",
+            None => "is not there",
+        };
+        Err(Failure::new(Failure::MISSING, format!("`{self}` {what}, and is needed here.")))
+    }
+
+    /// The text that is there; a number or a boolean as it was written.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::MISSING`] as for [`require`](Self::require); [`Failure::BAD_PAYLOAD`], with the path, for an
+    /// object or a list.
+    pub fn require_text(&self, event: &Event, payload: &Value<'_>) -> Result<String, Failure> {
+        let value = self.require(event, payload)?;
+        match *value {
+            Value::Object(..) | Value::Array(..) => Err(Failure::new(
+                Failure::BAD_PAYLOAD,
+                format!("`{self}` is {}, where a text is needed.", value.kind()),
+            )),
+            _ => Ok(value.display().into_owned()),
         }
     }
 
@@ -113,7 +160,7 @@ impl JsonSchema for Path {
             "minLength": 1,
             "description": "Where to look: dotted names (`document.lines.0`), a JSON Pointer (`/document/lines/0`), \
                 `@payload`, or a fact about the event (`@type`, `@id`, `@tenant`, `@timestamp`, `@channel`, \
-                `@attempted_at`).",
+                `@attempted_at`, `@webhook_id`).",
         })
     }
 }
@@ -127,6 +174,7 @@ impl Fact {
             Fact::Timestamp => Some(&event.timestamp),
             Fact::AttemptedAt => Some(&event.attempted_at),
             Fact::Channel => event.channels.first().map(String::as_str),
+            Fact::WebhookId => Some(event.webhook_id()),
         }
     }
 }
@@ -140,10 +188,11 @@ fn special(text: &str) -> Result<Place, String> {
         "@timestamp" => Place::Fact(Fact::Timestamp),
         "@attempted_at" => Place::Fact(Fact::AttemptedAt),
         "@channel" => Place::Fact(Fact::Channel),
+        "@webhook_id" => Place::Fact(Fact::WebhookId),
         _ => {
             return Err(format!(
-                "There is no `{text}`; there are @payload, @type, @id, @tenant, @timestamp, @attempted_at and \
-                 @channel. A member whose name begins with @ is written `/{text}`."
+                "There is no `{text}`; there are @payload, @type, @id, @tenant, @timestamp, @attempted_at, \
+                 @channel and @webhook_id. A member whose name begins with @ is written `/{text}`."
             ));
         }
     })
@@ -198,12 +247,38 @@ mod tests {
             ("/", Some("5")),
             ("@id", Some("\"evt_example\"")),
             ("@channel", None),
+            ("@webhook_id", Some("\"evt_example\"")),
             ("@payload", Some(r#"{"a":{"b.c":1,"d/e~":2,"0":3},"l":[{"x":4},null],"":5}"#)),
         ];
         for (path, found) in table {
             let path = Path::parse(path).expect(path);
             assert_eq!(path.find(&event, &payload).map(|value| value.to_json()).as_deref(), found, "{path}");
         }
+    }
+
+    #[test]
+    fn what_is_needed_is_named() {
+        let payload = json::parse(br#"{"a":{"b":[1]},"n":1.50,"z":null,"t":"x"}"#).expect("valid");
+        let table = [
+            ("t", Ok("x".to_owned())),
+            ("n", Ok("1.50".to_owned())),
+            ("@type", Ok("a.b".to_owned())),
+            ("z", Err("`z` is null, and is needed here. (missing)".to_owned())),
+            ("/a/c", Err("`/a/c` is not there, and is needed here. (missing)".to_owned())),
+            ("a.b", Err("`a.b` is a list, where a text is needed. (bad-payload)".to_owned())),
+        ];
+        for (path, expected) in table {
+            let found = Path::parse(path).expect(path).require_text(&test::event("a.b"), &payload);
+            assert_eq!(found.map_err(|failure| failure.to_string()), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_webhook_id_is_an_attribute() {
+        let mut event = test::event("a.b");
+        event.attributes.push(("webhook-id".to_owned(), "msg_1".to_owned()));
+        let path = Path::parse("@webhook_id").expect("a path");
+        assert_eq!(path.require_text(&event, &Value::Null).as_deref(), Ok("msg_1"));
     }
 
     #[test]

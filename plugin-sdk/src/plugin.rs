@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    ConfigError, Event, Example, Message, Result, Verdict,
-    bindings::{Guest, types},
+    Answer, ConfigError, Event, Example, Judgement, Message, Result, Verdict,
+    bindings::{Guest, judging::receiver, types},
     config,
 };
 
@@ -39,6 +39,12 @@ pub trait Plugin {
     ///
     /// Everything that is wrong, each with its place.
     fn check(config: &Self::Config) -> Result<(), Vec<ConfigError>>;
+
+    /// What the target's answer means. The host asks only plugins that were declared with `judge`, and only the
+    /// last link of a chain that has it.
+    fn judge(_answer: &Answer, _config: &Self::Config) -> Judgement {
+        Judgement::ByStatus
+    }
 
     /// Documentation that can be run.
     fn examples() -> Vec<Example>;
@@ -88,8 +94,50 @@ pub trait Plugin {
 /// }
 /// ```
 ///
-/// `must_run`, `check` and `examples` may be left out; their order is fixed. Name and version are those of
-/// the package.
+/// # Judging answers
+///
+/// Where 200 can mean failure, or where a refusal says when to come back, declare `judge`: the plugin is then one
+/// of the world `destination`, and what it says of an answer holds instead of the endpoint's success codes. It is
+/// asked about every attempt, also where no answer came ([`Answer::fault`]). A configuration that cannot be read
+/// any more leaves it to the status.
+///
+/// ```
+/// use hookwright_plugin::prelude::*;
+///
+/// #[derive(Deserialize, JsonSchema)]
+/// #[serde(deny_unknown_fields)]
+/// pub struct Config {}
+///
+/// fn pass(_: &Event, _: &Message, _: &Config) -> Result<Verdict> {
+///     Ok(Verdict::Pass)
+/// }
+///
+/// fn judge(answer: &Answer, _: &Config) -> Judgement {
+///     match answer.json().and_then(|tree| tree.get("code")?.as_i64()) {
+///         Some(0) => Judgement::Delivered,
+///         Some(9) => Judgement::retry_after(30.0),
+///         Some(code) => Judgement::fail(format!("The target refused it with code {code}.")),
+///         None => Judgement::ByStatus,
+///     }
+/// }
+///
+/// hookwright_plugin::plugin! {
+///     summary: "Passes, and reads the answer.",
+///     config: Config,
+///     transform: pass,
+///     judge: judge,
+///     examples: [Example::new("Anything", "contact.created", "{}")],
+/// }
+///
+/// fn main() {
+///     use hookwright_plugin::test;
+///     assert_eq!(test::judge::<Plugin>(200, r#"{"code":9}"#, "{}"), Judgement::Retry(Some(30)));
+///     assert_eq!(test::judge::<Plugin>(0, "timeout", "{}"), Judgement::ByStatus);
+/// }
+/// ```
+///
+/// `must_run`, `check`, `judge` and `examples` may be left out; their order is fixed. Name and version are those
+/// of the package.
 #[macro_export]
 macro_rules! plugin {
     (
@@ -98,6 +146,7 @@ macro_rules! plugin {
         transform: $transform:path
         $(, must_run: $must_run:expr)?
         $(, check: $check:path)?
+        $(, judge: $judge:path)?
         $(, examples: [$($example:expr),* $(,)?])?
         $(,)?
     ) => {
@@ -125,6 +174,12 @@ macro_rules! plugin {
                 Ok(())
             }
 
+            $(
+                fn judge(answer: &$crate::Answer, config: &$config) -> $crate::Judgement {
+                    $judge(answer, config)
+                }
+            )?
+
             fn examples() -> ::std::vec::Vec<$crate::Example> {
                 ::std::vec![$($($example),*)?]
             }
@@ -135,7 +190,11 @@ macro_rules! plugin {
         mod hookwright_exports {
             type Exports = $crate::Exports<super::Plugin>;
             $crate::bindings::export!(Exports with_types_in $crate::bindings);
+            $($crate::plugin!(@judging $judge);)?
         }
+    };
+    (@judging $judge:path) => {
+        $crate::bindings::judging::export!(Exports with_types_in $crate::bindings::judging);
     };
 }
 
@@ -157,6 +216,12 @@ impl<P: Plugin> Guest for Exports<P> {
     }
 }
 
+impl<P: Plugin> receiver::Guest for Exports<P> {
+    fn judge(status: u16, headers: Vec<types::Pair>, body: Vec<u8>, config: String) -> Judgement {
+        judge::<P>(&Answer { status, headers, body }, &config)
+    }
+}
+
 pub(crate) fn describe<P: Plugin>() -> types::Description {
     types::Description {
         name: P::NAME.to_owned(),
@@ -174,4 +239,10 @@ pub(crate) fn check_config<P: Plugin>(text: &str) -> Result<(), Vec<ConfigError>
 
 pub(crate) fn transform<P: Plugin>(event: &Event, message: &Message, text: &str) -> Result<Verdict> {
     P::transform(event, message, &config::parse(text)?)
+}
+
+/// The configuration passed its check when the endpoint was saved. Where a newer version of the plugin cannot read
+/// it, the transform has failed already, so there is nothing left to say here.
+pub(crate) fn judge<P: Plugin>(answer: &Answer, text: &str) -> Judgement {
+    config::parse(text).map_or(Judgement::ByStatus, |config| P::judge(answer, &config))
 }

@@ -61,6 +61,12 @@ impl Template {
         Ok(Self { parts })
     }
 
+    /// A template that stands in the code, such as the default of a configuration. One that does not parse is
+    /// empty, and so the plugin's tests show it.
+    pub fn known(text: &'static str) -> Self {
+        Self::parse(text).unwrap_or_default()
+    }
+
     /// The text with each place filled in, as [`Value::display`] shows it.
     pub fn render(&self, event: &Event, payload: &Value<'_>) -> String {
         self.render_with(event, payload, |found| Cow::Borrowed(found))

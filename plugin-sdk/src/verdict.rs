@@ -53,6 +53,19 @@ impl Verdict {
     }
 }
 
+impl Event {
+    /// The value of an attribute, if the host gave it.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The id under which the message goes out: the same on every attempt, and on a replay that does not ask for
+    /// another. From a host that does not tell it, the event's.
+    pub fn webhook_id(&self) -> &str {
+        self.attribute("webhook-id").unwrap_or(&self.id)
+    }
+}
+
 impl Message {
     /// A message as the first link of a chain gets it: a JSON body and nothing else.
     pub fn json(body: impl Into<Vec<u8>>) -> Self {

@@ -2,9 +2,12 @@
 
 use std::{borrow::Cow, collections::BTreeSet};
 
-use hookwright_plugin::{json::Value, prelude::*, text};
+use hookwright_plugin::{config::Check, json::Value, prelude::*};
 
+mod columns;
 mod walk;
+
+pub use columns::Numbered;
 
 /// The configuration.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -34,6 +37,15 @@ pub struct Config {
     pub empty: Empty,
     /// What happens where two places come to the same key.
     pub collisions: Collisions,
+    /// The values of one object once more under numbers, `custom_01` to `custom_20`, always all of them. Without it,
+    /// none.
+    pub numbered: Option<Numbered>,
+    /// Keys that are always there, in this order, with `null` where there is nothing: for targets that learn their
+    /// structure once.
+    #[schemars(length(max = 1000))]
+    pub keys: Vec<String>,
+    /// What becomes of keys that are not among `keys`, where these are given.
+    pub others: Others,
     /// The most keys that may come out.
     #[schemars(range(min = 1, max = 100_000))]
     pub max_keys: usize,
@@ -73,6 +85,16 @@ pub enum Collisions {
     Number,
 }
 
+/// What becomes of keys that are not among the fixed ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Others {
+    /// They follow.
+    Append,
+    /// They go.
+    Omit,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -85,6 +107,9 @@ impl Default for Config {
             omit: Vec::new(),
             empty: Empty::Null,
             collisions: Collisions::Error,
+            numbered: None,
+            keys: Vec::new(),
+            others: Others::Append,
             max_keys: 10_000,
         }
     }
@@ -117,10 +142,19 @@ hookwright_plugin::plugin! {
         Example::new("Joined lists", "contact.created", r#"{"name":"Acme","tags":["buyer","china"]}"#)
             .config(r#"{"arrays":"join","prefix":"contact_"}"#)
             .becomes(r#"{"contact_name":"Acme","contact_tags":"buyer, china"}"#),
+        Example::new(
+            "The same columns every time",
+            "document.exported",
+            r#"{"document":{"id":42,"custom_fields":{"PO Number":"PO-2026-099","Approved By":"Finance Manager"},"due_date":"2026-04-15"}}"#,
+        )
+        .config(r#"{"omit":["document.custom_fields"],"numbered":{"count":3},"keys":["document.id","document.vendor_name","document.due_date"]}"#)
+        .becomes(
+            r#"{"document.id":42,"document.vendor_name":null,"document.due_date":"2026-04-15","custom_01":"PO-2026-099","custom_02":"Finance Manager","custom_03":null}"#,
+        ),
     ],
 }
 
-fn transform(_: &Event, message: &Message, config: &Config) -> Result<Verdict> {
+fn transform(event: &Event, message: &Message, config: &Config) -> Result<Verdict> {
     let payload = message.tree()?;
     if !matches!(payload, Value::Object(..) | Value::Array(..)) {
         return Err(Failure::new(
@@ -132,35 +166,61 @@ fn transform(_: &Event, message: &Message, config: &Config) -> Result<Verdict> {
     if has_twins(&cells) {
         resolve(&mut cells, config.collisions)?;
     }
+    if let Some(numbered) = &config.numbered {
+        columns::number(&mut cells, numbered, event, &payload, config)?;
+    }
+    if !config.keys.is_empty() {
+        cells = columns::arrange(cells, config)?;
+    }
     Ok(Verdict::body(message, hookwright_plugin::JSON, write(&cells, message.body.len())))
 }
 
 fn check(config: &Config) -> Result<(), Vec<ConfigError>> {
-    let mut errors = Vec::new();
-    let mut demand = |holds: bool, pointer: &str, message: &str| {
-        if !holds {
-            errors.push(ConfigError::new(pointer, message));
-        }
-    };
-    let length = |text: &str| text::Unit::Chars.measure(text);
-    demand((1..=8).contains(&length(&config.separator)), "/separator", "A separator has 1 to 8 characters.");
-    demand(length(&config.prefix) <= 64, "/prefix", "A prefix has at most 64 characters.");
-    demand(length(&config.joiner) <= 16, "/joiner", "A joiner has at most 16 characters.");
-    demand(config.depth.is_none_or(|depth| (1..=128).contains(&depth)), "/depth", "A depth is 1 to 128.");
-    demand((1..=100_000).contains(&config.max_keys), "/max_keys", "The bound on keys is 1 to 100,000.");
+    let mut check = Check::default();
+    check.length("/separator", "A separator", &config.separator, 1..=8);
+    check.length("/prefix", "A prefix", &config.prefix, 0..=64);
+    check.length("/joiner", "A joiner", &config.joiner, 0..=16);
+    let depth = config.depth.is_none_or(|depth| (1..=128).contains(&depth));
+    check.demand(depth, "/depth", "A depth is 1 to 128.");
+    let max_keys = (1..=100_000).contains(&config.max_keys);
+    check.demand(max_keys, "/max_keys", "The bound on keys is 1 to 100,000.");
     for (member, paths) in [("/keep", &config.keep), ("/omit", &config.omit)] {
-        demand(paths.len() <= MAX_PATHS, member, "A list of places has at most 1,000 of them.");
+        check.demand(paths.len() <= MAX_PATHS, member, "A list of places has at most 1,000 of them.");
         for (index, path) in paths.iter().enumerate() {
-            let inside = path.names().is_some_and(|names| !names.is_empty());
             let pointer = hookwright_plugin::config::join(member, index);
-            demand(
-                inside,
-                &pointer,
-                "A place to keep or omit lies in the payload, such as `document.notes`.",
-            );
+            let message = "A place to keep or omit lies in the payload, such as `document.notes`.";
+            check.demand(is_inside(path), pointer, message);
         }
     }
-    if errors.is_empty() { Ok(()) } else { Err(errors) }
+    check_numbered(config, &mut check);
+    check_keys(&config.keys, &mut check);
+    check.finish()
+}
+
+fn check_numbered(config: &Config, check: &mut Check) {
+    let Some(numbered) = &config.numbered else {
+        return;
+    };
+    let message = "The values to be numbered lie in the payload, such as at `document.custom_fields`.";
+    check.demand(numbered.path.names().is_some(), "/numbered/path", message);
+    check.length("/numbered/prefix", "A prefix", &numbered.prefix, 1..=64);
+    let count = (1..=MAX_FIXED).contains(&numbered.count);
+    check.demand(count, "/numbered/count", "The number of keys is 1 to 1,000.");
+    let width = (1..=4).contains(&numbered.width);
+    check.demand(width, "/numbered/width", "The fewest digits of a number are 1 to 4.");
+}
+
+fn check_keys(keys: &[String], check: &mut Check) {
+    check.demand(keys.len() <= MAX_FIXED, "/keys", "There are at most 1,000 keys.");
+    let mut seen = BTreeSet::new();
+    for (index, key) in keys.iter().enumerate() {
+        let message = format!("The key {key:?} stands in the list already.");
+        check.demand(seen.insert(key), hookwright_plugin::config::join("/keys", index), message);
+    }
+}
+
+fn is_inside(path: &Path) -> bool {
+    path.names().is_some_and(|names| !names.is_empty())
 }
 
 /// One key of the result.
@@ -177,6 +237,8 @@ pub(crate) enum Content<'a> {
 }
 
 const MAX_PATHS: usize = 1_000;
+/// The most keys that are always there.
+const MAX_FIXED: usize = 1_000;
 
 fn has_twins(cells: &[Cell<'_>]) -> bool {
     let mut keys: Vec<&str> = cells.iter().map(|cell| cell.key.as_str()).collect();
@@ -207,6 +269,11 @@ fn resolve(cells: &mut [Cell<'_>], collisions: Collisions) -> Result<()> {
         taken.insert(cell.key.clone());
     }
     Ok(())
+}
+
+pub(crate) fn too_many_keys(config: &Config) -> Failure {
+    let message = format!("The payload comes to more than {} keys (`max_keys`).", config.max_keys);
+    Failure::new("too-many-keys", message)
 }
 
 /// Ends, since `taken` is finite.
@@ -331,6 +398,56 @@ mod tests {
     }
 
     #[test]
+    fn values_are_numbered() {
+        let payload = r#"{"d":{"f":{"A":"x","B":1.50,"C":{"k": 1},"D":null,"E":"e"}},"l":[1],"n_2":"own"}"#;
+        let table = [
+            (r#"{"path":"d.f","count":2}"#, r#""custom_01":"x","custom_02":1.50}"#),
+            (
+                r#"{"path":"d.f","prefix":"c","count":6,"width":1}"#,
+                r#""c1":"x","c2":1.50,"c3":"{\"k\":1}","c4":null,"c5":"e","c6":null}"#,
+            ),
+            (r#"{"path":"l","prefix":"n_","count":3,"width":1}"#, r#""n_2":"own","n_1":1,"n_3":null}"#),
+            (r#"{"path":"none","count":2}"#, r#""custom_01":null,"custom_02":null}"#),
+            (r#"{"path":"d.f.A","count":1,"width":4}"#, r#""custom_0001":null}"#),
+        ];
+        for (numbered, end) in table {
+            let out = flat(payload, &format!(r#"{{"numbered":{numbered}}}"#));
+            assert!(out.ends_with(end), "{numbered}: {out}");
+        }
+    }
+
+    #[test]
+    fn a_documented_payload_has_all_its_custom_columns() {
+        let out = flat(DOCUMENT, r#"{"numbered":{}}"#);
+        let all: Vec<String> = (3..=20).map(|n| format!(r#""custom_{n:02}":null"#)).collect();
+        let end = format!(r#""custom_01":"PO-2026-099","custom_02":"Finance Manager",{}}}"#, all.join(","));
+        assert!(out.ends_with(&end), "{out}");
+        let beside = flat(DOCUMENT, r#"{"numbered":{"prefix":"document.custom_"}}"#);
+        assert_eq!(beside.matches("\"document.custom_01\"").count(), 1, "{beside}");
+        assert!(beside.contains(r#""document.custom_20":null"#), "{beside}");
+    }
+
+    #[test]
+    fn keys_are_always_there_in_their_order() {
+        let keys = r#""keys":["b.c","z","a"]"#;
+        let table = [
+            (r#"{"a":1,"b":{"c":2,"d":3}}"#, "append", r#"{"b.c":2,"z":null,"a":1,"b.d":3}"#),
+            (r#"{"a":1,"b":{"c":2,"d":3}}"#, "omit", r#"{"b.c":2,"z":null,"a":1}"#),
+            ("{}", "append", r#"{"b.c":null,"z":null,"a":null}"#),
+            ("[]", "omit", r#"{"b.c":null,"z":null,"a":null}"#),
+            (r#"{"x":{"y":[]}}"#, "append", r#"{"b.c":null,"z":null,"a":null,"x.y":null}"#),
+        ];
+        for (payload, others, expected) in table {
+            let config = format!(r#"{{{keys},"others":"{others}"}}"#);
+            assert_eq!(flat(payload, &config), expected, "{payload} {others}");
+        }
+        let few = flat(r#"{"q":1}"#, &format!(r#"{{{keys},"max_keys":3}}"#));
+        assert!(few.contains("(too-many-keys)"), "{few}");
+        let few = flat("{}", r#"{"numbered":{"count":4},"max_keys":3}"#);
+        assert!(few.contains("(too-many-keys)"), "{few}");
+    }
+
+    #[test]
     fn what_cannot_be_flattened_says_why() {
         let table = [
             ("7", "{}", "The payload is a number; flatten needs an object or a list. (not-nested)"),
@@ -375,6 +492,12 @@ mod tests {
             (r#"{"arrays":"first"}"#, "/arrays"),
             (r#"{"keep":["a",""]}"#, "/keep/1"),
             (r#"{"omit":["@type"]}"#, "/omit/0"),
+            (r#"{"numbered":{"path":"@type"}}"#, "/numbered/path"),
+            (r#"{"numbered":{"prefix":""}}"#, "/numbered/prefix"),
+            (r#"{"numbered":{"count":0}}"#, "/numbered/count"),
+            (r#"{"numbered":{"count":1001}}"#, "/numbered/count"),
+            (r#"{"numbered":{"width":5}}"#, "/numbered/width"),
+            (r#"{"keys":["a","b","a"]}"#, "/keys/2"),
             (r#"{"seperator":"."}"#, "/seperator"),
         ];
         for (config, pointer) in table {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use hookwright_plugin::{Failure, Path, Result, json::Value};
+use hookwright_plugin::{Path, Result, json::Value};
 
 use crate::{Arrays, Cell, Config, Content, Empty};
 
@@ -102,10 +102,7 @@ impl<'a> Walk<'a> {
 
     fn cell(&mut self, value: Content<'a>) -> Result<()> {
         if self.cells.len() == self.config.max_keys {
-            return Err(Failure::new(
-                "too-many-keys",
-                format!("The payload comes to more than {} keys (`max_keys`).", self.config.max_keys),
-            ));
+            return Err(crate::too_many_keys(self.config));
         }
         self.cells.push(Cell { key: self.key.clone(), value });
         Ok(())

@@ -1,7 +1,7 @@
 //! Block Kit, within Slack's limits. Lengths are counted in UTF-16 units of the escaped text, the strictest of
 //! the readings that Slack's documents leave open.
 
-use hookwright_plugin::text::{Unit, cut, escape_markup};
+use hookwright_plugin::{card, text::SLACK};
 use serde::Serialize;
 
 /// The body of a message that grows block by block.
@@ -39,13 +39,13 @@ enum Text {
 impl Blocks {
     /// Begins with what notifications and screen readers say.
     pub(crate) fn new(fallback: &str) -> Self {
-        let text = cut(&escape_markup(fallback), MAX_FALLBACK, UNIT).into_owned();
+        let text = SLACK.fit(fallback, MAX_FALLBACK);
         Self { text, blocks: Vec::new(), room: MAX_TOTAL }
     }
 
     /// Plain text, which is escaped here.
     pub(crate) fn header(&mut self, title: &str) {
-        if let Some(text) = self.fit(&escape_markup(title.trim()), MAX_HEADER) {
+        if let Some(text) = self.fit(&SLACK.escape(title.trim()), MAX_HEADER) {
             self.blocks.push(Block::Header { text: Text::PlainText(text) });
         }
     }
@@ -58,12 +58,12 @@ impl Blocks {
     }
 
     /// Labels and values, ten to a section. Where the room for text ends, a line says how many are missing.
-    pub(crate) fn fields<'a>(&mut self, fields: impl Iterator<Item = (&'a str, String)>) {
+    pub(crate) fn fields(&mut self, fields: &[(String, String)]) {
         let (mut row, mut left_out) = (Vec::new(), 0_usize);
         for (label, value) in fields {
-            let text = format!("*{}*\n{}", escape_markup(label), escape_markup(&value));
-            let text = cut(&text, MAX_FIELD, UNIT);
-            if UNIT.measure(&text) > self.room.saturating_sub(RESERVED) {
+            let text = format!("*{}*\n{}", SLACK.escape(label), SLACK.escape(value));
+            let text = SLACK.cut(&text, MAX_FIELD);
+            if SLACK.measure(&text) > self.room.saturating_sub(RESERVED) {
                 left_out += 1;
                 continue;
             }
@@ -76,22 +76,16 @@ impl Blocks {
             self.blocks.push(Block::Section(Section::Fields(row)));
         }
         if left_out > 0 {
-            let fields = if left_out == 1 { "field is" } else { "fields are" };
-            let text = format!("{left_out} {fields} left out: the message would be too long for Slack.");
+            let text = card::left_out(left_out, "Slack");
             self.blocks.push(Block::Context { elements: [Text::PlainText(text)] });
         }
     }
 
-    /// A link, unless the URL is one that Slack would not open or that is too long to be written whole.
+    /// A link to a URL of the web, unless it is too long to be written whole.
     pub(crate) fn link(&mut self, url: &str, label: &str) -> bool {
-        let url = url.trim();
-        if !(url.starts_with("https://") || url.starts_with("http://")) {
-            return false;
-        }
-        let url = encoded(url);
-        let label = cut(&escape_markup(label.trim()), MAX_HEADER, UNIT).into_owned();
+        let (url, label) = (SLACK.escape(url), SLACK.fit(label.trim(), MAX_HEADER));
         let text = if label.is_empty() { format!("<{url}>") } else { format!("<{url}|{label}>") };
-        if UNIT.measure(&text) > MAX_SECTION.min(self.room) {
+        if SLACK.measure(&text) > MAX_SECTION.min(self.room) {
             return false;
         }
         self.section(&text);
@@ -100,13 +94,12 @@ impl Blocks {
 
     /// The text, cut to its limit and to the room that is left; nothing where nothing would be seen.
     fn fit(&mut self, text: &str, limit: usize) -> Option<String> {
-        let text = cut(text, limit.min(self.room), UNIT).into_owned();
-        self.room -= UNIT.measure(&text).min(self.room);
+        let text = SLACK.cut(text, limit.min(self.room)).into_owned();
+        self.room -= SLACK.measure(&text).min(self.room);
         (!text.is_empty()).then_some(text)
     }
 }
 
-const UNIT: Unit = Unit::Utf16;
 const MAX_HEADER: usize = 150;
 const MAX_SECTION: usize = 3_000;
 const MAX_FIELD: usize = 2_000;
@@ -117,18 +110,3 @@ const MAX_FALLBACK: usize = 4_000;
 const MAX_TOTAL: usize = 12_000;
 /// Kept from the fields for the link.
 const RESERVED: usize = MAX_SECTION;
-
-/// The URL with everything encoded that would end it inside `<url|label>`.
-fn encoded(url: &str) -> String {
-    let mut out = String::with_capacity(url.len());
-    for c in url.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' | '>' | '|' | '"' | '\\' | '^' | '`' | '{' | '}' | '\0'..=' ' | '\u{7f}' => {
-                out.push_str(&format!("%{:02X}", u32::from(c)));
-            }
-            c => out.push(c),
-        }
-    }
-    out
-}

@@ -1,10 +1,10 @@
 //! `slack`: a Block Kit message for a Slack incoming webhook.
 
 use hookwright_plugin::{
-    config::join,
-    json::Value,
+    card::{Field, Link, Outline},
+    config::Check,
     prelude::*,
-    text::{Unit, escape_markup},
+    text::SLACK,
 };
 
 mod blocks;
@@ -28,49 +28,10 @@ pub struct Config {
     pub fallback: Option<Template>,
 }
 
-/// A label with a value: exactly one of `path` and `value`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Field {
-    /// What stands above the value, in bold.
-    #[schemars(length(min = 1, max = 200))]
-    pub label: String,
-    /// Where the value is.
-    #[serde(default)]
-    pub path: Option<Path>,
-    /// The value as text with places in it: `{document.total_amount} {document.currency}`.
-    #[serde(default)]
-    pub value: Option<Template>,
-    /// What stands there where the value is missing, `null` or empty. Without it, the field is left out.
-    #[serde(default)]
-    pub missing: Option<String>,
-}
-
-/// A link to a place that the payload names.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Link {
-    /// Where the URL is, for example `document.doc_url`. It has to begin with `https://` or `http://`; where there
-    /// is none, the link is left out.
-    pub path: Path,
-    /// What the link says.
-    #[serde(default = "default_label")]
-    pub label: Template,
-}
-
 impl Default for Config {
     fn default() -> Self {
-        Self { title: template("{@type}"), text: None, fields: Vec::new(), link: None, fallback: None }
+        Self { title: Template::known("{@type}"), text: None, fields: Vec::new(), link: None, fallback: None }
     }
-}
-
-fn default_label() -> Template {
-    template("Open")
-}
-
-/// For the defaults of this file, which parse; a test reads them.
-fn template(text: &str) -> Template {
-    Template::parse(text).unwrap_or_default()
 }
 
 hookwright_plugin::plugin! {
@@ -96,76 +57,43 @@ hookwright_plugin::plugin! {
 
 fn transform(event: &Event, message: &Message, config: &Config) -> Result<Verdict> {
     let payload = message.tree()?;
-    let title = Some(config.title.render(event, &payload)).filter(|title| !title.trim().is_empty());
-    let title = title.unwrap_or_else(|| event.event_type.clone());
+    let outline = Outline {
+        title: &config.title,
+        text: config.text.as_ref(),
+        fields: Some(&config.fields),
+        link: config.link.as_ref(),
+    };
+    let card = outline.fill(event, &payload, &SLACK);
     let fallback = config.fallback.as_ref().map(|fallback| fallback.render(event, &payload));
     let fallback = fallback.filter(|fallback| !fallback.trim().is_empty());
 
-    let mut blocks = Blocks::new(fallback.as_deref().unwrap_or(&title));
-    blocks.header(&title);
-    if let Some(text) = &config.text {
-        blocks.section(&text.render_with(event, &payload, escape_markup));
+    let mut blocks = Blocks::new(fallback.as_deref().unwrap_or(&card.title));
+    blocks.header(&card.title);
+    if let Some(text) = &card.text {
+        blocks.section(text);
     }
-    blocks.fields(
-        config.fields.iter().filter_map(|field| Some((field.label.as_str(), field.shown(event, &payload)?))),
-    );
-    if let Some(link) = &config.link {
-        link.write(event, &payload, &mut blocks);
+    blocks.fields(&card.fields);
+    if let Some((url, label)) = &card.link
+        && !blocks.link(url, label)
+    {
+        hookwright_plugin::warn!("The link is left out: it is longer than Slack takes.");
     }
     Verdict::json(message, &blocks)
 }
 
-impl Field {
-    fn shown(&self, event: &Event, payload: &Value<'_>) -> Option<String> {
-        let at_path = |path: &Path| path.find(event, payload).map(|value| value.display().into_owned());
-        let value = match &self.value {
-            Some(template) => Some(template.render(event, payload)),
-            None => self.path.as_ref().and_then(at_path),
-        };
-        value.filter(|value| !value.trim().is_empty()).or_else(|| self.missing.clone())
-    }
-}
-
-impl Link {
-    fn write(&self, event: &Event, payload: &Value<'_>, blocks: &mut Blocks) {
-        let Some(url) = self.path.find(event, payload).filter(|url| !url.is_null()) else {
-            return;
-        };
-        let label = self.label.render(event, payload);
-        if !blocks.link(&url.display(), &label) {
-            hookwright_plugin::warn!(
-                "The link is left out: what stands at {} is not a URL that Slack would open.",
-                self.path
-            );
-        }
-    }
-}
-
-/// The most fields: ten sections of ten.
-const MAX_FIELDS: usize = 100;
-/// The longest label, in characters.
-const MAX_LABEL: usize = 200;
-
 fn check(config: &Config) -> Result<(), Vec<ConfigError>> {
-    let mut errors = Vec::new();
-    if config.fields.len() > MAX_FIELDS {
-        errors.push(ConfigError::new("/fields", "A message has at most 100 fields."));
-    }
-    for (index, field) in config.fields.iter().enumerate() {
-        let pointer = join("/fields", index);
-        if !(1..=MAX_LABEL).contains(&Unit::Chars.measure(&field.label)) {
-            errors.push(ConfigError::new(join(&pointer, "label"), "A label has 1 to 200 characters."));
-        }
-        if field.path.is_some() == field.value.is_some() {
-            errors.push(ConfigError::new(pointer, "A field has exactly one of `path` and `value`."));
-        }
-    }
-    if errors.is_empty() { Ok(()) } else { Err(errors) }
+    let mut check = Check::default();
+    Field::check_all(&config.fields, "/fields", &mut check);
+    check.finish()
 }
 
 #[cfg(test)]
 mod tests {
-    use hookwright_plugin::{json, test};
+    use hookwright_plugin::{
+        json::{self, Value},
+        test,
+        text::Unit,
+    };
 
     use super::*;
 
@@ -254,6 +182,23 @@ mod tests {
         }
         assert!(total <= 12_000, "{total}");
         assert!(body.contains("fields are left out"), "the reader is told");
+    }
+
+    #[test]
+    fn texts_are_cut_at_the_bounds_of_slack() {
+        let config = r#"{"title":"{t}","text":"{t}","fields":[{"label":"L","path":"t"}]}"#;
+        let bounds = [
+            ("/blocks/0/text/text", "", 150),
+            ("/blocks/1/text/text", "", 3_000),
+            ("/blocks/2/fields/0/text", "*L*\n", 2_000),
+        ];
+        for (pointer, before, limit) in bounds {
+            for text in test::around(limit - before.len(), SLACK) {
+                let body = message(&test::object("t", &text), config);
+                let shown = test::text_at(&body, pointer);
+                test::assert_cut(&shown[before.len()..], &text, limit - before.len(), SLACK);
+            }
+        }
     }
 
     #[test]
