@@ -139,6 +139,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
             retry_after_limit: config.delivery.retry_after_limit,
             stored_request_body: config.delivery.stored_request_body.0,
             stored_answer_body: config.delivery.stored_answer_body.0,
+            judged_answer_body: config.delivery.judged_answer_body.0,
         },
     });
     let backlog = Backlog::new(Bounds {

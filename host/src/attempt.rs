@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 /// What an attempt came to. Each has a word of its own in the API, the log and the metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The receiver took the message.
+    /// The receiver took the message. The status is 0 where a plugin judged so and no answer came.
     Delivered { status: u16 },
     /// The receiver answered, but not with success.
     Refused { status: u16, retry_after: Option<Duration> },
@@ -24,6 +24,30 @@ pub enum Outcome {
     Rejected { plugin: String, reason: String },
     /// A plugin failed. `retry` is the endpoint's choice for this link.
     PluginFailed { plugin: String, kind: String, message: String, retry: bool },
+    /// A plugin judged the answer, or that none came (`status` is `None` then), and found that it did not arrive.
+    Judged { plugin: String, status: Option<u16>, ruling: Ruling, reason: String },
+}
+
+/// What follows where a plugin judged that a message did not arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ruling {
+    /// After this time, or on the endpoint's own schedule.
+    Retry { after: Option<Duration> },
+    /// Never again.
+    Fail,
+    /// As `Fail`, and the endpoint is disabled.
+    Disable,
+}
+
+impl Ruling {
+    /// A stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Ruling::Retry { .. } => "retry",
+            Ruling::Fail => "fail",
+            Ruling::Disable => "disable",
+        }
+    }
 }
 
 impl Outcome {
@@ -45,6 +69,7 @@ impl Outcome {
             Outcome::Filtered { .. } => "filtered",
             Outcome::Rejected { .. } => "rejected",
             Outcome::PluginFailed { .. } => "plugin_failed",
+            Outcome::Judged { .. } => "judged",
         }
     }
 
@@ -52,6 +77,16 @@ impl Outcome {
     pub fn kind(&self) -> Option<&str> {
         match self {
             Outcome::Unreachable { kind, .. } | Outcome::PluginFailed { kind, .. } => Some(kind),
+            Outcome::Judged { ruling, .. } => Some(ruling.word()),
+            _ => None,
+        }
+    }
+
+    /// How long to wait before the next try, where the answer or a plugin said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Outcome::Refused { retry_after: after, .. }
+            | Outcome::Judged { ruling: Ruling::Retry { after }, .. } => *after,
             _ => None,
         }
     }
@@ -66,6 +101,14 @@ impl Outcome {
             Outcome::Filtered { plugin, reason } => format!("Plugin `{plugin}` dropped it: {reason}"),
             Outcome::Rejected { plugin, reason } => format!("Plugin `{plugin}` rejected it: {reason}"),
             Outcome::PluginFailed { plugin, message, .. } => format!("Plugin `{plugin}` failed: {message}"),
+            Outcome::Judged { plugin, ruling, reason, .. } => {
+                let what = match ruling {
+                    Ruling::Retry { .. } => "judged that it has to be sent again",
+                    Ruling::Fail => "judged that it has failed for good",
+                    Ruling::Disable => "judged that the endpoint takes nothing more",
+                };
+                format!("Plugin `{plugin}` {what}: {reason}")
+            }
         })
     }
 }
@@ -106,18 +149,21 @@ pub enum Warning {
     RateLimited,
     /// Its event type is deprecated.
     DeprecatedType,
+    /// A plugin was asked what the answer means, and failed: the status decided.
+    JudgeFailed,
 }
 
 /// From which part of its timeout on an answer is near it.
 pub const NEAR_TIMEOUT_PERCENT: u32 = 80;
 
 impl Warning {
-    pub const ALL: [Warning; 5] = [
+    pub const ALL: [Warning; 6] = [
         Warning::NearTimeout,
         Warning::Recovered,
         Warning::AnswerTruncated,
         Warning::RateLimited,
         Warning::DeprecatedType,
+        Warning::JudgeFailed,
     ];
 
     /// A stable word.
@@ -128,6 +174,7 @@ impl Warning {
             Warning::AnswerTruncated => "answer_truncated",
             Warning::RateLimited => "rate_limited",
             Warning::DeprecatedType => "deprecated_type",
+            Warning::JudgeFailed => "judge_failed",
         }
     }
 
@@ -151,6 +198,10 @@ impl Warning {
             }
             Warning::DeprecatedType => {
                 "The event's type is deprecated. Subscribe to the one that replaces it before it goes."
+            }
+            Warning::JudgeFailed => {
+                "The plugin that reads the receiver's answers failed at this one, so its status alone decided. The \
+                 attempt shows the plugin's log; give it to the plugin's author."
             }
         }
     }
@@ -243,18 +294,43 @@ pub struct Timing {
     pub first_byte: Option<Duration>,
 }
 
-/// One link's run.
+/// One run of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginRun {
+    pub task: Task,
     pub plugin: String,
     pub version: String,
     /// SHA-256 of the component, in hex.
     pub digest: String,
-    /// `pass`, `replace`, `drop`, `reject`, or the kind of its failure.
+    /// `pass`, `replace`, `drop` or `reject`; of one that judged, `by_status`, `delivered`, `retry`, `fail` or
+    /// `disable`; or the kind of its failure.
     pub verdict: String,
     pub duration: Duration,
+    /// The most linear memory that it had, in bytes; 0 where that was not kept.
+    pub memory_peak: u64,
     /// What it logged and printed: level and line.
     pub log: Vec<(String, String)>,
+}
+
+/// What a plugin was asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Task {
+    /// To shape the message.
+    Transform,
+    /// To say what the answer means.
+    Judge,
+}
+
+impl Task {
+    pub const ALL: [Task; 2] = [Task::Transform, Task::Judge];
+
+    /// A stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Task::Transform => "transform",
+            Task::Judge => "judge",
+        }
+    }
 }
 
 #[cfg(test)]

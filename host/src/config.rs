@@ -220,6 +220,8 @@ settings! {
         answer_body_limit: Size = Size(64 * KIB),
         stored_request_body: Size = Size(64 * KIB),
         stored_answer_body: Size = Size(16 * KIB),
+        /// What a plugin that judges the answer gets to see of its body.
+        judged_answer_body: Size = Size(64 * KIB),
     }
 }
 
@@ -445,6 +447,7 @@ impl Config {
             ("delivery.concurrency", self.delivery.concurrency as usize, 1, self.endpoint_concurrency()),
             ("delivery.answer_body_limit", self.delivery.answer_body_limit.0, 0, 256 * MIB),
             ("delivery.stored_request_body", self.delivery.stored_request_body.0, 0, 256 * MIB),
+            ("delivery.judged_answer_body", self.delivery.judged_answer_body.0, 0, self.answer_limit()),
             ("delivery.stored_answer_body", self.delivery.stored_answer_body.0, 0, self.answer_limit()),
             ("endpoint.max_per_tenant", self.endpoint.max_per_tenant, 1, 60_000),
             ("endpoint.max_transforms", self.endpoint.max_transforms, 0, 1_000),

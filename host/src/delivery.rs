@@ -15,7 +15,7 @@
 
 use std::time::Duration;
 
-use crate::attempt::Outcome;
+use crate::attempt::{Outcome, Ruling};
 use crate::event::{Event, EventType, Tenant};
 use crate::id::{DeliveryId, EndpointId, WebhookId};
 use crate::retry::{Progress, RetryPolicy};
@@ -164,15 +164,21 @@ impl Delivery {
         let delivery = match outcome {
             Outcome::Delivered { .. } => self.finish(State::Delivered, None, now),
             Outcome::Filtered { .. } => self.finish(State::Filtered, reason, now),
-            Outcome::Gone | Outcome::Rejected { .. } | Outcome::PluginFailed { retry: false, .. } => {
+            Outcome::Gone
+            | Outcome::Rejected { .. }
+            | Outcome::PluginFailed { retry: false, .. }
+            | Outcome::Judged { ruling: Ruling::Fail | Ruling::Disable, .. } => {
                 self.finish(State::Failed, reason, now)
             }
-            Outcome::Refused { retry_after, .. } => self.retry(reason, policy, now, jitter, *retry_after),
+            Outcome::Refused { .. } | Outcome::Judged { ruling: Ruling::Retry { .. }, .. } => {
+                self.retry(reason, policy, now, jitter, outcome.retry_after())
+            }
             Outcome::Unreachable { .. } | Outcome::PluginFailed { .. } => {
                 self.retry(reason, policy, now, jitter, None)
             }
         };
-        let disable_endpoint = if *outcome == Outcome::Gone { outcome.reason() } else { None };
+        let disables = matches!(outcome, Outcome::Gone | Outcome::Judged { ruling: Ruling::Disable, .. });
+        let disable_endpoint = if disables { outcome.reason() } else { None };
         Settlement { delivery, disable_endpoint }
     }
 
@@ -241,9 +247,10 @@ mod tests {
         Policy { retry, held: Duration::ZERO, max_age: 30 * DAY, retry_after_limit: DAY }
     }
 
-    fn outcomes() -> [(Outcome, State); 8] {
+    fn outcomes() -> [(Outcome, State); 11] {
         let text = || "x".to_owned();
         let failed = |retry| Outcome::PluginFailed { plugin: text(), kind: text(), message: text(), retry };
+        let judged = |ruling| Outcome::Judged { plugin: text(), status: Some(200), ruling, reason: text() };
         [
             (Outcome::Delivered { status: 200 }, State::Delivered),
             (Outcome::Filtered { plugin: text(), reason: text() }, State::Filtered),
@@ -253,6 +260,9 @@ mod tests {
             (failed(true), State::Pending),
             (Outcome::Refused { status: 500, retry_after: None }, State::Pending),
             (Outcome::Unreachable { kind: text(), message: text() }, State::Pending),
+            (judged(Ruling::Retry { after: None }), State::Pending),
+            (judged(Ruling::Fail), State::Failed),
+            (judged(Ruling::Disable), State::Failed),
         ]
     }
 
@@ -264,16 +274,28 @@ mod tests {
             assert_eq!(settled.delivery.state, state, "{outcome:?}");
             assert_eq!(settled.delivery.due.is_some(), state == State::Pending);
             assert_eq!(settled.delivery.finished_at.is_some(), state != State::Pending);
-            assert_eq!(settled.disable_endpoint.is_some(), outcome == Outcome::Gone);
+            let disables = matches!(outcome, Outcome::Gone | Outcome::Judged { ruling: Ruling::Disable, .. });
+            assert_eq!(settled.disable_endpoint.is_some(), disables, "{outcome:?}");
         }
     }
 
     #[test]
     fn retry_after_is_capped() {
         let retry = RetryPolicy::default();
-        let outcome = Outcome::Refused { status: 429, retry_after: Some(Duration::MAX) };
-        let settled = delivery().settle(&outcome, policy(&retry), START, START, 0.0);
-        assert_eq!(settled.delivery.due, Some(START.plus(DAY)));
+        let judged = |after| Outcome::Judged {
+            plugin: "x".to_owned(),
+            status: Some(200),
+            ruling: Ruling::Retry { after: Some(after) },
+            reason: "x".to_owned(),
+        };
+        for (outcome, pause) in [
+            (Outcome::Refused { status: 429, retry_after: Some(Duration::MAX) }, DAY),
+            (judged(Duration::MAX), DAY),
+            (judged(DAY / 2), DAY / 2),
+        ] {
+            let settled = delivery().settle(&outcome, policy(&retry), START, START, 0.0);
+            assert_eq!(settled.delivery.due, Some(START.plus(pause)), "{outcome:?}");
+        }
     }
 
     #[test]
@@ -311,7 +333,7 @@ mod tests {
         #[test]
         fn attempts_end_with_the_schedule_and_final_is_final(
             pauses in prop::collection::vec(1_u64..100_000, 0..8),
-            picks in prop::collection::vec((0_usize..8, 0_u64..10_000, 0.0_f64..1.0), 1..24),
+            picks in prop::collection::vec((0_usize..11, 0_u64..10_000, 0.0_f64..1.0), 1..24),
         ) {
             let retry = RetryPolicy::Schedule(pauses.iter().map(|s| Duration::from_secs(*s)).collect());
             let outcomes = outcomes();

@@ -180,8 +180,9 @@ impl Named {
 
 fn status(attempt: &Attempt) -> Option<u16> {
     match attempt.outcome {
-        Outcome::Delivered { status } | Outcome::Refused { status, .. } => Some(status),
+        Outcome::Refused { status, .. } => Some(status),
         Outcome::Gone => Some(410),
+        // A plugin may judge it delivered where no answer came.
         _ => attempt.response.as_ref().map(|response| response.status),
     }
 }

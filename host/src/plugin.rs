@@ -67,6 +67,7 @@ pub struct Call<'a> {
 /// What a receiver answered, for a plugin that can read it.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {
+    /// 0 where no answer came: then there are no headers, and the body is the word that says why.
     pub status: u16,
     pub headers: &'a [(String, String)],
     pub body: &'a [u8],
@@ -113,6 +114,19 @@ pub enum Judgement {
     Fail(String),
     /// As `Fail`, and the endpoint is disabled.
     Disable(String),
+}
+
+impl Judgement {
+    /// A stable word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::ByStatus => "by_status",
+            Self::Delivered => "delivered",
+            Self::Retry(_) => "retry",
+            Self::Fail(_) => "fail",
+            Self::Disable(_) => "disable",
+        }
+    }
 }
 
 /// The plugin could not do its work. Never the receiver's fault, and never another endpoint's business.

@@ -1,6 +1,6 @@
 //! What kinds of trouble there are with deliveries, and what a person can do about each.
 
-use crate::attempt::Outcome;
+use crate::attempt::{Outcome, Ruling};
 
 /// A kind of trouble: a bounded vocabulary, by which errors are grouped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +31,10 @@ pub enum Trouble {
     Tls,
     Timeout,
     Protocol,
+    /// A plugin judged the answer so.
+    JudgedRetry,
+    JudgedFail,
+    JudgedDisable,
     /// The host's own failure.
     Internal,
     /// No answer came, for a reason that has no kind of its own.
@@ -50,7 +54,7 @@ pub enum Trouble {
 type Entry = (&'static str, &'static str, &'static str);
 
 impl Trouble {
-    pub const ALL: [Trouble; 33] = [
+    pub const ALL: [Trouble; 36] = [
         Trouble::OtherSuccess,
         Trouble::Redirect,
         Trouble::BadRequest,
@@ -74,6 +78,9 @@ impl Trouble {
         Trouble::Tls,
         Trouble::Timeout,
         Trouble::Protocol,
+        Trouble::JudgedRetry,
+        Trouble::JudgedFail,
+        Trouble::JudgedDisable,
         Trouble::Internal,
         Trouble::Unreachable,
         Trouble::PluginRejected,
@@ -95,6 +102,7 @@ impl Trouble {
             Outcome::Unreachable { kind, .. } => Some(of_fault(kind)),
             Outcome::Rejected { .. } => Some(Trouble::PluginRejected),
             Outcome::PluginFailed { kind, .. } => Some(of_plugin(kind)),
+            Outcome::Judged { ruling, .. } => Some(of_ruling(*ruling)),
         }
     }
 
@@ -262,6 +270,26 @@ impl Trouble {
                 "The receiver broke off, or answered with something that is not HTTP. Check that the port is the \
                  one that speaks HTTP, and look into the receiver's log.",
             ),
+            Trouble::JudgedRetry => (
+                "judged_retry",
+                "Answered with an error",
+                "The receiver's answer says, in its own words, that it did not take the message; the plugin that reads \
+                 it has it sent again. The answer's body is in the attempt.",
+            ),
+            Trouble::JudgedFail => (
+                "judged_fail",
+                "Answered with a lasting error",
+                "The receiver's answer says, in its own words, that it will never take this message. The plugin that \
+                 reads it gives the reason in the attempt; correct the event, or the plugin's configuration, and \
+                 replay.",
+            ),
+            Trouble::JudgedDisable => (
+                "judged_disable",
+                "Closed by the receiver",
+                "The receiver's answer says, in its own words, that this address takes nothing any more, so the \
+                 endpoint was disabled. Renew the webhook at the receiver, put its URL or token into the endpoint, \
+                 and enable it.",
+            ),
             Trouble::Internal => (
                 "internal",
                 "Failure of this server",
@@ -361,6 +389,14 @@ fn of_fault(kind: &str) -> Trouble {
     }
 }
 
+fn of_ruling(ruling: Ruling) -> Trouble {
+    match ruling {
+        Ruling::Retry { .. } => Trouble::JudgedRetry,
+        Ruling::Fail => Trouble::JudgedFail,
+        Ruling::Disable => Trouble::JudgedDisable,
+    }
+}
+
 /// A plugin's own code may be any word, so it is no kind.
 fn of_plugin(kind: &str) -> Trouble {
     match kind {
@@ -420,6 +456,19 @@ mod tests {
         for kind in FaultKind::ALL {
             let outcome = Outcome::Unreachable { kind: kind.as_str().to_owned(), message: String::new() };
             assert_eq!(Trouble::of(&outcome).unwrap().word(), kind.as_str());
+        }
+    }
+
+    #[test]
+    fn what_a_plugin_judged_lies_with_the_receiver() {
+        for (ruling, word) in [
+            (Ruling::Retry { after: None }, "judged_retry"),
+            (Ruling::Fail, "judged_fail"),
+            (Ruling::Disable, "judged_disable"),
+        ] {
+            let (plugin, reason) = ("p".to_owned(), "r".to_owned());
+            let trouble = Trouble::of(&Outcome::Judged { plugin, status: None, ruling, reason }).unwrap();
+            assert_eq!((trouble.word(), trouble.is_receivers()), (word, true));
         }
     }
 

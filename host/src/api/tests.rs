@@ -78,6 +78,7 @@ impl Host {
                 retry_after_limit: config.delivery.retry_after_limit,
                 stored_request_body: config.delivery.stored_request_body.0,
                 stored_answer_body: config.delivery.stored_answer_body.0,
+                judged_answer_body: config.delivery.judged_answer_body.0,
             },
         };
         let backlog = Backlog::new(Bounds { deliveries: 10, bytes: 1 << 20 });

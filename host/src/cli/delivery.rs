@@ -139,6 +139,9 @@ struct Body {
 
 #[derive(Debug, Clone, Deserialize)]
 struct PluginRun {
+    /// `transform`, or `judge`; hosts of before there were judges say nothing.
+    #[serde(default)]
+    task: String,
     plugin: String,
     version: String,
     digest: String,
@@ -334,7 +337,8 @@ impl PluginRun {
     fn shown(&self) -> String {
         let digest: String = self.digest.chars().take(12).collect();
         let mut text = format!(
-            "  plugin {} {} ({}): {} in {:.1} ms\n",
+            "  {} {} {} ({}): {} in {:.1} ms\n",
+            if self.task == "judge" { "judge" } else { "plugin" },
             one_line(&self.plugin),
             one_line(&self.version),
             one_line(&digest),

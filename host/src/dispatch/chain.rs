@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::HeaderMap;
 use sha2::{Digest, Sha256};
 
-use crate::attempt::{Outcome, PluginRun};
+use crate::attempt::{Outcome, PluginRun, Task};
 use crate::endpoint::{Endpoint, OnFailure, Transform};
 use crate::event::Event;
-use crate::id::{EndpointId, EventId};
-use crate::message::Message;
-use crate::plugin::{self, Call, Catalog, Failure, FailureKind, Plugin, Run, Verdict};
+use crate::id::{EndpointId, EventId, WebhookId};
+use crate::message::{Message, WEBHOOK_ID};
+use crate::plugin::{self, Answer, Call, Catalog, Failure, FailureKind, Judgement, Plugin, Run, Verdict};
 use crate::terms;
 use crate::time::Timestamp;
 
@@ -18,11 +20,27 @@ const MAX_CODE_LENGTH: usize = 64;
 
 /// What a chain came to.
 #[derive(Debug)]
-pub enum Shaped {
-    /// This goes out.
-    Message(Message),
+pub enum Shaped<'e> {
+    /// This goes out, and who judges the answer to it.
+    Message(Message, Option<Judge<'e>>),
     /// Nothing does.
     Ended(Outcome),
+}
+
+/// What an attempt is about, beside its endpoint.
+#[derive(Debug, Clone, Copy)]
+pub struct Occasion<'a> {
+    pub event: &'a Event,
+    pub webhook_id: WebhookId,
+    /// 1 for the first attempt.
+    pub number: u32,
+    pub started: Timestamp,
+}
+
+/// Is told of each link as the chain runs.
+pub trait Observer {
+    /// A link has run, and `message` is what there is after it.
+    fn ran(&mut self, run: PluginRun, message: &Message);
 }
 
 /// The runs of the links, and what they cost in all.
@@ -30,6 +48,17 @@ pub enum Shaped {
 pub struct Runs {
     pub runs: Vec<PluginRun>,
     pub duration: Duration,
+}
+
+/// The last link, of those that took part, that reads answers.
+#[derive(Debug)]
+pub struct Judge<'e> {
+    plugin: &'e Plugin,
+    /// As the chain names it.
+    pub name: &'e str,
+    config: &'e str,
+    timestamp: Timestamp,
+    seed: [u8; 32],
 }
 
 /// An endpoint's chain cannot run: its deliveries are held until it can.
@@ -53,18 +82,19 @@ pub fn resolve(catalog: &Catalog, endpoint: &Endpoint) -> Result<Vec<Plugin>, Mi
     links.collect()
 }
 
-/// Runs the chain, of its steps those that the event's type takes. `links` are its plugins, as [`resolve`] gave them.
-pub async fn shape(
-    links: &[Plugin],
-    endpoint: &Endpoint,
-    event: &Event,
-    attempt: u32,
-    attempted_at: Timestamp,
-) -> (Shaped, Runs) {
-    let mut runs = Runs::default();
+/// Runs the chain, of its steps those that the event's type takes. `plugins` are those of its links, as [`resolve`] gave
+/// them.
+pub async fn shape<'e>(
+    plugins: &'e [Plugin],
+    endpoint: &'e Endpoint,
+    occasion: Occasion<'_>,
+    observer: &mut impl Observer,
+) -> Shaped<'e> {
+    let Occasion { event, webhook_id, number, started } = occasion;
     let mut message = Message::of_payload(event.payload.clone());
-    if links.is_empty() {
-        return (Shaped::Message(message), runs);
+    let mut judge = None;
+    if plugins.is_empty() {
+        return Shaped::Message(message, judge);
     }
     let id = event.id.to_string();
     let channels: Vec<String> = event.channels.iter().map(|channel| channel.as_str().to_owned()).collect();
@@ -73,31 +103,32 @@ pub async fn shape(
         event_type: event.event_type.as_str(),
         tenant: event.tenant.as_str(),
         timestamp: event.timestamp,
-        attempted_at,
-        attempt,
+        attempted_at: started,
+        attempt: number,
         channels: &channels,
-        attributes: &[],
+        attributes: &[(WEBHOOK_ID.to_owned(), webhook_id.to_string())],
     };
-    let steps = endpoint.terms.steps.iter().map(|step| Link::Step(step));
-    let own = (0_u16..).zip(&endpoint.terms.transforms).map(|(place, own)| Link::Own(place, own));
-    let taken = steps.chain(own).zip(links).filter(|(link, _)| link.concerns(event));
-    for (link, plugin) in taken {
+    for (link, plugin) in links(endpoint).zip(plugins).filter(|(link, _)| link.concerns(event)) {
         let transform = link.transform();
-        let call = Call {
-            event: about,
-            message: &message,
-            config: transform.config.expose(),
-            seed: link.seed(event.id, endpoint.id),
-        };
-        let run = plugin.transform(call).await;
-        runs.note(plugin, &run);
+        let (config, seed) = (transform.config.expose(), link.seed(event.id, endpoint.id));
+        let run = plugin.transform(Call { event: about, message: &message, config, seed }).await;
+        if run.result.is_ok() && plugin.exports_judge() {
+            let (name, timestamp) = (transform.plugin.as_str(), event.timestamp);
+            judge = Some(Judge { plugin, name, config, timestamp, seed });
+        }
+        let record = record(plugin, &run, Task::Transform, verdict_word);
+        let mut ended = None;
         match follow(transform, run.result) {
             Next::Same => {}
             Next::Replaced(replaced) => message = replaced,
-            Next::Ended(outcome) => return (Shaped::Ended(outcome), runs),
+            Next::Ended(outcome) => ended = Some(outcome),
+        }
+        observer.ran(record, &message);
+        if let Some(outcome) = ended {
+            return Shaped::Ended(outcome);
         }
     }
-    (Shaped::Message(message), runs)
+    Shaped::Message(message, judge)
 }
 
 /// A plugin by its name, or by its name and digest: `flatten@sha256:...`.
@@ -108,6 +139,11 @@ pub fn find(catalog: &Catalog, plugin: &str) -> Option<Plugin> {
     }
 }
 
+fn links(endpoint: &Endpoint) -> impl Iterator<Item = Link<'_>> {
+    let steps = endpoint.terms.steps.iter().map(|step| Link::Step(step));
+    steps.chain((0_u16..).zip(&endpoint.terms.transforms).map(|(place, own)| Link::Own(place, own)))
+}
+
 /// A link of a chain.
 enum Link<'e> {
     Step(&'e terms::Step),
@@ -115,8 +151,8 @@ enum Link<'e> {
     Own(u16, &'e Transform),
 }
 
-impl Link<'_> {
-    fn transform(&self) -> &Transform {
+impl<'e> Link<'e> {
+    fn transform(&self) -> &'e Transform {
         match self {
             Link::Step(step) => &step.transform,
             Link::Own(_, transform) => transform,
@@ -185,28 +221,72 @@ fn is_word(code: &str) -> bool {
     (1..=MAX_CODE_LENGTH).contains(&code.len()) && code.bytes().all(fits)
 }
 
-impl Runs {
-    fn note(&mut self, plugin: &Plugin, run: &Run) {
-        self.duration += run.time;
-        self.runs.push(PluginRun {
-            plugin: plugin.name().to_owned(),
-            version: plugin.version().to_owned(),
-            digest: plugin.digest().to_owned(),
-            verdict: verdict_word(&run.result),
-            duration: run.time,
-            log: run.log.iter().map(|line| (line.level.as_str().to_owned(), line.text.clone())).collect(),
-        });
+impl Judge<'_> {
+    /// What the plugin makes of an answer, and the record of its run.
+    pub async fn ask(&self, heard: &Heard<'_>) -> (Result<Judgement, Failure>, PluginRun) {
+        let answer = Answer {
+            status: heard.status,
+            headers: &heard.headers,
+            body: heard.body,
+            config: self.config,
+            timestamp: self.timestamp,
+            seed: self.seed,
+        };
+        let run = self.plugin.judge(answer).await;
+        let record = record(self.plugin, &run, Task::Judge, |judgement| judgement.word());
+        (run.result, record)
     }
 }
 
-fn verdict_word(result: &Result<Verdict, Failure>) -> String {
-    match result {
-        Ok(Verdict::Pass) => "pass".to_owned(),
-        Ok(Verdict::Replace(_)) => "replace".to_owned(),
-        Ok(Verdict::Drop(_)) => "drop".to_owned(),
-        Ok(Verdict::Reject(_)) => "reject".to_owned(),
+/// What came back, as a plugin gets to see it.
+#[derive(Debug)]
+pub struct Heard<'a> {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: &'a [u8],
+}
+
+impl<'a> Heard<'a> {
+    /// Of the body, the first `limit` bytes.
+    pub fn answer(status: u16, headers: &HeaderMap, body: &'a Bytes, limit: usize) -> Self {
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        let headers = headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes())));
+        Self { status, headers: headers.collect(), body: &body[..body.len().min(limit)] }
+    }
+
+    /// No answer came: the body is the word that says why.
+    pub fn nothing(kind: &'static str) -> Self {
+        Self { status: 0, headers: Vec::new(), body: kind.as_bytes() }
+    }
+}
+
+impl Observer for Runs {
+    fn ran(&mut self, run: PluginRun, _: &Message) {
+        self.duration += run.duration;
+        self.runs.push(run);
+    }
+}
+
+fn record<T>(plugin: &Plugin, run: &Run<T>, task: Task, word: impl FnOnce(&T) -> &'static str) -> PluginRun {
+    PluginRun {
+        task,
+        plugin: plugin.name().to_owned(),
+        version: plugin.version().to_owned(),
+        digest: plugin.digest().to_owned(),
         // Never the plugin's own code: the word is a label of the metrics.
-        Err(failure) => failure.kind.as_str().to_owned(),
+        verdict: run.result.as_ref().map_or_else(|failure| failure.kind.as_str(), word).to_owned(),
+        duration: run.time,
+        memory_peak: run.memory_peak as u64,
+        log: run.log.iter().map(|line| (line.level.as_str().to_owned(), line.text.clone())).collect(),
+    }
+}
+
+fn verdict_word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "pass",
+        Verdict::Replace(_) => "replace",
+        Verdict::Drop(_) => "drop",
+        Verdict::Reject(_) => "reject",
     }
 }
 

@@ -101,6 +101,9 @@ impl Redactor {
             Outcome::PluginFailed { plugin, kind, message, retry } => {
                 Outcome::PluginFailed { plugin, kind: self.text(&kind), message: self.text(&message), retry }
             }
+            Outcome::Judged { plugin, status, ruling, reason } => {
+                Outcome::Judged { plugin, status, ruling, reason: self.text(&reason) }
+            }
             other => other,
         }
     }

@@ -62,6 +62,8 @@ pub struct Settings {
     pub retry_after_limit: Duration,
     pub stored_request_body: usize,
     pub stored_answer_body: usize,
+    /// Of an answer's body, what a plugin that judges it gets to see.
+    pub judged_answer_body: usize,
 }
 
 impl Workshop {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use hookwright::attempt::{BodyRecord, Outcome};
+use hookwright::attempt::{BodyRecord, Outcome, Ruling};
 use hookwright::delivery::State;
 use hookwright::event::Event;
 use hookwright::id::{DeliveryId, EndpointId};
@@ -301,6 +301,8 @@ pub async fn attempts_are_kept_as_they_were<S: Subject>() {
     let text = |text: &str| text.to_owned();
     let failed =
         |retry| Outcome::PluginFailed { plugin: text("p"), kind: text("trap"), message: text("m"), retry };
+    let judged =
+        |status, ruling| Outcome::Judged { plugin: text("feishu"), status, ruling, reason: text("code 7") };
     let outcomes = [
         Outcome::Refused { status: 429, retry_after: Some(Duration::from_secs(120)) },
         Outcome::Refused { status: 500, retry_after: None },
@@ -310,6 +312,9 @@ pub async fn attempts_are_kept_as_they_were<S: Subject>() {
         Outcome::Gone,
         Outcome::Filtered { plugin: text("filter"), reason: text("") },
         Outcome::Rejected { plugin: text("slack"), reason: text("r\u{e9}ason\0") },
+        judged(Some(200), Ruling::Retry { after: Some(Duration::from_secs(7)) }),
+        judged(None, Ruling::Fail),
+        judged(Some(200), Ruling::Disable),
         Outcome::Delivered { status: 204 },
     ];
     let bodies = [

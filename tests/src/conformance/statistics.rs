@@ -141,7 +141,7 @@ pub async fn attempts_are_counted_as_they_come<S: Subject>() {
         assert_eq!((counted.attempts, counted.failed_attempts), (2, 1));
         assert_eq!((counted.retries, counted.recovered, counted.delivered), (1, 1, 1));
         assert_eq!(counted.success_rate(), Some(0.5));
-        assert_eq!(counted.warnings, [1, 1, 0, 0, 0]);
+        assert_eq!(counted.warnings, [1, 1, 0, 0, 0, 0]);
         assert_eq!(counted.answers.count, 2);
         assert_eq!(counted.answers.shortest(), Some(Duration::from_millis(30)));
         assert_eq!(counted.answers.mean(), Some(Duration::from_millis(60)));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hookwright::attempt::{
-    Attempt, BodyRecord, Outcome, PluginRun, RequestRecord, ResponseRecord, Timing, Warning, Warnings,
+    Attempt, BodyRecord, Outcome, PluginRun, RequestRecord, ResponseRecord, Task, Timing, Warning, Warnings,
 };
 use hookwright::delivery::{Delivery, State};
 use hookwright::endpoint::Order;
@@ -384,11 +384,13 @@ pub fn full_attempt(number: u32, outcome: Outcome, body: BodyRecord) -> Attempt 
             first_byte: millis(5),
         },
         plugins: vec![PluginRun {
+            task: Task::Judge,
             plugin: "flatten".to_owned(),
             version: "0.1.0".to_owned(),
             digest: "0f".repeat(32),
             verdict: "replace".to_owned(),
             duration: Duration::from_nanos(1_500_000_000),
+            memory_peak: u64::MAX,
             log: vec![("info".to_owned(), "two\nlines".to_owned())],
         }],
         warnings: Warnings::NONE.with(Warning::Recovered).with(Warning::DeprecatedType),

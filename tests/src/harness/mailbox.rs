@@ -62,6 +62,16 @@ impl Mailbox {
         self.receiver.reply_first([Reply { headers, ..reply(status) }]);
     }
 
+    /// The next answers, each a status and a body of plain text.
+    pub fn say_first<'a>(&self, answers: impl IntoIterator<Item = (u16, &'a str)>) {
+        let headers = || vec![("content-type".to_owned(), "text/plain".to_owned())];
+        self.receiver.reply_first(answers.into_iter().map(|(status, body)| Reply {
+            headers: headers(),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+            ..reply(status)
+        }));
+    }
+
     /// No answer at all, for longer than any test lasts.
     pub fn hang(&self) {
         self.receiver.reply(Reply { delay: PATIENCE * 10, ..reply(200) });

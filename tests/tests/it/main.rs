@@ -9,6 +9,7 @@ mod ecmascript;
 mod endpoints;
 mod hostile;
 mod ingest;
+mod judge;
 mod look;
 mod openapi;
 mod operate;

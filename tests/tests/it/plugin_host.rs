@@ -292,11 +292,13 @@ fn a_plugin_that_judges_reads_the_answer() {
     run(async |plugin| {
         let engine = Engine::new(limits()).expect("an engine");
         let judging = engine.load(read(env!("GUEST_JUDGING")), None).await.expect("a plugin");
-        assert!(judging.exports_judge() && judging.description().must_run);
+        assert!(judging.exports_judge());
         for (body, want) in [
             ("ok", Judgement::Delivered),
             ("later", Judgement::Retry(Some(Duration::from_secs(7)))),
             ("gone", Judgement::Disable("gone[2J".into())),
+            ("again", Judgement::Retry(None)),
+            ("never", Judgement::Fail("the receiver knows no such row".into())),
             ("else", Judgement::ByStatus),
         ] {
             assert_eq!(judge(&judging, body).await.result, Ok(want), "{body}");

@@ -7,9 +7,7 @@ use bytes::Bytes;
 use data_encoding::BASE64;
 use serde::Serialize;
 
-use crate::attempt::{
-    Attempt, BodyRecord, Outcome, PluginRun, RequestRecord, ResponseRecord, Timing, Warning,
-};
+use crate::attempt::{Attempt, BodyRecord, PluginRun, RequestRecord, ResponseRecord, Timing, Warning};
 use crate::trouble::Trouble;
 
 #[derive(Debug, Serialize)]
@@ -72,11 +70,14 @@ struct TimingView {
 
 #[derive(Debug, Serialize)]
 struct PluginView {
+    /// `transform`, or `judge` where it was asked what the answer means.
+    task: &'static str,
     plugin: String,
     version: String,
     digest: String,
     verdict: String,
     duration_ms: f64,
+    memory_bytes: u64,
     log: Vec<LogView>,
 }
 
@@ -97,10 +98,7 @@ impl AttemptView {
             kind: attempt.outcome.kind().map(str::to_owned),
             reason: attempt.outcome.reason(),
             status,
-            retry_after_s: match &attempt.outcome {
-                Outcome::Refused { retry_after, .. } => retry_after.map(|pause| pause.as_secs()),
-                _ => None,
-            },
+            retry_after_s: attempt.outcome.retry_after().map(|pause| pause.as_secs()),
             request: attempt.request.as_ref().map(|request| RequestView::of(request, payload)),
             response: attempt.response.as_ref().map(ResponseView::of),
             timing_ms: TimingView::of(attempt.timing),
@@ -174,11 +172,13 @@ impl PluginView {
     fn of(run: &PluginRun) -> Self {
         let line = |(level, line): &(String, String)| LogView { level: level.clone(), line: line.clone() };
         Self {
+            task: run.task.word(),
             plugin: run.plugin.clone(),
             version: run.version.clone(),
             digest: run.digest.clone(),
             verdict: run.verdict.clone(),
             duration_ms: millis(run.duration),
+            memory_bytes: run.memory_peak,
             log: run.log.iter().map(line).collect(),
         }
     }

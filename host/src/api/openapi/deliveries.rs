@@ -8,7 +8,7 @@ use super::shape::{
     reference, tenant, text, time, time_given, truth, words,
 };
 use crate::api::problem::Kind;
-use crate::attempt::Warning;
+use crate::attempt::{Task, Warning};
 use crate::delivery::State;
 
 const GROUP: &str = "Deliveries";
@@ -85,7 +85,8 @@ fn delivery() -> Vec<(&'static str, Value)> {
 }
 
 pub fn attempt() -> Vec<(&'static str, Value)> {
-    let outcomes = ["delivered", "refused", "gone", "unreachable", "filtered", "rejected", "plugin_failed"];
+    let outcomes =
+        ["delivered", "refused", "gone", "unreachable", "filtered", "rejected", "plugin_failed", "judged"];
     vec![
         ("number", number(1, u32::MAX)),
         ("started_at", time()),
@@ -143,11 +144,16 @@ fn timing() -> Value {
 fn plugin_run() -> Value {
     object(
         &[
+            ("task", words(Task::ALL.map(Task::word))),
             ("plugin", text()),
             ("version", text()),
             ("digest", text()),
             ("verdict", text()),
             ("duration_ms", milliseconds()),
+            (
+                "memory_bytes",
+                about("The most linear memory that it had; 0 where that was not kept.", count()),
+            ),
             ("log", list(object(&[("level", text()), ("line", text())], &[]))),
         ],
         &[],

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::{
-    Attempt, BodyRecord, Outcome, PluginRun, RequestRecord, ResponseRecord, Timing, Warnings,
+    Attempt, BodyRecord, Outcome, PluginRun, RequestRecord, ResponseRecord, Ruling, Task, Timing, Warnings,
 };
 use crate::delivery::{Delivery, State};
 use crate::endpoint::Order;
@@ -22,6 +22,8 @@ use crate::time::Timestamp;
 const FORMAT: u8 = 1;
 /// A line of the journal with the attempt's warnings behind it.
 const FORMAT_WITH_WARNINGS: u8 = 2;
+/// A line of the journal with the attempt's warnings behind it, and more about the runs of its plugins.
+const FORMAT_WITH_RUNS: u8 = 3;
 /// An endpoint with its order and since when it is judged.
 const FORMAT_WITH_ORDER: u8 = 2;
 
@@ -215,6 +217,34 @@ enum OutcomeRow {
     Filtered { plugin: String, reason: String },
     Rejected { plugin: String, reason: String },
     PluginFailed { plugin: String, kind: String, message: String, retry: bool },
+    Judged { plugin: String, status: Option<u16>, ruling: RulingRow, reason: String },
+}
+
+#[derive(Serialize, Deserialize)]
+enum RulingRow {
+    Retry { after: Option<Duration> },
+    Fail,
+    Disable,
+}
+
+impl From<Ruling> for RulingRow {
+    fn from(ruling: Ruling) -> Self {
+        match ruling {
+            Ruling::Retry { after } => RulingRow::Retry { after },
+            Ruling::Fail => RulingRow::Fail,
+            Ruling::Disable => RulingRow::Disable,
+        }
+    }
+}
+
+impl From<RulingRow> for Ruling {
+    fn from(row: RulingRow) -> Self {
+        match row {
+            RulingRow::Retry { after } => Ruling::Retry { after },
+            RulingRow::Fail => Ruling::Fail,
+            RulingRow::Disable => Ruling::Disable,
+        }
+    }
 }
 
 impl From<Outcome> for OutcomeRow {
@@ -228,6 +258,9 @@ impl From<Outcome> for OutcomeRow {
             Outcome::Rejected { plugin, reason } => OutcomeRow::Rejected { plugin, reason },
             Outcome::PluginFailed { plugin, kind, message, retry } => {
                 OutcomeRow::PluginFailed { plugin, kind, message, retry }
+            }
+            Outcome::Judged { plugin, status, ruling, reason } => {
+                OutcomeRow::Judged { plugin, status, ruling: ruling.into(), reason }
             }
         }
     }
@@ -244,6 +277,9 @@ impl From<OutcomeRow> for Outcome {
             OutcomeRow::Rejected { plugin, reason } => Outcome::Rejected { plugin, reason },
             OutcomeRow::PluginFailed { plugin, kind, message, retry } => {
                 Outcome::PluginFailed { plugin, kind, message, retry }
+            }
+            OutcomeRow::Judged { plugin, status, ruling, reason } => {
+                Outcome::Judged { plugin, status, ruling: ruling.into(), reason }
             }
         }
     }
@@ -350,7 +386,7 @@ impl From<AttemptRow> for Attempt {
 
 impl From<PluginRun> for PluginRunRow {
     fn from(run: PluginRun) -> Self {
-        let PluginRun { plugin, version, digest, verdict, duration, log } = run;
+        let PluginRun { plugin, version, digest, verdict, duration, log, .. } = run;
         Self { plugin, version, digest, verdict, duration, log }
     }
 }
@@ -358,7 +394,7 @@ impl From<PluginRun> for PluginRunRow {
 impl From<PluginRunRow> for PluginRun {
     fn from(row: PluginRunRow) -> Self {
         let PluginRunRow { plugin, version, digest, verdict, duration, log } = row;
-        Self { plugin, version, digest, verdict, duration, log }
+        Self { task: Task::Transform, plugin, version, digest, verdict, duration, memory_peak: 0, log }
     }
 }
 
@@ -377,6 +413,34 @@ struct WarnedRow<'a> {
     #[serde(borrow)]
     line: JournalRow<'a>,
     warnings: u8,
+}
+
+/// As it is written where plugins ran.
+#[derive(Serialize, Deserialize)]
+struct RunsRow<'a> {
+    #[serde(borrow)]
+    line: JournalRow<'a>,
+    warnings: u8,
+    /// Of each run, in their order.
+    more: Vec<RunRow>,
+}
+
+/// What [`PluginRunRow`] does not say.
+#[derive(Serialize, Deserialize)]
+struct RunRow {
+    judges: bool,
+    memory_peak: u64,
+}
+
+impl RunRow {
+    fn of(run: &PluginRun) -> Self {
+        Self { judges: run.task == Task::Judge, memory_peak: run.memory_peak }
+    }
+
+    fn add_to(&self, run: &mut PluginRun) {
+        run.task = if self.judges { Task::Judge } else { Task::Transform };
+        run.memory_peak = self.memory_peak;
+    }
 }
 
 /// Reads the delivery without its attempt, which may be long.
@@ -403,22 +467,32 @@ struct StandingRow<'a> {
 
 pub fn encode_journal(delivery: &Delivery, attempt: Option<Attempt>) -> Result<Vec<u8>> {
     let warnings = attempt.as_ref().map_or(Warnings::NONE, |attempt| attempt.warnings);
+    let more: Vec<RunRow> = attempt.iter().flat_map(|attempt| &attempt.plugins).map(RunRow::of).collect();
     let line = JournalRow { delivery: DeliveryRow::of(delivery), attempt: attempt.map(AttemptRow::from) };
     match warnings {
+        warnings if !more.is_empty() => {
+            encode_as(FORMAT_WITH_RUNS, &RunsRow { line, warnings: warnings.bits(), more })
+        }
         Warnings::NONE => encode(&line),
         warnings => encode_as(FORMAT_WITH_WARNINGS, &WarnedRow { line, warnings: warnings.bits() }),
     }
 }
 
 pub fn decode_journal(bytes: &[u8]) -> Result<(Delivery, Option<Attempt>)> {
-    let (line, warnings) = match bytes.split_first() {
+    let (line, warnings, more) = match bytes.split_first() {
+        Some((&FORMAT_WITH_RUNS, row)) => {
+            let RunsRow { line, warnings, more } = postcard::from_bytes(row).map_err(corrupt)?;
+            (line, Warnings::from_bits(warnings), more)
+        }
         Some((&FORMAT_WITH_WARNINGS, row)) => {
             let WarnedRow { line, warnings } = postcard::from_bytes(row).map_err(corrupt)?;
-            (line, Warnings::from_bits(warnings))
+            (line, Warnings::from_bits(warnings), Vec::new())
         }
-        _ => (decode(bytes)?, Warnings::NONE),
+        _ => (decode(bytes)?, Warnings::NONE, Vec::new()),
     };
-    let attempt = line.attempt.map(|row| Attempt { warnings, ..Attempt::from(row) });
+    let mut attempt = line.attempt.map(|row| Attempt { warnings, ..Attempt::from(row) });
+    let runs = attempt.iter_mut().flat_map(|attempt| &mut attempt.plugins);
+    runs.zip(more).for_each(|(run, more)| more.add_to(run));
     Ok((line.delivery.into_delivery()?, attempt))
 }
 
@@ -426,10 +500,10 @@ pub fn decode_delivery(bytes: &[u8]) -> Result<Delivery> {
     decode_line_head::<JournalHead<'_>>(bytes)?.delivery.into_delivery()
 }
 
-/// The delivery stands at the beginning of a line in both formats.
+/// The delivery stands at the beginning of a line in all formats.
 fn decode_line_head<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
     match bytes.split_first() {
-        Some((&FORMAT_WITH_WARNINGS, row)) => postcard::from_bytes(row).map_err(corrupt),
+        Some((&(FORMAT_WITH_WARNINGS | FORMAT_WITH_RUNS), row)) => postcard::from_bytes(row).map_err(corrupt),
         _ => decode(bytes),
     }
 }
