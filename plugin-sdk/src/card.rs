@@ -156,15 +156,16 @@ impl Link {
     }
 }
 
-/// What is left of a limit on a whole request, in bytes of JSON.
+/// What is left of a limit on a whole request, in bytes of JSON. Each part counts with a comma, the first of a list
+/// too, so that a byte for each list may stay unused.
 ///
 /// ```
 /// use hookwright_plugin::{card::Room, text::TEAMS};
 ///
 /// let mut body = vec![String::new()];
 /// let mut room = Room::beside(30, &body);
-/// let text = room.fit(&TEAMS, "Missing tax ID on fapiao batch", 100, "").unwrap();
-/// assert_eq!(text, "Missing tax ID on …");
+/// let text = room.fit_in("", &TEAMS, "Missing tax ID on fapiao batch", 100).unwrap();
+/// assert_eq!(text, "Missing tax ID on fa…");
 /// body.push(text);
 /// assert!(!room.take(&"more"), "there is no room for more");
 /// # assert!(hookwright_plugin::serde_json::to_string(&body).unwrap().len() <= 30);
@@ -190,33 +191,45 @@ impl Room {
         is_enough
     }
 
-    /// Cuts a text that was escaped to `most` and to the room, beside the part that it will stand in: `wrapping`,
-    /// in which the text is still empty. Takes the room of both; nothing where nothing would be seen. The
-    /// dialect's unit should be [`Unit::JsonBytes`].
-    pub fn fit<T: Serialize + ?Sized>(
+    /// Cuts a text that was escaped to `most` and to the room, and takes its room; nothing where nothing would be
+    /// seen. The dialect's unit should be [`Unit::JsonBytes`].
+    pub fn fit(&mut self, dialect: &Dialect, escaped: &str, most: usize) -> Option<String> {
+        let text = dialect.cut(escaped, self.left.min(most)).into_owned();
+        self.left = self.left.saturating_sub(Unit::JsonBytes.measure(&text));
+        (!is_blank(&text)).then_some(text)
+    }
+
+    /// As [`fit`](Self::fit), for a text that stands in one more part: `part` is that, with the text still empty.
+    pub fn fit_in<T: Serialize + ?Sized>(
         &mut self,
+        part: &T,
         dialect: &Dialect,
         escaped: &str,
         most: usize,
-        wrapping: &T,
     ) -> Option<String> {
-        let left = self.left.checked_sub(size(wrapping).saturating_add(1))?;
-        let text = dialect.cut(escaped, left.min(most)).into_owned();
-        if is_blank(&text) {
-            return None;
+        let before = self.left;
+        let text = if self.take(part) { self.fit(dialect, escaped, most) } else { None };
+        if text.is_none() {
+            self.left = before;
         }
-        self.left = left.saturating_sub(Unit::JsonBytes.measure(&text));
-        Some(text)
+        text
     }
 
-    /// Lays so many bytes aside, as far as there are.
-    pub fn reserve(&mut self, bytes: usize) {
-        self.left = self.left.saturating_sub(bytes);
-    }
-
-    /// Gives back what was laid aside.
-    pub fn release(&mut self, bytes: usize) {
-        self.left = self.left.saturating_add(bytes);
+    /// As many of the parts as there is room for, and how many are missing. Where some are, `reserve` bytes stay
+    /// free for saying so.
+    pub fn fill<T: Serialize>(&mut self, parts: Vec<T>, reserve: usize) -> (Vec<T>, usize) {
+        let needed = parts.iter().map(|part| size(part).saturating_add(1)).sum::<usize>();
+        if needed <= self.left {
+            self.left -= needed;
+            return (parts, 0);
+        }
+        let all = parts.len();
+        let reserved = reserve.min(self.left);
+        self.left -= reserved;
+        let parts: Vec<T> = parts.into_iter().filter(|part| self.take(part)).collect();
+        self.left += reserved;
+        let missing = all - parts.len();
+        (parts, missing)
     }
 
     /// How many bytes are left.
@@ -319,6 +332,17 @@ mod tests {
         let outline =
             Outline { title: &title, text: Some(&text), fields: fields.as_deref(), link: link.as_ref() };
         outline.fill(&test::event("case.created"), &payload, &DISCORD)
+    }
+
+    #[test]
+    fn room_is_used_and_never_exceeded() {
+        let parts = |length: usize| vec!["x".repeat(length); 4];
+        for (limit, fits) in [(45, 4), (44, 4), (43, 3), (36, 3), (35, 2), (0, 0)] {
+            let mut room = Room { left: limit };
+            let (taken, missing) = room.fill(parts(8), 3);
+            assert_eq!((taken.len(), missing), (fits, 4 - fits), "{limit}");
+            assert!(missing == 0 || room.left() >= 3.min(limit), "{limit}: {} left", room.left());
+        }
     }
 
     fn pair(a: &str, b: &str) -> (String, String) {

@@ -107,7 +107,7 @@ fn empty() -> Body {
 
 fn block(escaped: &str, most: usize, look: Look, room: &mut Room) -> Option<Element> {
     let block = |text| Element::TextBlock(TextBlock { text, wrap: true, look });
-    room.fit(&TEAMS, escaped, most, &block(String::new())).map(block)
+    room.fit_in(&block(String::new()), &TEAMS, escaped, most).map(block)
 }
 
 fn action(url: &str, label: &str, room: &mut Room) -> Option<Action> {
@@ -126,17 +126,11 @@ fn facts(fields: &[(String, String)], room: &mut Room, body: &mut Vec<Element>) 
     if fields.is_empty() || !room.take(&Element::FactSet { facts: Vec::new() }) {
         return;
     }
-    room.reserve(RESERVED);
-    let (mut facts, mut missing) = (Vec::new(), 0);
-    for (label, value) in fields {
-        let fact =
-            Fact { title: TEAMS.fit(label.trim(), MAX_TITLE), value: TEAMS.fit(value.trim(), MAX_VALUE) };
-        match room.take(&fact) {
-            true => facts.push(fact),
-            false => missing += 1,
-        }
-    }
-    room.release(RESERVED);
+    let fact = |(label, value): &(String, String)| Fact {
+        title: TEAMS.fit(label.trim(), MAX_TITLE),
+        value: TEAMS.fit(value.trim(), MAX_VALUE),
+    };
+    let (facts, missing) = room.fill(fields.iter().map(fact).collect(), RESERVED);
     if !facts.is_empty() {
         body.push(Element::FactSet { facts });
     }
