@@ -31,7 +31,15 @@ macro_rules! recipes {
     };
 }
 
-recipes!["contract-to-slack", "sensitive-to-audit", "sync-to-elt"];
+recipes![
+    "contract-to-slack",
+    "document-to-make",
+    "document-to-slack",
+    "lead-to-make",
+    "lead-to-zapier",
+    "sensitive-to-audit",
+    "sync-to-elt",
+];
 
 /// Flows that are ready to use, as files for `apply`
 #[derive(Debug, clap::Args)]
