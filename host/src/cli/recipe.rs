@@ -33,6 +33,7 @@ macro_rules! recipes {
 
 recipes![
     "contract-to-slack",
+    "document-to-feishu",
     "document-to-make",
     "document-to-slack",
     "lead-to-make",
