@@ -96,8 +96,15 @@ async fn repeat(plugin: &Plugin, case: &Case, times: usize) -> Result<Vec<Run>> 
     let mut runs: Vec<Run> = Vec::with_capacity(times);
     for number in 0..times {
         let run = call(plugin, case).await;
-        if let Some(first) = runs.first().filter(|first| (&first.result, &first.log) != (&run.result, &run.log)) {
-            bail!("{}: call {number} came to {:?}, and the first to {:?}", case.title, run.result, first.result);
+        if let Some(first) =
+            runs.first().filter(|first| (&first.result, &first.log) != (&run.result, &run.log))
+        {
+            bail!(
+                "{}: call {number} came to {:?}, and the first to {:?}",
+                case.title,
+                run.result,
+                first.result
+            );
         }
         runs.push(run);
     }

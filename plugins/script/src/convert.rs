@@ -20,7 +20,8 @@ pub(crate) struct Digits(BTreeMap<u64, Option<String>>);
 impl Digits {
     /// Two numbers that JavaScript cannot tell apart have no digits: it is not known which one comes out.
     fn note(&mut self, digits: &str, value: f64) {
-        if value.fract() == 0.0 && value.abs() <= SAFE {
+        let plain = value.fract() == 0.0 && value.abs() <= SAFE;
+        if plain || !value.is_finite() {
             return;
         }
         let known = self.0.entry(value.to_bits()).or_insert_with(|| Some(digits.to_owned()));

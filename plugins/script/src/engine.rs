@@ -3,8 +3,9 @@
 use std::{fmt, path::Path};
 
 use boa_engine::{
-    Context, JsArgs, JsError, JsNativeError, JsResult, JsValue, NativeFunction, Script, Source, js_string,
+    Context, JsArgs, JsError, JsNativeError, JsResult, JsValue, NativeFunction, Script, Source,
     builtins::error::Error as ErrorObject,
+    js_string,
     object::{ObjectInitializer, builtins::JsFunction},
     property::Attribute,
 };
@@ -16,6 +17,7 @@ use hookwright_plugin::{
 /// A fresh engine, with `console` and `addHandler`.
 pub(crate) struct Engine {
     pub(crate) context: Context,
+    code: String,
 }
 
 /// The function that shapes messages, and what it expects.
@@ -45,6 +47,8 @@ pub(crate) struct Fault {
 struct Place {
     line: u32,
     column: u32,
+    /// The engine knows no better place than the beginning of the function.
+    is_function: bool,
 }
 
 impl Engine {
@@ -53,38 +57,44 @@ impl Engine {
         let limits = context.runtime_limits_mut();
         limits.set_recursion_limit(MAX_CALLS);
         limits.set_backtrace_limit(MAX_TRACE);
-        let mut engine = Self { context };
+        let mut engine = Self { context, code: String::new() };
         engine.furnish();
         engine
     }
 
     /// Runs a script, and gives the handler that it declares.
     pub(crate) fn load(&mut self, code: &str) -> Result<Handler, Fault> {
+        code.clone_into(&mut self.code);
         let source = Source::from_bytes(code).with_path(Path::new(NAME));
-        let script = Script::parse(source, None, &mut self.context)
-            .map_err(|error| Fault::of_syntax(&error, code))?;
+        let script =
+            Script::parse(source, None, &mut self.context).map_err(|error| Fault::of_syntax(&error, code))?;
         script.evaluate(&mut self.context).map_err(|error| self.fault(&error))?;
         self.handler()
     }
 
     /// What an error says to a person.
-    pub(crate) fn fault(&mut self, error: &JsError) -> Fault {
+    pub(crate) fn fault(&self, error: &JsError) -> Fault {
         let text = error.to_string();
-        let mut lines = text.lines();
-        let place = lines.clone().find_map(place_in_trace);
-        let shown = lines.by_ref().take_while(|line| !line.starts_with(TRACE));
-        let message = shown.collect::<Vec<_>>().join(" ");
-        let message = message.strip_prefix("Uncaught ").unwrap_or(&message);
-        Fault { message: message.to_owned(), place }
+        let place = text.lines().find_map(place_in_trace);
+        let shown: Vec<_> = text.lines().take_while(|line| !line.starts_with(TRACE)).collect();
+        let message = without_place(&shown.join(" ")).to_owned();
+        let place = place.map(|place| Place { is_function: self.opens_function(place), ..place });
+        Fault { message, place }
+    }
+
+    fn opens_function(&self, place: Place) -> bool {
+        let before = |n: u32| usize::try_from(n.saturating_sub(1)).unwrap_or(usize::MAX);
+        let line = self.code.lines().nth(before(place.line));
+        line.and_then(|line| line.chars().nth(before(place.column))) == Some('{')
     }
 
     fn handler(&mut self) -> Result<Handler, Fault> {
         if let Some(Registered(function)) = self.context.get_data::<Registered>() {
             return Ok(Handler { function: function.clone(), style: Style::Request });
         }
-        let global = self.context.global_object();
-        let found = global.get(js_string!("handler"), &mut self.context).ok();
-        match found.as_ref().and_then(JsValue::as_object).and_then(|object| JsFunction::from_object(object)) {
+        // One that is declared with `const` is no member of the global object, but a script sees it.
+        let found = self.context.eval(Source::from_bytes(FIND_HANDLER)).ok();
+        match found.as_ref().and_then(JsValue::as_object).and_then(JsFunction::from_object) {
             Some(function) => Ok(Handler { function, style: Style::Webhook }),
             None => Err(Fault::plain(
                 "The script has no handler; it needs `function handler(webhook) { ... return webhook; }`.",
@@ -119,12 +129,12 @@ impl Fault {
 
     fn of_syntax(error: &JsError, code: &str) -> Self {
         let text = error.to_string();
-        let text = text.lines().next().unwrap_or_default();
+        let text = without_place(text.lines().next().unwrap_or_default());
         let text = text.strip_prefix("SyntaxError: ").unwrap_or(text);
         let (message, place) = match text.rsplit_once(" at line ") {
             Some((message, place)) => (message, place.split_once(", col ").and_then(place_of)),
             None if text == "abrupt end" => ("the script ends too early", Some(end_of(code))),
-            None => (text, None),
+            None => (text, Some(first_line_with(text, code))),
         };
         Self { message: format!("SyntaxError: {message}"), place }
     }
@@ -132,9 +142,9 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.place {
-            Some(Place { line, column }) => write!(f, "Line {line}, column {column}: ")?,
-            None => {}
+        if let Some(Place { line, column, is_function }) = self.place {
+            let of = if is_function { "In the function at line" } else { "Line" };
+            write!(f, "{of} {line}, column {column}: ")?;
         }
         let stop = if self.message.ends_with(['.', '!', '?']) { "" } else { "." };
         write!(f, "{}{stop}", self.message)
@@ -143,6 +153,7 @@ impl fmt::Display for Fault {
 
 /// In places of the script.
 const NAME: &str = "script";
+const FIND_HANDLER: &str = "typeof handler === 'function' ? handler : undefined";
 /// How deep calls may nest. Calls through the engine's own functions, such as `map`, use its stack.
 const MAX_CALLS: usize = 256;
 /// The most calls that an error remembers.
@@ -153,16 +164,14 @@ const TRACE: &str = "    at ";
 struct Registered(JsFunction);
 
 fn add_handler(_: &JsValue, arguments: &[JsValue], context: &mut Context) -> JsResult<JsValue> {
-    let function = arguments.get_or_undefined(1).as_object().and_then(|object| JsFunction::from_object(object));
+    let function = arguments.get_or_undefined(1).as_object().and_then(JsFunction::from_object);
     let kind = arguments.get_or_undefined(0).to_string(context)?;
     match function {
         Some(function) if kind == js_string!("transform") => {
             context.insert_data(Registered(function));
             Ok(JsValue::undefined())
         }
-        _ => Err(JsNativeError::typ()
-            .with_message("addHandler takes \"transform\" and a function")
-            .into()),
+        _ => Err(JsNativeError::typ().with_message("addHandler takes \"transform\" and a function").into()),
     }
 }
 
@@ -199,7 +208,8 @@ fn say(level: Level, arguments: &[JsValue], context: &mut Context) -> JsResult<J
 }
 
 fn shown(value: &JsValue, context: &mut Context) -> JsResult<String> {
-    let is_data = value.as_object().is_some_and(|object| !object.is_callable() && !object.is::<ErrorObject>());
+    let is_data =
+        value.as_object().is_some_and(|object| !object.is_callable() && !object.is::<ErrorObject>());
     if is_data && let Some(json) = crate::convert::stringify(value, None, context)? {
         return Ok(json);
     }
@@ -214,12 +224,37 @@ fn place_in_trace(line: &str) -> Option<Place> {
     place_of((row, column))
 }
 
+/// `TypeError: ... (script:3:12)` says where it was made, which the trace says better.
+fn without_place(message: &str) -> &str {
+    match message.rsplit_once(" (") {
+        Some((message, place)) if place.starts_with(NAME) || place.starts_with("native") => message,
+        _ => message,
+    }
+}
+
 fn place_of((line, column): (&str, &str)) -> Option<Place> {
-    Some(Place { line: line.parse().ok()?, column: column.parse().ok()? })
+    Some(Place { line: line.parse().ok()?, column: column.parse().ok()?, is_function: false })
+}
+
+/// For what the engine tells without a place, such as a text without its end: the first line that brings it about.
+fn first_line_with(message: &str, code: &str) -> Place {
+    let ends: Vec<usize> = code.match_indices('\n').map(|(at, _)| at + 1).chain([code.len()]).collect();
+    let says = |end: &usize| {
+        let mut context = Context::default();
+        let parsed = Script::parse(Source::from_bytes(&code[..*end]), None, &mut context);
+        parsed.is_err_and(|error| error.to_string().contains(message))
+    };
+    let line = ends.partition_point(|end| !says(end)).min(ends.len() - 1);
+    let start = line.checked_sub(1).map_or(0, |before| ends[before]);
+    let indent = code[start..].chars().take_while(|c| matches!(c, ' ' | '\t')).count();
+    Place { line: one_more(line), column: one_more(indent), is_function: false }
+}
+
+fn one_more(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX).saturating_add(1)
 }
 
 fn end_of(code: &str) -> Place {
     let (line, last) = code.split('\n').enumerate().last().unwrap_or((0, ""));
-    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).saturating_add(1);
-    Place { line: number(line), column: number(last.chars().count()) }
+    Place { line: one_more(line), column: one_more(last.chars().count()), is_function: false }
 }

@@ -50,8 +50,18 @@ impl Webhook<'_> {
         for (name, value) in &self.message.headers {
             convert::set(&headers, &name.to_ascii_lowercase(), text(value), &mut engine.context)?;
         }
-        convert::set(&object, "method", text(self.message.method.as_deref().unwrap_or("POST")), &mut engine.context)?;
-        convert::set(&object, "path", self.message.path_and_query.as_deref().map_or(JsValue::null(), text), &mut engine.context)?;
+        convert::set(
+            &object,
+            "method",
+            text(self.message.method.as_deref().unwrap_or("POST")),
+            &mut engine.context,
+        )?;
+        convert::set(
+            &object,
+            "path",
+            self.message.path_and_query.as_deref().map_or(JsValue::null(), text),
+            &mut engine.context,
+        )?;
         convert::set(&object, "contentType", text(&self.message.content_type), &mut engine.context)?;
         convert::set(&object, "headers", headers.into(), &mut engine.context)?;
         convert::set(&object, "cancel", JsValue::from(false), &mut engine.context)?;
@@ -93,7 +103,10 @@ impl Webhook<'_> {
         let (headers, body) = (member("headers")?, member(style.body())?);
         let content_type = text_of(&kind).unwrap_or_else(|| JSON.to_owned());
         let Some(body) = written(&body, &content_type, digits, engine)? else {
-            return Ok(Err(Failure::new("bad-output", format!("The handler gave back no {}.", style.body()))));
+            return Ok(Err(Failure::new(
+                "bad-output",
+                format!("The handler gave back no {}.", style.body()),
+            )));
         };
         Ok(Ok(Verdict::Replace(Message {
             method: self.method(text_of(&method)),
@@ -182,7 +195,8 @@ fn is_json(content_type: &str) -> bool {
 
 /// The result of an `async` handler, too.
 fn settled(result: JsValue, engine: &mut Engine) -> JsResult<JsValue> {
-    let Some(promise) = result.as_object().and_then(|object| JsPromise::from_object(object.clone()).ok()) else {
+    let Some(promise) = result.as_object().and_then(|object| JsPromise::from_object(object.clone()).ok())
+    else {
         return Ok(result);
     };
     engine.context.run_jobs()?;
@@ -190,7 +204,9 @@ fn settled(result: JsValue, engine: &mut Engine) -> JsResult<JsValue> {
         PromiseState::Fulfilled(value) => Ok(value),
         PromiseState::Rejected(error) => Err(JsError::from_opaque(error)),
         PromiseState::Pending => Err(JsNativeError::error()
-            .with_message("The handler waits for something that never comes; there are no timers and no network.")
+            .with_message(
+                "The handler waits for something that never comes; there are no timers and no network.",
+            )
             .into()),
     }
 }
