@@ -173,17 +173,23 @@ impl Link {
 #[derive(Debug)]
 pub struct Room {
     left: usize,
+    unit: Unit,
 }
 
 impl Room {
     /// What `limit` leaves beside the body that is there already.
     pub fn beside<T: Serialize + ?Sized>(limit: usize, body: &T) -> Self {
-        Self { left: limit.saturating_sub(size(body)) }
+        Self::counting(Unit::JsonBytes, limit, body)
+    }
+
+    /// As [`beside`](Self::beside), in [`Unit::JsonUtf16`] for a target that counts so.
+    pub fn counting<T: Serialize + ?Sized>(unit: Unit, limit: usize, body: &T) -> Self {
+        Self { left: limit.saturating_sub(size(unit, body)), unit }
     }
 
     /// Takes the room of one more part with its comma, if there is that much.
     pub fn take<T: Serialize + ?Sized>(&mut self, part: &T) -> bool {
-        let needed = size(part).saturating_add(1);
+        let needed = size(self.unit, part).saturating_add(1);
         let is_enough = needed <= self.left;
         if is_enough {
             self.left -= needed;
@@ -192,10 +198,10 @@ impl Room {
     }
 
     /// Cuts a text that was escaped to `most` and to the room, and takes its room; nothing where nothing would be
-    /// seen. The dialect's unit should be [`Unit::JsonBytes`].
+    /// seen. The dialect's unit should be the room's.
     pub fn fit(&mut self, dialect: &Dialect, escaped: &str, most: usize) -> Option<String> {
         let text = dialect.cut(escaped, self.left.min(most)).into_owned();
-        self.left = self.left.saturating_sub(Unit::JsonBytes.measure(&text));
+        self.left = self.left.saturating_sub(self.unit.measure(&text));
         (!is_blank(&text)).then_some(text)
     }
 
@@ -218,7 +224,7 @@ impl Room {
     /// As many of the parts as there is room for, and how many are missing. Where some are, `reserve` bytes stay
     /// free for saying so.
     pub fn fill<T: Serialize>(&mut self, parts: Vec<T>, reserve: usize) -> (Vec<T>, usize) {
-        let needed = parts.iter().map(|part| size(part).saturating_add(1)).sum::<usize>();
+        let needed = parts.iter().map(|part| size(self.unit, part).saturating_add(1)).sum::<usize>();
         if needed <= self.left {
             self.left -= needed;
             return (parts, 0);
@@ -238,9 +244,13 @@ impl Room {
     }
 }
 
-/// In JSON. What has no form there is too large for everything.
-fn size<T: Serialize + ?Sized>(value: &T) -> usize {
-    serde_json::to_vec(value).map_or(usize::MAX, |json| json.len())
+/// Of the JSON. What has no form there is too large for everything.
+fn size<T: Serialize + ?Sized>(unit: Unit, value: &T) -> usize {
+    serde_json::to_string(value).map_or(usize::MAX, |json| match unit {
+        Unit::Utf16 | Unit::JsonUtf16 => Unit::Utf16.measure(&json),
+        Unit::Chars => Unit::Chars.measure(&json),
+        Unit::Bytes | Unit::JsonBytes => json.len(),
+    })
 }
 
 /// The payload's own fields, for where nobody said which: names and values of the first [`MAX_FACTS`] members that
@@ -338,7 +348,7 @@ mod tests {
     fn room_is_used_and_never_exceeded() {
         let parts = |length: usize| vec!["x".repeat(length); 4];
         for (limit, fits) in [(45, 4), (44, 4), (43, 3), (36, 3), (35, 2), (0, 0)] {
-            let mut room = Room { left: limit };
+            let mut room = Room { left: limit, unit: Unit::JsonBytes };
             let (taken, missing) = room.fill(parts(8), 3);
             assert_eq!((taken.len(), missing), (fits, 4 - fits), "{limit}");
             assert!(missing == 0 || room.left() >= 3.min(limit), "{limit}: {} left", room.left());
