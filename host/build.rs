@@ -1,7 +1,9 @@
-//! Builds the bundled plugins and embeds them.
+//! Builds the bundled plugins and embeds them, and beside them what authors of plugins begin with.
 
 #[path = "build/components.rs"]
 mod components;
+#[path = "build/kit.rs"]
+mod kit;
 
 use std::env;
 use std::fs;
@@ -19,10 +21,12 @@ fn main() {
 fn run() -> Result<(), String> {
     let host = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("CARGO_MANIFEST_DIR is not set")?);
     let workspace = host.parent().ok_or("the host has to be in its workspace")?;
-    for path in ["wit", "plugin-sdk", "plugins", "Cargo.toml", "Cargo.lock"] {
+    for path in ["wit", "plugin-sdk", "plugins", "Cargo.toml", "Cargo.lock", "LICENSE"] {
         println!("cargo::rerun-if-changed={}", workspace.join(path).display());
     }
     println!("cargo::rerun-if-changed=build/components.rs");
+    println!("cargo::rerun-if-changed=build/kit.rs");
+    write("kit.rs", &kit::list(workspace)?)?;
     embed(&components::build(workspace, &bundled(workspace)?)?)
 }
 
@@ -37,7 +41,7 @@ fn bundled(workspace: &Path) -> Result<Vec<String>, String> {
 /// Copies the components beside the list that names them, so that a later build cannot change them under
 /// this one.
 fn embed(components: &[Component]) -> Result<(), String> {
-    let out_dir = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
+    let out_dir = out_dir()?;
     let mut list = String::from("static COMPONENTS: &[(&str, &[u8])] = &[\n");
     for Component { name, path } in components {
         let file = format!("{name}.wasm");
@@ -45,5 +49,13 @@ fn embed(components: &[Component]) -> Result<(), String> {
         list += &format!("    ({name:?}, include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{file}\"))),\n");
     }
     list += "];\n";
-    fs::write(out_dir.join("bundled.rs"), list).map_err(|error| error.to_string())
+    write("bundled.rs", &list)
+}
+
+fn write(name: &str, text: &str) -> Result<(), String> {
+    fs::write(out_dir()?.join(name), text).map_err(|error| error.to_string())
+}
+
+fn out_dir() -> Result<PathBuf, String> {
+    env::var_os("OUT_DIR").map(PathBuf::from).ok_or_else(|| "OUT_DIR is not set".to_owned())
 }

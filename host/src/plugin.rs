@@ -31,7 +31,7 @@ use bytes::Bytes;
 pub use bundled::{Bundled, bundled};
 pub use catalog::{Catalog, Entry, Refused, Snapshot, Source};
 pub use engine::{Engine, Plugin};
-pub use inspect::Refusal;
+pub use inspect::{Refusal, World, check_name};
 pub use journal::{Level, LogLine};
 pub use limits::Limits;
 

@@ -30,6 +30,8 @@ use crate::send;
 
 /// For a whole request.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// For one that makes the server compile a component.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(300);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most bytes of an answer.
 const MAX_ANSWER: usize = 256 << 20;
@@ -176,6 +178,12 @@ impl Client {
         self.call(Method::PUT, path, &[], Some((JSON, body))).await
     }
 
+    /// Puts something other than JSON, which the server may look at for as long as it takes.
+    pub async fn upload(&self, path: &str, media_type: &str, bytes: Bytes) -> anyhow::Result<Answer> {
+        let request = self.request(Method::PUT, path, &[], Some((media_type, bytes)))?;
+        self.exchange(request, UPLOAD_TIMEOUT).await
+    }
+
     /// What a change would change, without making it.
     pub async fn dry_run(&self, method: Method, path: &str, body: String) -> anyhow::Result<Answer> {
         self.call(method, path, &[("dry_run", "true".to_owned())], Some((JSON, body))).await
@@ -244,7 +252,11 @@ impl Client {
         query: &[(&str, String)],
         body: Option<(&str, String)>,
     ) -> anyhow::Result<Answer> {
-        let request = self.request(method, path, query, body)?;
+        let body = body.map(|(media_type, text)| (media_type, Bytes::from(text)));
+        self.exchange(self.request(method, path, query, body)?, TIMEOUT).await
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>, timeout: Duration) -> anyhow::Result<Answer> {
         let exchange = async {
             let response = self.http.request(request).await.map_err(|error| self.unreachable(&error))?;
             let (head, body) = response.into_parts();
@@ -252,8 +264,8 @@ impl Client {
             let body = body.map_err(broken)?.to_bytes();
             anyhow::Ok((head.status, String::from_utf8_lossy(&body).into_owned()))
         };
-        let (status, text) = tokio::time::timeout(TIMEOUT, exchange).await.map_err(|_| {
-            anyhow!("{} did not answer within {} seconds", self.origin(), TIMEOUT.as_secs())
+        let (status, text) = tokio::time::timeout(timeout, exchange).await.map_err(|_| {
+            anyhow!("{} did not answer within {} seconds", self.origin(), timeout.as_secs())
         })??;
         if status.is_success() { Ok(Answer { text }) } else { Err(self.refused(status, &text)) }
     }
@@ -263,7 +275,7 @@ impl Client {
         method: Method,
         path: &str,
         query: &[(&str, String)],
-        body: Option<(&str, String)>,
+        body: Option<(&str, Bytes)>,
     ) -> anyhow::Result<Request<Full<Bytes>>> {
         let mut request = Request::builder().method(method).uri(address(&self.base, path, query));
         if let Some(key) = &self.key {
@@ -272,7 +284,7 @@ impl Client {
         let body = match body {
             Some((media_type, body)) => {
                 request = request.header(header::CONTENT_TYPE, media_type);
-                Full::from(body)
+                Full::new(body)
             }
             None => Full::default(),
         };

@@ -16,7 +16,7 @@ use wasmtime::{PoolingAllocationConfig, Store, Strategy};
 
 use super::bindings::{self, v0_1, v0_1_destination};
 use super::cache::Cache;
-use super::inspect::{self, Refusal};
+use super::inspect::{self, Refusal, World};
 use super::instance::{self, State};
 use super::limits::{Limits, TICK};
 use super::{Answer, Call, ConfigError, Description, Failure, Judgement, Run};
@@ -47,6 +47,7 @@ struct Compiled {
     description: Description,
     digest: String,
     size: usize,
+    world: World,
     /// Of plugins that judge answers.
     judge: Option<v0_1_destination::DestinationPre<State>>,
 }
@@ -103,8 +104,8 @@ impl Engine {
         inspect::check_bytes(&bytes)?;
         let size = bytes.len();
         let (component, digest) = self.compile(bytes).await?;
-        let judges = inspect::check_world(&component)?;
-        let (pre, judge) = self.link(&component, judges)?;
+        let world = inspect::check_world(&component)?;
+        let (pre, judge) = self.link(&component, world.judges)?;
         let description = self.describe(&pre, judge.as_ref()).await?;
         Ok(Plugin(Arc::new(Compiled {
             engine: self.clone(),
@@ -112,6 +113,7 @@ impl Engine {
             description: inspect::check_description(description, stem)?,
             digest,
             size,
+            world,
             judge,
         })))
     }
@@ -171,6 +173,11 @@ impl Plugin {
     /// Of the component, in bytes.
     pub fn size(&self) -> usize {
         self.0.size
+    }
+
+    /// What it asks for and offers.
+    pub fn world(&self) -> &World {
+        &self.0.world
     }
 
     pub fn description(&self) -> &Description {
@@ -305,11 +312,12 @@ fn configuration() -> wasmtime::Config {
 }
 
 /// Room for every call that has a slot, even if each has the largest component that is allowed: more core
-/// instances and tables than most use, but these cost address space alone.
+/// instances, memories and tables than most use, but these cost address space alone. Python's components are those of
+/// the most instances (40), JavaScript's those of the most memories (3).
 fn pool(limits: &Limits) -> PoolingAllocationConfig {
-    const CORE_INSTANCES: u32 = 16;
-    const MEMORIES: u32 = 2;
-    const TABLES: u32 = 8;
+    const CORE_INSTANCES: u32 = 64;
+    const MEMORIES: u32 = 4;
+    const TABLES: u32 = 16;
     /// Memory pages given back to the system in one go.
     const DECOMMIT_BATCH: usize = 16;
     const TABLE_KEEP_RESIDENT: usize = 64 << 10;

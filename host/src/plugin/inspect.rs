@@ -119,18 +119,42 @@ fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     None
 }
 
-/// Looks at what a compiled component asks for and offers. Tells whether it judges answers.
-pub(super) fn check_world(component: &Component) -> Result<bool, Refusal> {
+/// What a component asks for and offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct World {
+    /// Version of the contract that it was built for.
+    pub contract: String,
+    /// Whether it can also read the receiver's answer.
+    pub judges: bool,
+    /// Names of interfaces, sorted.
+    pub imports: Vec<String>,
+}
+
+impl World {
+    /// Of those in `wit/`.
+    pub fn name(&self) -> &'static str {
+        if self.judges { "destination" } else { "plugin" }
+    }
+}
+
+/// Looks at what a compiled component asks for and offers.
+pub(super) fn check_world(component: &Component) -> Result<World, Refusal> {
     let engine = component.engine();
     let ty = component.component_type();
     let exports: Vec<&str> = ty.exports(engine).map(|(name, _)| name).collect();
     let Some(transformer) = exports.iter().find(|name| name.starts_with(TRANSFORMER)) else {
         return Err(no_transformer(&exports));
     };
-    check_track(&transformer[TRANSFORMER.len()..])?;
-    let imports: Vec<&str> = ty.imports(engine).map(|(name, _)| name).collect();
+    let contract = &transformer[TRANSFORMER.len()..];
+    check_track(contract)?;
+    let mut imports: Vec<&str> = ty.imports(engine).map(|(name, _)| name).collect();
     check_imports(&imports)?;
-    Ok(exports.iter().any(|name| name.starts_with(RECEIVER)))
+    imports.sort_unstable();
+    Ok(World {
+        contract: clean(contract, NAME),
+        judges: exports.iter().any(|name| name.starts_with(RECEIVER)),
+        imports: imports.into_iter().map(|name| clean(name, NAME * 2)).collect(),
+    })
 }
 
 fn no_transformer(exports: &[&str]) -> Refusal {
@@ -198,7 +222,12 @@ pub(super) fn check_description(
     Ok(description)
 }
 
-pub(super) fn check_name(name: &str) -> Result<(), Refusal> {
+/// Whether a plugin can be called so.
+///
+/// # Errors
+///
+/// Where it cannot.
+pub fn check_name(name: &str) -> Result<(), Refusal> {
     let of_plain_characters = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
     if !name.is_empty() && name.len() <= NAME && of_plain_characters {
         return Ok(());
