@@ -17,6 +17,7 @@ mod parity;
 mod plugin_host;
 mod policies;
 mod presets;
+mod recipes;
 mod replay;
 mod restart;
 mod rotation;
