@@ -21,6 +21,7 @@ mod replay;
 mod restart;
 mod rotation;
 mod secrets;
+mod targets;
 mod tenants;
 mod tidy;
 mod transform;
