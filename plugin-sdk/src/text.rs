@@ -260,7 +260,7 @@ fn before_backslash(text: &str, end: usize) -> usize {
 /// The text with each of the ASCII characters in `marks` written by `write`.
 fn replace<'t>(text: &'t str, marks: &str, write: impl Fn(char, &mut String)) -> Cow<'t, str> {
     let is_mark = |byte: &u8| marks.as_bytes().contains(byte);
-    if !text.as_bytes().iter().any(|byte| is_mark(byte)) {
+    if !text.as_bytes().iter().any(is_mark) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + text.len() / 4 + 16);

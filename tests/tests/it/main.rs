@@ -22,6 +22,7 @@ mod replay;
 mod restart;
 mod rotation;
 mod secrets;
+mod targets;
 mod tenants;
 mod tidy;
 mod transform;
