@@ -24,6 +24,7 @@ mod secrets;
 mod tenants;
 mod tidy;
 mod transform;
+mod twins;
 
 // What has to hold whatever is killed, cut off or full; and what the world's verifiers say.
 mod crash;
