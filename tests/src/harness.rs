@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use hookwright::config::Config;
 use tokio::runtime::{Builder, Runtime};
+use tokio::time::Instant;
 
 mod clock;
 mod mailbox;
@@ -37,6 +38,10 @@ pub fn on_each_store(scene: impl AsyncFn(&mut World)) {
     Stage::default().play(&scene);
     Stage::default().in_memory().play(&scene);
 }
+
+/// Between two looks at the API.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 type Change = Box<dyn FnOnce(&mut Config)>;
 
@@ -80,6 +85,24 @@ impl Stage {
         if let Err(panic) = ended {
             resume_unwind(panic);
         }
+    }
+}
+
+/// Looks again and again until there is something to see.
+///
+/// # Panics
+///
+/// Where there is nothing to see for too long.
+pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        if let Some(seen) = look().await {
+            return seen;
+        }
+        assert!(Instant::now() < deadline, "waited for {PATIENCE:?}, and not: {what}");
+        tokio::time::sleep(pause).await;
+        pause = LONGEST_PAUSE.min(pause * 2);
     }
 }
 

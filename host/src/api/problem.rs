@@ -211,9 +211,14 @@ impl IntoResponse for Problem {
     }
 }
 
-/// What `Retry-After` says, rounded up to whole seconds.
+/// What `Retry-After` says.
 pub(super) fn retry_after(pause: Duration) -> HeaderValue {
-    HeaderValue::from(u64::try_from(pause.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX))
+    HeaderValue::from(whole_seconds(pause))
+}
+
+/// Rounded up.
+pub(super) fn whole_seconds(pause: Duration) -> u64 {
+    u64::try_from(pause.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX)
 }
 
 impl From<StoreError> for Problem {

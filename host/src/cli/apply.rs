@@ -13,7 +13,7 @@ use super::recipe::Recipe;
 use super::screen::{Paint, say};
 
 pub mod description;
-mod plan;
+pub mod plan;
 
 /// Make event types, tenants and endpoints what a TOML file says; shows the difference first
 #[derive(Debug, clap::Args)]

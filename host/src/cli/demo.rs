@@ -1,6 +1,7 @@
 //! `demo`: the product in a minute, on real payloads. A host and a receiver on this machine, endpoints that
 //! reshape, filter and sign, and every request as the receiver got it.
 
+use std::borrow::Cow;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::client::{Client, Page};
 use super::delivery::Shown as Delivery;
 use super::endpoint::Shown as Endpoint;
 use super::event::{self, NewEvent};
+use super::preset::Preset;
 use super::screen::{Paint, indented, one_line, say, wrapped};
 use super::table::Table;
 use super::{argument, listen, signals};
@@ -21,6 +23,7 @@ use crate::receiver::{Arrival, Expected, Receiver, Signature};
 use crate::signature::SignatureScheme;
 use crate::time::{Clock as _, SystemClock, Timestamp};
 
+mod preset;
 mod stage;
 
 /// For all that is posted to arrive.
@@ -36,6 +39,9 @@ pub struct Demo {
     /// End when everything arrived: with 0, or with 1 where something did not
     #[arg(long)]
     once: bool,
+    /// Show a known system: its events, as its preset shapes and signs them
+    #[arg(long, value_name = "NAME")]
+    preset: Option<Preset>,
 }
 
 /// An endpoint of the demo, and what is to become of its events.
@@ -59,36 +65,39 @@ struct Live {
     signed_in: String,
 }
 
+#[derive(Debug, Clone)]
 struct Sample {
-    event_type: &'static str,
-    timestamp: &'static str,
-    payload: &'static str,
+    event_type: Cow<'static, str>,
+    timestamp: Cow<'static, str>,
+    payload: Cow<'static, str>,
+}
+
+impl Sample {
+    const fn new(event_type: &'static str, timestamp: &'static str, payload: &'static str) -> Self {
+        Self {
+            event_type: Cow::Borrowed(event_type),
+            timestamp: Cow::Borrowed(timestamp),
+            payload: Cow::Borrowed(payload),
+        }
+    }
 }
 
 const FLOWS: &str = include_str!("../../demo/flows.json");
 
 /// In the order in which they are posted. The times are those of the payloads.
 const SAMPLES: [Sample; 4] = [
-    Sample {
-        event_type: "document.exported",
-        timestamp: "2026-03-22T08:30:00Z",
-        payload: include_str!("../../demo/document.exported.json"),
-    },
-    Sample {
-        event_type: "contact.created",
-        timestamp: "2026-03-22T08:30:00Z",
-        payload: include_str!("../../demo/contact.created.json"),
-    },
-    Sample {
-        event_type: "lead.captured",
-        timestamp: "2026-03-26T15:30:00Z",
-        payload: include_str!("../../demo/lead.captured.json"),
-    },
-    Sample {
-        event_type: "payment.succeeded",
-        timestamp: "2026-03-24T11:05:42Z",
-        payload: include_str!("../../demo/payment.succeeded.json"),
-    },
+    Sample::new(
+        "document.exported",
+        "2026-03-22T08:30:00Z",
+        include_str!("../../demo/document.exported.json"),
+    ),
+    Sample::new("contact.created", "2026-03-22T08:30:00Z", include_str!("../../demo/contact.created.json")),
+    Sample::new("lead.captured", "2026-03-26T15:30:00Z", include_str!("../../demo/lead.captured.json")),
+    Sample::new(
+        "payment.succeeded",
+        "2026-03-24T11:05:42Z",
+        include_str!("../../demo/payment.succeeded.json"),
+    ),
 ];
 
 /// What came of one delivery.
@@ -103,9 +112,9 @@ impl Demo {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let shutdown = signals::shutdown().context("signals cannot be listened to")?;
         tokio::pin!(shutdown);
-        let mut stage = Stage::set_up().await?;
+        let mut stage = Stage::set_up(self.preset).await?;
         let result = tokio::select! {
-            result = perform(&mut stage) => result,
+            result = perform(&mut stage, self.preset) => result,
             () = &mut shutdown => Ok(ExitCode::FAILURE),
             () = tokio::time::sleep(LIMIT) => Err(late()),
         };
@@ -126,13 +135,19 @@ fn late() -> anyhow::Error {
 }
 
 /// Creates the endpoints, posts the samples and shows what comes of them.
-async fn perform(stage: &mut Stage) -> anyhow::Result<ExitCode> {
+async fn perform(stage: &mut Stage, preset: Option<Preset>) -> anyhow::Result<ExitCode> {
     let paint = Paint::stdout();
     say(&stage.opening(paint))?;
-    let flows = create(&stage.client, &stage.receiver).await?;
+    let (flows, samples) = match preset {
+        None => (create(&stage.client, &stage.receiver).await?, SAMPLES.to_vec()),
+        Some(preset) => preset::follow(preset, &stage.client, &stage.receiver).await?,
+    };
+    if let Some(first) = samples.first().filter(|_| preset.is_some()) {
+        stage.invite_with(&first.event_type);
+    }
     let mut table = Table::new(["EVENT", "ENDPOINT", "CHAIN", "SIGNED IN", "RESULT", "AFTER"]);
     let mut kept = true;
-    for sample in &SAMPLES {
+    for sample in &samples {
         for (flow, ending) in play(stage, &flows, sample, paint).await? {
             kept &= ending.as_promised;
             table.row(ending.row(flow, sample));
@@ -155,7 +170,20 @@ async fn create(client: &Client, receiver: &Receiver) -> anyhow::Result<Vec<Live
         endpoint.insert("url".to_owned(), receiver.url(&path).into());
         let created: Endpoint =
             client.post("/v1/endpoints", serde_json::to_string(&endpoint)?).await?.read()?;
-        let key = created.key().context("the new endpoint came without its secret")?;
+        live.push(Live { about, ends, ..Live::of(created, scheme, &path, receiver)? });
+    }
+    Ok(live)
+}
+
+impl Live {
+    /// An endpoint that was just made or given a new secret, which the receiver is told for its path.
+    fn of(
+        endpoint: Endpoint,
+        scheme: SignatureScheme,
+        path: &str,
+        receiver: &Receiver,
+    ) -> anyhow::Result<Self> {
+        let key = endpoint.key().context("the endpoint came without its secret")?;
         let key = scheme.read_key(key)?;
         let signed_in = match &scheme {
             SignatureScheme::Standard | SignatureScheme::StandardAsymmetric => {
@@ -163,11 +191,10 @@ async fn create(client: &Client, receiver: &Receiver) -> anyhow::Result<Vec<Live
             }
             SignatureScheme::HmacSha256 { header, .. } => header.to_ascii_lowercase(),
         };
-        receiver.expect(Some(&path), Expected { scheme, key });
-        let chain = created.chain();
-        live.push(Live { about, ends, id: created.id, name: created.name, chain, signed_in });
+        receiver.expect(Some(path), Expected { scheme, key });
+        let (about, ends, chain) = (String::new(), "delivered".to_owned(), endpoint.chain());
+        Ok(Self { about, ends, id: endpoint.id, name: endpoint.name, chain, signed_in })
     }
-    Ok(live)
 }
 
 /// Reads a signature as `POST /v1/endpoints` takes it.
@@ -189,12 +216,12 @@ async fn play<'f>(
     paint: Paint,
 ) -> anyhow::Result<Vec<(&'f Live, Ending)>> {
     let posted = SystemClock.now();
-    let payload: &RawValue = serde_json::from_str(sample.payload)?;
-    let event = NewEvent::new(sample.event_type, payload).at(sample.timestamp);
+    let payload: &RawValue = serde_json::from_str(&sample.payload)?;
+    let event = NewEvent::new(&sample.event_type, payload).at(&sample.timestamp);
     let accepted = event::post(&stage.client, &event).await?;
     let deliveries = settled(&stage.client, &accepted.id, accepted.deliveries as usize).await?;
     let arrivals = arrived(&mut stage.receiver, &deliveries).await;
-    let title = format!("{}  {}", paint.bold(sample.event_type), paint.dim(&accepted.id));
+    let title = format!("{}  {}", paint.bold(&sample.event_type), paint.dim(&accepted.id));
     say(&format!("\n{title}"))?;
     let mut endings = Vec::with_capacity(deliveries.len());
     for flow in flows {
@@ -278,7 +305,7 @@ impl Ending {
         };
         let after = self.after.map(|after| format!("{:.1} ms", after.as_secs_f64() * 1_000.0));
         let signed_in = if self.after.is_some() { flow.signed_in.clone() } else { "-".to_owned() };
-        let event = sample.event_type.to_owned();
+        let event = sample.event_type.to_string();
         [event, flow.name.clone(), flow.chain.clone(), signed_in, result, after.unwrap_or("-".to_owned())]
     }
 }
@@ -290,8 +317,8 @@ mod tests {
     #[test]
     fn the_data_is_sound() {
         for sample in &SAMPLES {
-            assert!(serde_json::from_str::<&RawValue>(sample.payload).is_ok(), "{}", sample.event_type);
-            assert!(Timestamp::parse(sample.timestamp).is_ok(), "{}", sample.event_type);
+            assert!(serde_json::from_str::<&RawValue>(&sample.payload).is_ok(), "{}", sample.event_type);
+            assert!(Timestamp::parse(&sample.timestamp).is_ok(), "{}", sample.event_type);
         }
         let flows: Vec<Flow> = serde_json::from_str(FLOWS).expect("flows");
         let schemes: Vec<_> = flows.iter().map(|flow| scheme(flow.endpoint.get("signature"))).collect();

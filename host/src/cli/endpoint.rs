@@ -45,6 +45,9 @@ enum Action {
     Stats(Stats),
     /// Send it one test event, and show what came back; it is counted nowhere
     Test(Test),
+    /// Change it: what is left out of the patch stays, and null takes away
+    #[command(visible_alias = "update")]
+    Patch(Patch),
     /// Deliver again, beginning with what waits
     Enable(Enable),
     /// Keep its events waiting
@@ -59,6 +62,15 @@ enum Action {
 struct Name {
     /// Id or name
     endpoint: String,
+}
+
+#[derive(Debug, clap::Args)]
+struct Patch {
+    /// Id or name
+    endpoint: String,
+    /// A merge patch (RFC 7396): `{"timeout":"5s","headers":{"X-Shop":null}}`
+    #[arg(long, value_parser = Text::parse, value_name = "JSON|@FILE|-")]
+    data: Text,
 }
 
 #[derive(Debug, clap::Args)]
@@ -311,6 +323,8 @@ pub struct Shown {
     status: String,
     success_rate: Option<f64>,
     last_delivery_at: Option<String>,
+    /// The one that it is pinned to.
+    version: Option<String>,
     /// There once, in the answer to its creation or to a rotation.
     pub secret: Option<String>,
     /// Newest first.
@@ -356,6 +370,7 @@ impl Endpoint {
                 statistics::of_endpoint(&client, &endpoint, &span, json).await
             }
             Action::Test(test) => test.run(&client, json).await,
+            Action::Patch(patch) => patch.run(&client, json).await,
             Action::Enable(Enable { endpoint, waiting }) => {
                 let body = match waiting {
                     Waiting::Deliver => r#"{"enabled":true,"waiting":"deliver"}"#,
@@ -482,12 +497,14 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut table =
-        Table::new(["ID", "NAME", "STATUS", "SUCCESS", "LAST DELIVERY", "EVENTS", "CHAIN", "URL"]);
+        Table::new(["ID", "NAME", "STATUS", "SUCCESS", "LAST DELIVERY", "VERSION", "EVENTS", "CHAIN", "URL"]);
     for endpoint in endpoints {
         let rate = endpoint.success_rate.map(|rate| format!("{:.1} %", rate * 100.0)).unwrap_or_default();
         let last = endpoint.last_delivery_at.clone().unwrap_or_default();
         let (events, chain) = (endpoint.events.join(","), endpoint.chain());
-        table.row([endpoint.id, endpoint.name, endpoint.status, rate, last, events, chain, endpoint.url]);
+        let version = endpoint.version.unwrap_or_else(|| "-".to_owned());
+        let Shown { id, name, status, url, .. } = endpoint;
+        table.row([id, name, status, rate, last, version, events, chain, url]);
     }
     Ok(say(&table.to_string())?)
 }
@@ -506,6 +523,17 @@ async fn set_enabled(client: &Client, endpoint: &str, body: &str, json: bool) ->
     let shown: Shown = answer.read()?;
     let state = if shown.status == "disabled" { "Disabled" } else { "Enabled" };
     Ok(say(&format!("{state} {}  {}", shown.id, one_line(&shown.name)))?)
+}
+
+impl Patch {
+    async fn run(&self, client: &Client, json: bool) -> anyhow::Result<()> {
+        let answer = client.patch(&path(client, &self.endpoint).await?, self.data.read()?).await?;
+        if json {
+            return answer.print();
+        }
+        let shown: Shown = answer.read()?;
+        Ok(say(&format!("Changed {}  {}", shown.id, one_line(&shown.name)))?)
+    }
 }
 
 impl Test {

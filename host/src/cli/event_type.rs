@@ -31,6 +31,9 @@ enum Action {
     Show(Name),
     /// Create one, or replace it
     Put(Put),
+    /// Change it: what is left out of the patch stays, and null takes away
+    #[command(visible_alias = "update")]
+    Patch(Patch),
     /// Delete it from the catalogue; events and endpoints stay as they are
     Delete(Delete),
 }
@@ -55,6 +58,15 @@ struct Put {
     /// What is said about it, as JSON: `{"group":"Invoices","samples":[{"total":12.50}]}`
     #[arg(long = "file", short, value_name = "FILE|-", value_parser = file)]
     file: Text,
+}
+
+#[derive(Debug, clap::Args)]
+struct Patch {
+    /// Such as `invoice.paid`
+    name: String,
+    /// A merge patch (RFC 7396), but samples and schema are replaced whole: `{"deprecated":true}`
+    #[arg(long, value_parser = Text::parse, value_name = "JSON|@FILE|-")]
+    data: Text,
 }
 
 #[derive(Debug, clap::Args)]
@@ -85,6 +97,7 @@ impl EventType {
             Action::List(List { group }) => list(&client, group, json).await,
             Action::Show(Name { name }) => show(&client, &name, json).await,
             Action::Put(put) => put.run(&client, json).await,
+            Action::Patch(patch) => patch.run(&client, json).await,
             Action::Delete(delete) => delete.run(&client, json).await,
         }
     }
@@ -132,6 +145,17 @@ impl Put {
         }
         let shown: Shown = answer.read()?;
         Ok(say(&format!("The catalogue names {}", shown.name))?)
+    }
+}
+
+impl Patch {
+    async fn run(&self, client: &Client, json: bool) -> anyhow::Result<()> {
+        let answer = client.patch(&path(&self.name), self.data.read()?).await?;
+        if json {
+            return answer.print();
+        }
+        let shown: Shown = answer.read()?;
+        Ok(say(&format!("Changed {}", shown.name))?)
     }
 }
 

@@ -17,18 +17,14 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
-use super::{Change, Mailbox, PATIENCE, ShiftClock, Web};
+use super::{Change, Mailbox, PATIENCE, ShiftClock, Web, until};
 
 /// The admin key of every host here.
 const KEY: &str = "hwk_of-the-tests";
 const STORE_FILE: &str = "hookwright.redb";
 /// Compiled plugins, kept from one host and one run to the next: compiling them takes longer than most tests.
 const COMPILED: &str = concat!(env!("OUT_DIR"), "/compiled");
-/// Between two looks at the API.
-const FIRST_PAUSE: Duration = Duration::from_millis(2);
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 pub struct World {
     pub web: Web,
@@ -275,22 +271,9 @@ impl World {
         .await
     }
 
-    /// Looks again and again until there is something to see.
-    ///
-    /// # Panics
-    ///
-    /// Where there is nothing to see for too long.
-    pub async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
-        let mut pause = FIRST_PAUSE;
-        loop {
-            if let Some(seen) = look().await {
-                return seen;
-            }
-            assert!(Instant::now() < deadline, "waited for {PATIENCE:?}, and not: {what}");
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
+    /// As [`super::until`].
+    pub async fn until<T>(&self, what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+        until(what, look).await
     }
 
     /// Puts a plugin into the folder, complete at once.

@@ -26,6 +26,7 @@ mod targets;
 mod tenants;
 mod tidy;
 mod transform;
+mod twins;
 
 // What has to hold whatever is killed, cut off or full; and what the world's verifiers say.
 mod crash;

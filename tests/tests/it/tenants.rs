@@ -88,6 +88,11 @@ fn a_tenant_posts_within_its_quota() {
         let statuses: Vec<&Value> =
             answer["items"].as_array().expect("a list").iter().map(|item| &item["status"]).collect();
         assert_eq!(statuses, [202, 202, 429, 202]);
+        let pause = answer["items"][2]["retry_after_s"].as_u64().expect("seconds");
+        assert!(
+            (1..=3_660).contains(&pause) && answer["items"][0].get("retry_after_s").is_none(),
+            "{answer}"
+        );
         let refused = world.web.post("/v1/events", &event).await;
         assert!(refused.problem(429)["detail"].to_string().contains("quota.ingest"));
         let pause: u64 = refused.header("retry-after").expect("a pause").parse().expect("seconds");

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::Taken;
 use crate::api::json;
-use crate::api::problem::{Document, Kind, Problem};
+use crate::api::problem::{Document, Kind, Problem, whole_seconds};
 use crate::ingest::Accepted;
 
 /// What became of one item.
@@ -46,6 +46,9 @@ struct Item<'a> {
     taken: Option<&'a Taken>,
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<Document<'a>>,
+    /// What `Retry-After` says where the event is posted by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_s: Option<u64>,
 }
 
 /// 202 where every item was taken on, else 207.
@@ -59,14 +62,19 @@ pub(super) fn answer(verdicts: &[Verdict]) -> Result<Response, Problem> {
 
 fn item((index, verdict): (usize, &Verdict)) -> Item<'_> {
     match verdict {
-        Verdict::Taken(taken) => {
-            Item { index, status: StatusCode::ACCEPTED.as_u16(), taken: Some(taken), problem: None }
-        }
+        Verdict::Taken(taken) => Item {
+            index,
+            status: StatusCode::ACCEPTED.as_u16(),
+            taken: Some(taken),
+            problem: None,
+            retry_after_s: None,
+        },
         Verdict::Problem(problem) => Item {
             index,
             status: problem.kind.status().as_u16(),
             taken: None,
             problem: Some(problem.document()),
+            retry_after_s: problem.retry_after.map(whole_seconds),
         },
     }
 }

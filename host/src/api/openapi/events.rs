@@ -62,8 +62,10 @@ pub fn schemas(config: &Config) -> Vec<Named> {
     let batch = |item: &str| list_of(1, most, json!({"anyOf": [reference(item), {}]}));
     let taken = [("id", id("evt_")), ("deliveries", count()), ("duplicate", truth())];
     let warning = [("warning", about("What should be changed all the same.", text()))];
-    let refused =
-        object(&[("index", count()), ("status", number(400, 599)), ("problem", reference("Problem"))], &[]);
+    let refused = object(
+        &[("index", count()), ("status", number(400, 599)), ("problem", reference("Problem"))],
+        &[("retry_after_s", about("Seconds until it is worth posting it again.", count()))],
+    );
     let accepted =
         object(&[[("index", count()), ("status", number(202, 202))].as_slice(), &taken].concat(), &warning);
     let batch_taken = object(

@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::app;
 use crate::cli::client::Client;
+use crate::cli::preset::Preset;
 use crate::cli::screen::Paint;
 use crate::config::Config;
 use crate::receiver::Receiver;
@@ -28,6 +29,8 @@ pub struct Stage {
     pub receiver: Receiver,
     address: SocketAddr,
     key: String,
+    /// The type of the event that people are invited to send.
+    example: String,
     stop: oneshot::Sender<()>,
     host: JoinHandle<anyhow::Result<()>>,
     /// Removed when dropped.
@@ -35,12 +38,12 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// The settings are the defaults: what the environment says about a server is not about this one.
-    pub async fn set_up() -> anyhow::Result<Self> {
+    /// The settings are the defaults, or a preset's: what the environment says about a server is not about this one.
+    pub async fn set_up(preset: Option<Preset>) -> anyhow::Result<Self> {
         let dir = TempDir::new()
             .with_context(|| format!("no directory can be made in {}", std::env::temp_dir().display()))?;
         let key = format!("hwk_demo_{}", HEXLOWER.encode(&rand::random::<[u8; 16]>()));
-        let config = settings(&dir.0, &key);
+        let config = settings(&dir.0, &key, preset)?;
         telemetry::start(&config.log)?;
         let receiver = Receiver::bind(ANY_PORT).await.context("the receiver cannot listen on 127.0.0.1")?;
         let app = app::build(config).await?;
@@ -52,7 +55,8 @@ impl Stage {
         }));
         let url = Url::parse(&format!("http://{address}"))?;
         let client = Client::new(url, Some(Secret::new(key.as_str())))?;
-        Ok(Self { client, receiver, address, key, stop, host, _dir: dir })
+        let example = "contact.created".to_owned();
+        Ok(Self { client, receiver, address, key, example, stop, host, _dir: dir })
     }
 
     pub fn opening(&self, paint: Paint) -> String {
@@ -66,17 +70,21 @@ impl Stage {
         )
     }
 
+    pub fn invite_with(&mut self, event_type: &str) {
+        event_type.clone_into(&mut self.example);
+    }
+
     /// What to do now that it runs.
     pub fn invitation(&self) -> String {
-        let Self { address, key, .. } = self;
+        let Self { address, key, example, .. } = self;
         format!(
             "\nEverything stays up until Ctrl-C. Send an event of your own:\n\n\
              curl http://{address}/v1/events -H 'Content-Type: application/json' \\\n  \
              -H 'Authorization: Bearer {key}' \\\n  \
-             -d '{{\"type\":\"contact.created\",\"payload\":{{\"name\":\"Ada\"}}}}'\n\n\
+             -d '{{\"type\":\"{example}\",\"payload\":{{\"name\":\"Ada\"}}}}'\n\n\
              or, with the command line:\n\n\
              export HOOKWRIGHT_URL=http://{address} HOOKWRIGHT_KEY={key}\n\
-             hookwright event send contact.created --data '{{\"name\":\"Ada\"}}'\n\
+             hookwright event send {example} --data '{{\"name\":\"Ada\"}}'\n\
              hookwright delivery list\n\n\
              What arrives from now on:"
         )
@@ -88,15 +96,22 @@ impl Stage {
     }
 }
 
-fn settings(dir: &Path, key: &str) -> Config {
-    let mut config = Config::default();
+fn settings(dir: &Path, key: &str, preset: Option<Preset>) -> anyhow::Result<Config> {
+    let mut config = match preset {
+        None => Config::default(),
+        Some(preset) => {
+            let file = dir.join("hookwright.toml");
+            fs::write(&file, preset.split().0)?;
+            Config::load(Some(&file), [], [])?
+        }
+    };
     config.host.listen = ANY_PORT;
     config.host.data_dir = dir.join("data");
     config.host.allow_targets = vec![IpAddr::V4(Ipv4Addr::LOCALHOST).into()];
     config.admin_key = Some(Secret::new(key));
     config.server.drain_timeout = DRAIN;
     config.log.filter = "warn".to_owned();
-    config
+    Ok(config)
 }
 
 /// A directory that only its owner can read.
