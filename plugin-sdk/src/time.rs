@@ -46,6 +46,19 @@ impl Timestamp {
         read(text).ok_or_else(|| Error { text: text.chars().take(64).collect() })
     }
 
+    /// From seconds since 1970-01-01T00:00:00Z, and nanoseconds after these. None before the year 0 and after 9999.
+    ///
+    /// ```
+    /// use hookwright_plugin::Timestamp;
+    ///
+    /// let time = Timestamp::from_unix(1_774_539_000, 250_000_000).unwrap();
+    /// assert_eq!(time.to_millis(), "2026-03-26T15:30:00.250Z");
+    /// ```
+    pub fn from_unix(seconds: i64, nanos: u32) -> Option<Self> {
+        let known = FIRST_SECOND..=LAST_SECOND;
+        (known.contains(&seconds) && nanos < 1_000_000_000).then_some(Self { seconds, nanos })
+    }
+
     /// `2026-03-22T08:30:00Z`; a fraction is cut off.
     pub fn to_seconds(self) -> String {
         format!("{}Z", self.date_and_time())
@@ -85,6 +98,9 @@ impl Timestamp {
 }
 
 const DAY: i64 = 86_400;
+/// Of the year 0, and of 9999.
+const FIRST_SECOND: i64 = -62_167_219_200;
+const LAST_SECOND: i64 = 253_402_300_799;
 
 fn read(text: &str) -> Option<Timestamp> {
     let bytes = text.as_bytes();
