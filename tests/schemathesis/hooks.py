@@ -3,11 +3,18 @@
 Requests that should be refused are sent as they are.
 """
 
+import os
+from pathlib import Path
+
 import hypothesis.strategies as st
 import schemathesis
 
 TARGET = "http://127.0.0.1:9/hook"
 EVENT = b'{"type":"invoice.paid","payload":{}}'
+
+# A component that is one, and the plugin's name.
+PLUGIN = Path(os.environ["TRIED_PLUGIN"])
+schemathesis.openapi.media_type("application/wasm", st.just(PLUGIN.read_bytes()))
 
 # An event a line.
 schemathesis.openapi.media_type(
@@ -84,6 +91,11 @@ def versions(case):
         case.body = {"versions": [{**version, "steps": []} for version in names.values()]}
 
 
+def upload(case):
+    """Plugins say their names themselves."""
+    case.path_parameters["name"] = PLUGIN.stem
+
+
 def rotate(case):
     if isinstance(case.body, dict):
         case.body = {name: value for name, value in case.body.items() if name != "secret"}
@@ -113,6 +125,7 @@ MENDS = {
     "put_event_type": event_type,
     "change_event_type": event_type,
     "put_versions": versions,
+    "upload_plugin": upload,
     "rotate_secret": rotate,
     "create_replay": replay,
     "overview": window,

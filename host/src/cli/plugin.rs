@@ -13,9 +13,12 @@ use super::screen::{Paint, indented, one_line, printable, say};
 use super::table::Table;
 use crate::plugin::{self, Call, Engine, Limits, Verdict};
 
+mod catalogue;
+mod signing;
+
 const PATH: &str = "/v1/plugins";
 
-/// Look at plugins
+/// Look at plugins, and choose which version answers
 #[derive(Debug, clap::Args)]
 pub struct Plugin {
     #[command(subcommand)]
@@ -33,6 +36,20 @@ enum Action {
         /// Name of one of the server's plugins, or a .wasm file, which needs no server
         plugin: String,
     },
+    /// Show which version of a plugin is active, and who uses it
+    Show(catalogue::Named),
+    /// List the versions of a plugin, and which was active when
+    Versions(catalogue::Named),
+    /// Make a version of a plugin the active one
+    Activate(catalogue::Activate),
+    /// Make active what was active before
+    Rollback(catalogue::Named),
+    /// Remove what was uploaded of a plugin, or one version of it
+    Remove(catalogue::Remove),
+    /// Make a key to sign plugin files with
+    Keygen(signing::Keygen),
+    /// Sign plugin files
+    Sign(signing::Sign),
 }
 
 #[derive(Debug, Deserialize)]
@@ -50,6 +67,8 @@ struct Listed {
     digest: String,
     source: String,
     problem: Option<String>,
+    active_since: String,
+    endpoints: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -90,6 +109,13 @@ impl Plugin {
             Action::List => list(&self.connection.client()?, json).await,
             Action::Inspect { plugin } if is_file(&plugin) => inspect_file(Path::new(&plugin), json).await,
             Action::Inspect { plugin } => inspect_named(&self.connection.client()?, &plugin, json).await,
+            Action::Show(plugin) => plugin.show(&self.connection.client()?, json).await,
+            Action::Versions(plugin) => plugin.versions(&self.connection.client()?, json).await,
+            Action::Activate(version) => version.run(&self.connection.client()?, json).await,
+            Action::Rollback(plugin) => plugin.roll_back(&self.connection.client()?, json).await,
+            Action::Remove(what) => what.run(&self.connection.client()?).await,
+            Action::Keygen(key) => key.run(json),
+            Action::Sign(files) => files.run(json),
         }
     }
 }
@@ -105,7 +131,8 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
         return answer.print();
     }
     let Plugins { items, refused } = answer.read()?;
-    let mut table = Table::new(["NAME", "VERSION", "SOURCE", "DIGEST", "SUMMARY"]);
+    let mut table =
+        Table::new(["NAME", "VERSION", "SOURCE", "DIGEST", "ENDPOINTS", "ACTIVE SINCE", "SUMMARY"]);
     let problems: Vec<String> = items
         .iter()
         .filter_map(|plugin| Some(format!("{}: {}", plugin.name, plugin.problem.as_ref()?)))
@@ -113,7 +140,9 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
         .collect();
     for plugin in items {
         let digest = plugin.digest.chars().take(12).collect();
-        table.row([plugin.name, plugin.version, plugin.source, digest, plugin.summary]);
+        let endpoints = plugin.endpoints.to_string();
+        let Listed { name, version, source, active_since, summary, .. } = plugin;
+        table.row([name, version, source, digest, endpoints, active_since, summary]);
     }
     let mut text = table.to_string();
     if !problems.is_empty() {

@@ -60,7 +60,8 @@ impl Things {
             _ => &self.endpoint,
         };
         let name = if route.path.starts_with("/v1/event-types") { TYPE } else { "flatten" };
-        route.path.replace("{id}", id).replace("{name}", name)
+        let digest = "0".repeat(64);
+        route.path.replace("{id}", id).replace("{name}", name).replace("{digest}", &digest)
     }
 
     /// A request that is good but for whom it is from.
