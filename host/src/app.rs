@@ -21,12 +21,13 @@ use crate::disk::Disk;
 use crate::dispatch::backlog::{Backlog, Bounds};
 use crate::dispatch::feed::Agenda;
 use crate::dispatch::turns::Turns;
+use crate::dispatch::users::Everybody;
 use crate::dispatch::wardrobe::Wardrobe;
 use crate::dispatch::worker::{self, Workshop};
 use crate::dispatch::{self, Dispatcher};
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
-use crate::plugin::{self, Catalog, Engine};
+use crate::plugin::{self, Catalog, Engine, Trust};
 use crate::rekey::{self, Rekeyed};
 use crate::seal::{self, SealingKey};
 use crate::send::{self, Client, ssrf};
@@ -107,7 +108,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
     let key =
         seal::establish(store.as_ref(), config.sealing_key.as_ref(), &config.sealing_key_file()).await?;
     let book = Arc::new(Book::open(store.clone(), key, config.delivery.timeout).await?);
-    let catalog = Arc::new(open_catalog(&config).await?);
+    let catalog = Arc::new(open_catalog(&config, &store, &book, &clock).await?);
     let tls = open_tls(&config)?;
     let trust = open_trust(&config)?;
     let listener = bind(config.host.listen).await?;
@@ -367,7 +368,12 @@ fn open_trust(config: &Config) -> anyhow::Result<send::Trust> {
     Ok(send::Trust { extra, ..send::Trust::default() })
 }
 
-async fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
+async fn open_catalog(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    book: &Arc<Book>,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Catalog> {
     let settings = &config.plugin;
     let folder = config.plugins_dir();
     // So that it can be watched from the beginning, and an operator finds where to drop plugins.
@@ -386,7 +392,16 @@ async fn open_catalog(config: &Config) -> anyhow::Result<Catalog> {
         file_size_limit: settings.file_size_limit.0 as u64,
         cache_dir: Some(cache),
     })?;
-    Ok(Catalog::open(engine, plugin::bundled(), Some(folder)).await)
+    let setup = plugin::Setup {
+        engine,
+        folder: Some(folder),
+        store: store.clone(),
+        users: Arc::new(Everybody(book.clone())),
+        trust: Trust { keys: settings.signature_keys.clone(), required: settings.require_signatures },
+        clock: clock.clone(),
+        kept_versions: settings.kept_versions,
+    };
+    Ok(Catalog::set_up(setup, plugin::bundled()).await?)
 }
 
 /// The key that was given, which from now on is the one, or the one that was made at the first start. Only its digest

@@ -31,6 +31,7 @@ mod profiles;
 mod record;
 mod reseal;
 mod terms;
+pub mod usage;
 
 pub use catalogue::Listed;
 pub use described::{Described, Kept};

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::plugin::{PublicKey, Required};
 use crate::seal;
 use crate::secret::{MAX_OVERLAP, Secret};
 use crate::send::Proxy;
@@ -258,7 +259,7 @@ settings! {
 }
 
 settings! {
-    /// The bounds of one call of a plugin.
+    /// The bounds of one call of a plugin, and what the catalogue takes.
     PluginSettings {
         time_limit: Duration = Duration::from_secs(1),
         memory_limit: Size = Size(64 * MIB),
@@ -268,6 +269,12 @@ settings! {
         log_line_length: usize = 1_000,
         max_concurrent_calls: usize = 64,
         file_size_limit: Size = Size(64 * MIB),
+        /// Of one plugin; those in use are kept beyond it.
+        kept_versions: usize = 20,
+        /// Which plugin files have to be signed.
+        require_signatures: Required = Required::None,
+        /// The public keys that they may be signed with.
+        signature_keys: Vec<PublicKey> = Vec::new(),
     }
 }
 
@@ -469,6 +476,7 @@ impl Config {
             ("plugin.log_line_length", self.plugin.log_line_length, 0, 64 * KIB),
             ("plugin.max_concurrent_calls", self.plugin.max_concurrent_calls, 1, 100_000),
             ("plugin.file_size_limit", self.plugin.file_size_limit.0, KIB, 1_024 * MIB),
+            ("plugin.kept_versions", self.plugin.kept_versions, 2, 10_000),
             ("replay.rate", self.replay.rate, 1, 1_000_000),
             ("replay.max_pending", self.replay.max_pending, 1, 1_000_000_000),
             ("replay.max_running", self.replay.max_running, 1, 1_000),
@@ -481,6 +489,7 @@ impl Config {
         ];
         self.check_admin_key()?;
         self.check_tls()?;
+        self.check_signatures()?;
         match rows.iter().find(|(_, value, least, most)| value < least || value > most) {
             Some((key, value, least, most)) => Err(ConfigError::Range {
                 key,
@@ -517,6 +526,19 @@ impl Config {
         let problem =
             "is missing; `tls_cert` and `tls_key` belong together: give both, or neither".to_owned();
         Err(ConfigError::Range { key: missing, problem })
+    }
+
+    /// Without a key nothing could ever be signed as it has to be.
+    fn check_signatures(&self) -> Result<(), ConfigError> {
+        if self.plugin.require_signatures == Required::None || !self.plugin.signature_keys.is_empty() {
+            return Ok(());
+        }
+        let problem = format!(
+            "is empty while `plugin.require_signatures` is `{}`; list the public keys that `hookwright plugin keygen` \
+             printed",
+            self.plugin.require_signatures.word()
+        );
+        Err(ConfigError::Range { key: "plugin.signature_keys", problem })
     }
 
     fn endpoint_concurrency(&self) -> usize {

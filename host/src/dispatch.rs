@@ -15,6 +15,7 @@ pub mod schedule;
 pub mod tester;
 pub mod tries;
 pub mod turns;
+pub mod users;
 pub mod wardrobe;
 pub mod worker;
 

@@ -20,6 +20,7 @@ mod limits;
 mod output;
 mod sandbox;
 mod text;
+mod trust;
 mod watch;
 
 use std::fmt;
@@ -29,11 +30,15 @@ use crate::time::Timestamp;
 use bytes::Bytes;
 
 pub use bundled::{Bundled, bundled};
-pub use catalog::{Catalog, Entry, Refused, Snapshot, Source};
+pub use catalog::{
+    Catalog, CatalogError, Cause, Entry, Link, Nobody, Objection, Record, Refused, Setup, Snapshot, Source,
+    Take, Taken, Turn, Users, Version,
+};
 pub use engine::{Engine, Plugin};
 pub use inspect::{Refusal, World, check_name};
 pub use journal::{Level, LogLine};
 pub use limits::Limits;
+pub use trust::{InvalidPublicKey, PublicKey, Required, SIGNATURE_SUFFIX, SigningKey, Trust};
 
 pub use crate::message::Message;
 

@@ -11,6 +11,7 @@
 pub mod jobs;
 mod ledger;
 pub mod memory;
+pub mod plugins;
 pub mod redb;
 
 use std::collections::HashSet;
@@ -32,6 +33,7 @@ use crate::time::Timestamp;
 use crate::trouble::Trouble;
 
 pub use self::jobs::Jobs;
+pub use self::plugins::Plugins;
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -46,8 +48,8 @@ pub enum StoreError {
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Everything that a host needs of its store.
-pub trait Store: Inbox + Queue + Shelf + Settings + History + Statistics + Jobs + Backup {}
-impl<T: Inbox + Queue + Shelf + Settings + History + Statistics + Jobs + Backup> Store for T {}
+pub trait Store: Inbox + Queue + Shelf + Settings + History + Statistics + Jobs + Plugins + Backup {}
+impl<T: Inbox + Queue + Shelf + Settings + History + Statistics + Jobs + Plugins + Backup> Store for T {}
 
 /// What operators describe.
 pub trait Shelf: Endpoints + Documents {}

@@ -3,6 +3,9 @@
 Requests that should be refused are sent as they are.
 """
 
+import os
+from pathlib import Path
+
 import hypothesis.strategies as st
 import schemathesis
 from schemathesis.generation.meta import TestPhase
@@ -15,6 +18,10 @@ NO_ENDPOINT = "ep_" + "0" * 26
 
 # Tenants that were forgotten, and webhooks that were made, so far.
 forgotten, webhooks = set(), set()
+
+# A component that is one, and the plugin's name.
+PLUGIN = Path(os.environ["TRIED_PLUGIN"])
+schemathesis.openapi.media_type("application/wasm", st.just(PLUGIN.read_bytes()))
 
 # An event a line.
 schemathesis.openapi.media_type(
@@ -124,6 +131,11 @@ def versions(case):
         case.body = {"versions": [{**version, "steps": []} for version in names.values()]}
 
 
+def upload(case):
+    """Plugins say their names themselves."""
+    case.path_parameters["name"] = PLUGIN.stem
+
+
 def rotate(case):
     if isinstance(case.body, dict):
         case.body = {name: value for name, value in case.body.items() if name != "secret"}
@@ -155,6 +167,7 @@ MENDS = {
     "put_event_type": event_type,
     "change_event_type": event_type,
     "put_versions": versions,
+    "upload_plugin": upload,
     "rotate_secret": rotate,
     "create_replay": replay,
     "overview": window,

@@ -70,6 +70,13 @@ def seed(base, key):
             ask(base, key, "POST", "/v1/events", event)
 
 
+def plugin(program):
+    """A bundled plugin, as it was built beside the program."""
+    built = (program.parent / "build").glob("hookwright-*/out/flatten.wasm")
+    newest = max(built, key=lambda path: path.stat().st_mtime, default=None)
+    return newest or sys.exit("No plugin lies beside the program; build it with cargo.")
+
+
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
@@ -103,6 +110,7 @@ def main():
             arguments += ["--request-timeout", "60", "--suppress-health-check", "all"]
             arguments += ["--header", f"Authorization: Bearer {key}", *more]
             environment = {**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(HERE)}
+            environment["TRIED_PLUGIN"] = str(plugin(program))
             command = [schemathesis, "run", *arguments, f"{base}/openapi.json"]
             code = subprocess.run(command, env=environment, cwd=data, timeout=RUN).returncode
             if host.poll() is not None:

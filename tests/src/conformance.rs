@@ -10,6 +10,7 @@ pub mod inbox;
 pub mod jobs;
 pub mod model;
 pub mod order;
+pub mod plugins;
 pub mod prune;
 pub mod queue;
 pub mod reopen;
@@ -57,6 +58,7 @@ macro_rules! exercise {
                 counts_outlast_the_store
                 the_line_stands_after_a_restart
                 a_job_goes_on_after_a_restart
+                plugins_outlast_the_store
             }
         }
     };
@@ -134,6 +136,15 @@ macro_rules! exercise {
                 a_line_waited_too_long
                 a_line_goes_with_its_endpoint
                 what_waits_is_cancelled_up_to_a_moment
+            }
+            plugins {
+                rows_are_kept_as_they_are
+                an_outdated_row_writes_nothing
+                one_of_many_racing_rows_is_written
+                a_row_is_deleted_as_it_was_seen
+                files_of_any_size_come_back
+                a_file_is_kept_once
+                forgotten_files_are_gone
             }
             history {
                 events_come_newest_first

@@ -1,19 +1,32 @@
-//! `/v1/plugins`: what endpoints can name in their transforms.
+//! `/v1/plugins`: what endpoints can name in their transforms, and which version of it answers.
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
-use axum::response::Response;
-use http::{StatusCode, Uri};
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode, Uri};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::auth::Caller;
+use super::body;
+use super::fields::Fields;
 use super::page::Query;
-use super::problem::{Kind, Problem};
+use super::problem::{FieldError, Kind, Problem};
 use super::{Api, json};
-use crate::plugin::{Entry, Example, Refused, Source, Verdict};
+use crate::book;
+use crate::book::usage::{Origin, Use, User};
+use crate::id::EndpointId;
+use crate::plugin::{CatalogError, Entry, Example, Record, Refused, Snapshot, Take, Turn, Verdict, Version};
+
+/// What a plugin's file is.
+pub(super) const MEDIA_TYPE: &str = "application/wasm";
+/// Says how an upload is signed.
+pub(super) const SIGNATURE_HEADER: &str = "plugin-signature";
+/// Most users of a plugin that an answer lists.
+const USERS: usize = 100;
 
 #[derive(Serialize)]
 struct Plugins {
@@ -35,13 +48,20 @@ struct PluginView {
     must_run: bool,
     /// Why a newer file of this name is not the one in use.
     problem: Option<String>,
+    active_since: String,
+    /// What made it active.
+    activated_by: &'static str,
+    /// Versions that can be activated.
+    versions: usize,
+    /// Endpoints that run it, whoever says their chain.
+    endpoints: usize,
 }
 
 #[derive(Serialize)]
 struct RefusedView {
     /// The name that it was meant for.
     name: String,
-    /// Its path, or that it came with the server.
+    /// Its path, or its name where it is no file of the folder.
     file: String,
     reason: String,
 }
@@ -53,6 +73,66 @@ struct PluginInFull {
     /// JSON Schema; null where the plugin has none.
     config_schema: Value,
     examples: Vec<ExampleView>,
+    /// Those whose chains name it, the first ones.
+    users: Vec<UserView>,
+}
+
+/// Somebody whose chain names a plugin.
+#[derive(Clone, Serialize, PartialEq, Eq, Hash)]
+struct UserView {
+    /// `endpoint`, `tenant`, `host` or `version`.
+    kind: &'static str,
+    /// Of an endpoint.
+    id: Option<String>,
+    /// Of an endpoint or a version.
+    name: Option<String>,
+    /// Of an endpoint, or the tenant itself.
+    tenant: Option<String>,
+    /// Who says the chain.
+    chain_of: &'static str,
+    /// The digest that is pinned; null where the name is followed.
+    pinned: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Versions {
+    /// The latest first.
+    items: Vec<VersionView>,
+    /// What was active when, the latest first.
+    history: Vec<TurnView>,
+}
+
+#[derive(Serialize)]
+struct VersionView {
+    digest: String,
+    version: String,
+    size: u64,
+    source: &'static str,
+    added_at: String,
+    signed: bool,
+    active: bool,
+    /// Links that pin it.
+    pins: usize,
+}
+
+#[derive(Serialize)]
+struct TurnView {
+    /// Null: nothing answered to the name from then on.
+    digest: Option<String>,
+    at: String,
+    cause: &'static str,
+}
+
+#[derive(Serialize)]
+struct TakenView {
+    name: String,
+    version: String,
+    digest: String,
+    size: usize,
+    /// The catalogue did not know this version.
+    new: bool,
+    /// It became active through this request.
+    activated: bool,
 }
 
 #[derive(Serialize)]
@@ -67,22 +147,23 @@ struct ExampleView {
 }
 
 impl PluginView {
-    fn of(entry: &Entry) -> Self {
+    fn of(entry: &Entry, plugins: &Snapshot, endpoints: usize) -> Self {
         let (plugin, description) = (&entry.plugin, entry.plugin.description());
-        let (source, file) = match &entry.source {
-            Source::Bundled => ("bundled", None),
-            Source::Folder { path, .. } => ("folder", Some(path.display().to_string())),
-        };
+        let record = plugins.record(plugin.name());
         Self {
             name: plugin.name().to_owned(),
             version: plugin.version().to_owned(),
             summary: description.summary.clone(),
             digest: plugin.digest().to_owned(),
             size: plugin.size(),
-            source,
-            file,
+            source: entry.source.word(),
+            file: entry.file.as_ref().map(|path| path.display().to_string()),
             must_run: description.must_run,
             problem: entry.problem.clone(),
+            active_since: entry.since.to_string(),
+            activated_by: entry.cause.word(),
+            versions: record.map_or(0, |record| record.versions().len()),
+            endpoints,
         }
     }
 }
@@ -92,7 +173,7 @@ impl RefusedView {
         let path = file.path.as_ref().map(|path| path.display().to_string());
         Self {
             name: file.name.clone(),
-            file: path.unwrap_or_else(|| format!("{} (bundled)", file.name)),
+            file: path.unwrap_or_else(|| file.name.clone()),
             reason: file.reason.clone(),
         }
     }
@@ -127,11 +208,57 @@ fn json_or_text(text: &str) -> Value {
     }
 }
 
+impl UserView {
+    fn of(link: &Use<'_>) -> Self {
+        let (kind, id, name, tenant) = match link.user {
+            User::Endpoint(endpoint) => (
+                "endpoint",
+                Some(endpoint.id.to_string()),
+                Some(endpoint.name.clone()),
+                Some(endpoint.tenant.as_str().to_owned()),
+            ),
+            User::Tenant(tenant) => ("tenant", None, None, Some(tenant.as_str().to_owned())),
+            User::Host => ("host", None, None, None),
+            User::Version(version) => ("version", None, Some(version.as_str().to_owned()), None),
+        };
+        let chain_of = match link.from {
+            Origin::Endpoint(_) => "endpoint",
+            Origin::Tenant(_) => "tenant",
+            Origin::Host => "host",
+            Origin::Version(_) => "version",
+        };
+        Self { kind, id, name, tenant, chain_of, pinned: link.pin().map(str::to_owned) }
+    }
+}
+
+impl VersionView {
+    fn of(version: &Version, record: &Record, pins: &BTreeMap<&str, usize>) -> Self {
+        Self {
+            digest: version.digest.clone(),
+            version: version.version.clone(),
+            size: version.size,
+            source: version.source.word(),
+            added_at: version.added_at.to_string(),
+            signed: version.signature.is_some(),
+            active: record.active() == Some(version.digest.as_str()),
+            pins: pins.get(version.digest.as_str()).copied().unwrap_or(0),
+        }
+    }
+}
+
+impl TurnView {
+    fn of(turn: &Turn) -> Self {
+        Self { digest: turn.digest.clone(), at: turn.at.to_string(), cause: turn.cause.word() }
+    }
+}
+
 pub(super) async fn list(_: Caller, State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
     Query::of(&uri).finish()?;
-    let snapshot = api.plugins.snapshot();
+    let (snapshot, book) = (api.plugins.snapshot(), api.book.snapshot());
+    let endpoints = endpoints_of_each(&book);
+    let count = |entry: &Entry| endpoints.get(entry.plugin.name()).map_or(0, HashSet::len);
     let plugins = Plugins {
-        items: snapshot.entries().map(PluginView::of).collect(),
+        items: snapshot.entries().map(|entry| PluginView::of(entry, &snapshot, count(entry))).collect(),
         refused: snapshot.refused().iter().map(RefusedView::of).collect(),
     };
     json(StatusCode::OK, &plugins)
@@ -142,16 +269,199 @@ pub(super) async fn show(
     State(api): State<Arc<Api>>,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
+    in_full(&api, &super::path(name)?)
+}
+
+/// Takes a version up, 201 where it is a new one. It is active then, unless `?activate=false` or `?dry_run=true`.
+pub(super) async fn upload(
+    _: Caller,
+    State(api): State<Arc<Api>>,
+    name: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
     let name = super::path(name)?;
-    let snapshot = api.plugins.snapshot();
-    let entry = snapshot.get(&name).ok_or_else(|| {
-        Problem::new(Kind::NotFound, "There is no plugin of this name; `GET /v1/plugins` lists them.")
-    })?;
+    let (parts, content) = request.into_parts();
+    let take = asked_for(&parts.uri)?;
+    require_wasm(&parts.headers)?;
+    let signature = signature(&parts.headers)?;
+    let limit = api.config.plugin.file_size_limit.0;
+    let whole = body::read(&api, &parts.headers, content, |_| limit).await?;
+    let taken = api.plugins.upload(name, whole.bytes.clone(), signature, take).await?;
+    let status = match take {
+        Take::Add | Take::Activate if taken.is_new => StatusCode::CREATED,
+        _ => StatusCode::OK,
+    };
+    let plugin = &taken.plugin;
+    let view = TakenView {
+        name: plugin.name().to_owned(),
+        version: plugin.version().to_owned(),
+        digest: plugin.digest().to_owned(),
+        size: plugin.size(),
+        new: taken.is_new,
+        activated: taken.activated,
+    };
+    json(status, &view)
+}
+
+pub(super) async fn versions(
+    _: Caller,
+    State(api): State<Arc<Api>>,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let name = super::path(name)?;
+    let (snapshot, book) = (api.plugins.snapshot(), api.book.snapshot());
+    let record = snapshot.record(&name).ok_or_else(not_found)?;
+    let mut pins: BTreeMap<&str, usize> = BTreeMap::new();
+    let links: Vec<Use<'_>> = book.uses().filter(|link| link.plugin() == name).collect();
+    links.iter().filter_map(Use::pin).for_each(|pin| *pins.entry(pin).or_default() += 1);
+    let view = |version| VersionView::of(version, record, &pins);
+    let versions = Versions {
+        items: record.versions().iter().rev().map(view).collect(),
+        history: record.turns().iter().rev().map(TurnView::of).collect(),
+    };
+    json(StatusCode::OK, &versions)
+}
+
+pub(super) async fn activate(
+    _: Caller,
+    State(api): State<Arc<Api>>,
+    name: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let name = super::path(name)?;
+    let (parts, content) = request.into_parts();
+    body::require_json(&parts.headers, &[])?;
+    let whole = body::read(&api, &parts.headers, content, |_| body::OPTIONS_LIMIT).await?;
+    let digest = read_digest(&whole.bytes)?;
+    api.plugins.activate(name.clone(), digest).await?;
+    in_full(&api, &name)
+}
+
+pub(super) async fn roll_back(
+    _: Caller,
+    State(api): State<Arc<Api>>,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let name = super::path(name)?;
+    api.plugins.roll_back(name.clone()).await?;
+    in_full(&api, &name)
+}
+
+pub(super) async fn remove(
+    _: Caller,
+    State(api): State<Arc<Api>>,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    api.plugins.remove(super::path(name)?).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+pub(super) async fn remove_version(
+    _: Caller,
+    State(api): State<Arc<Api>>,
+    place: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Response, Problem> {
+    let Path((name, digest)) = place.map_err(|_| Problem::malformed("The path is not UTF-8."))?;
+    api.plugins.remove_version(name, digest).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn in_full(api: &Api, name: &str) -> Result<Response, Problem> {
+    let (snapshot, book) = (api.plugins.snapshot(), api.book.snapshot());
+    let entry = snapshot.get(name).ok_or_else(not_found)?;
     let description = entry.plugin.description();
+    let mut seen = HashSet::new();
+    let links = book.uses().filter(|link| link.plugin() == name).map(|link| UserView::of(&link));
+    let users: Vec<UserView> = links.filter(|user| seen.insert(user.clone())).collect();
+    let endpoints: HashSet<&String> = users.iter().filter_map(|user| user.id.as_ref()).collect();
     let view = PluginInFull {
-        plugin: PluginView::of(entry),
+        plugin: PluginView::of(entry, &snapshot, endpoints.len()),
         config_schema: json_or_text(&description.config_schema),
         examples: description.examples.iter().map(ExampleView::of).collect(),
+        users: users.into_iter().take(USERS).collect(),
     };
     json(StatusCode::OK, &view)
+}
+
+fn endpoints_of_each(book: &book::Snapshot) -> BTreeMap<String, HashSet<EndpointId>> {
+    let mut each: BTreeMap<String, HashSet<EndpointId>> = BTreeMap::new();
+    for link in book.uses() {
+        if let User::Endpoint(endpoint) = link.user {
+            each.entry(link.plugin().to_owned()).or_default().insert(endpoint.id);
+        }
+    }
+    each
+}
+
+fn asked_for(uri: &Uri) -> Result<Take, Problem> {
+    let mut query = Query::of(uri);
+    let dry_run = query.take("dry_run", str::parse::<bool>).unwrap_or(false);
+    let activate = query.take("activate", str::parse::<bool>).unwrap_or(true);
+    query.finish()?;
+    Ok(match (dry_run, activate) {
+        (true, _) => Take::Check,
+        (false, true) => Take::Activate,
+        (false, false) => Take::Add,
+    })
+}
+
+/// None at all is taken for what it has to be: the bytes say it themselves.
+fn require_wasm(headers: &HeaderMap) -> Result<(), Problem> {
+    match body::media_type(headers).as_deref() {
+        None | Some(MEDIA_TYPE | "application/octet-stream") => Ok(()),
+        Some(given) => {
+            let detail = format!("The content type is `{given}`; send `content-type: {MEDIA_TYPE}`.");
+            Err(Problem::new(Kind::UnsupportedMediaType, detail))
+        }
+    }
+}
+
+fn signature(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let given = headers.get(SIGNATURE_HEADER).map(|value| value.to_str().map(str::to_owned));
+    given.transpose().map_err(|_| Problem::malformed("The header `Plugin-Signature` is not ASCII."))
+}
+
+fn read_digest(bytes: &[u8]) -> Result<String, Problem> {
+    let mut errors = Vec::new();
+    let mut fields = Fields::new(body::parse_object(bytes)?, "", &mut errors);
+    let digest = fields.required("digest").map(|text| text.trim_start_matches("sha256:").to_owned());
+    fields.finish(&["digest"]);
+    match digest {
+        Some(digest) if errors.is_empty() => Ok(digest),
+        _ => Err(Problem::invalid(errors)),
+    }
+}
+
+fn not_found() -> Problem {
+    Problem::new(Kind::NotFound, "There is no plugin of this name; `GET /v1/plugins` lists them.")
+}
+
+impl From<CatalogError> for Problem {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::Store(error) => error.into(),
+            CatalogError::Refused(refusal) => Problem::field("", refusal),
+            CatalogError::Objected(objections) => {
+                let errors =
+                    objections.into_iter().map(|found| FieldError::of(found.of, found.at, found.message));
+                Problem::invalid(errors.collect())
+            }
+            CatalogError::NotFound(reason) => Problem::new(Kind::NotFound, sentence(&reason)),
+            CatalogError::InUse { reason, users } => {
+                let errors = users.into_iter().map(|user| FieldError::of(user, "", "it runs the plugin"));
+                let problem = Problem::invalid(errors.collect());
+                Problem { kind: Kind::Conflict, detail: sentence(&reason), ..problem }
+            }
+            error @ (CatalogError::Conflict(_) | CatalogError::Contended(_)) => {
+                Problem::new(Kind::Conflict, sentence(&error.to_string()))
+            }
+        }
+    }
+}
+
+/// With a capital and a full stop.
+fn sentence(reason: &str) -> String {
+    let mut letters = reason.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
 }

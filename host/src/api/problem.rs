@@ -88,14 +88,22 @@ impl Kind {
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FieldError {
-    /// RFC 6901 JSON Pointer into the request's body.
+    /// RFC 6901 JSON Pointer into the request's body, or into what `of` names.
     pub pointer: String,
     pub message: String,
+    /// What is wrong, where it is not the request: `endpoint ep_...`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
 }
 
 impl FieldError {
     pub fn new(pointer: impl Into<String>, message: impl fmt::Display) -> Self {
-        Self { pointer: pointer.into(), message: message.to_string() }
+        Self { pointer: pointer.into(), message: message.to_string(), of: None }
+    }
+
+    /// Of something else than the request.
+    pub fn of(of: impl Into<String>, pointer: impl Into<String>, message: impl fmt::Display) -> Self {
+        Self { of: Some(of.into()), ..Self::new(pointer, message) }
     }
 }
 
@@ -183,9 +191,11 @@ impl Problem {
 }
 
 fn sentence(error: &FieldError) -> String {
-    match error.pointer.as_str() {
-        "" => error.message.clone(),
-        pointer => format!("{pointer}: {}", error.message),
+    let places = [error.of.as_deref(), Some(error.pointer.as_str())].into_iter().flatten();
+    let place: Vec<&str> = places.filter(|place| !place.is_empty()).collect();
+    match place.is_empty() {
+        true => error.message.clone(),
+        false => format!("{}: {}", place.join(", "), error.message),
     }
 }
 

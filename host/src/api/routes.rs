@@ -136,6 +136,18 @@ pub fn table() -> Vec<Route> {
         keyed(&delete, hooks::PATH, Customers, "delete_webhook", hooks::delete),
         keyed(&get, "/v1/plugins", Admins, "list_plugins", plugins::list),
         keyed(&get, "/v1/plugins/{name}", Admins, "show_plugin", plugins::show),
+        keyed(&put, "/v1/plugins/{name}", Admins, "upload_plugin", plugins::upload),
+        keyed(&delete, "/v1/plugins/{name}", Admins, "remove_plugin", plugins::remove),
+        keyed(&get, "/v1/plugins/{name}/versions", Admins, "list_plugin_versions", plugins::versions),
+        keyed(
+            &delete,
+            "/v1/plugins/{name}/versions/{digest}",
+            Admins,
+            "remove_plugin_version",
+            plugins::remove_version,
+        ),
+        keyed(&post, "/v1/plugins/{name}/activate", Admins, "activate_plugin", plugins::activate),
+        keyed(&post, "/v1/plugins/{name}/rollback", Admins, "roll_back_plugin", plugins::roll_back),
     ]
 }
 

@@ -128,6 +128,8 @@ struct FieldError {
     #[serde(default)]
     pointer: String,
     message: String,
+    /// What is wrong, where it is not the request.
+    of: Option<String>,
 }
 
 impl Client {
@@ -349,10 +351,12 @@ fn explain(status: StatusCode, text: &str) -> String {
         return first;
     }
     let mut message = format!("{} things are wrong with the request", problem.errors.len());
-    for FieldError { pointer, message: reason } in &problem.errors {
-        message += &match pointer.as_str() {
-            "" => format!("\n  {reason}"),
-            pointer => format!("\n  {pointer}: {reason}"),
+    for FieldError { pointer, message: reason, of } in &problem.errors {
+        let places = [of.as_deref(), Some(pointer.as_str())].into_iter().flatten();
+        let place: Vec<&str> = places.filter(|place| !place.is_empty()).collect();
+        message += &match place.is_empty() {
+            true => format!("\n  {reason}"),
+            false => format!("\n  {}: {reason}", place.join(", ")),
         };
     }
     message

@@ -9,6 +9,7 @@ use super::table::Table;
 
 mod build;
 mod case;
+mod catalogue;
 mod component;
 mod inspect;
 mod kit;
@@ -17,12 +18,13 @@ mod outcome;
 mod project;
 mod push;
 mod run;
+mod signing;
 mod test;
 mod watch;
 
 const PATH: &str = "/v1/plugins";
 
-/// Write plugins and look at them
+/// Write plugins, look at them, and choose which version answers
 #[derive(Debug, clap::Args)]
 pub struct Plugin {
     #[command(subcommand)]
@@ -47,6 +49,20 @@ enum Action {
     Inspect(inspect::Inspect),
     /// Upload a plugin to the server
     Push(push::Push),
+    /// Show which version of a plugin is active, and who uses it
+    Show(catalogue::Named),
+    /// List the versions of a plugin, and which was active when
+    Versions(catalogue::Named),
+    /// Make a version of a plugin the active one
+    Activate(catalogue::Activate),
+    /// Make active what was active before
+    Rollback(catalogue::Named),
+    /// Remove what was uploaded of a plugin, or one version of it
+    Remove(catalogue::Remove),
+    /// Make a key to sign plugin files with
+    Keygen(signing::Keygen),
+    /// Sign plugin files
+    Sign(signing::Sign),
 }
 
 #[derive(Debug, Deserialize)]
@@ -64,6 +80,8 @@ struct Listed {
     digest: String,
     source: String,
     problem: Option<String>,
+    active_since: String,
+    endpoints: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -83,6 +101,13 @@ impl Plugin {
             Action::Run(run) => run.run(json).await,
             Action::Inspect(inspect) => inspect.run(&self.connection, json).await,
             Action::Push(push) => push.run(&self.connection.client()?, json).await,
+            Action::Show(plugin) => plugin.show(&self.connection.client()?, json).await,
+            Action::Versions(plugin) => plugin.versions(&self.connection.client()?, json).await,
+            Action::Activate(version) => version.run(&self.connection.client()?, json).await,
+            Action::Rollback(plugin) => plugin.roll_back(&self.connection.client()?, json).await,
+            Action::Remove(what) => what.run(&self.connection.client()?).await,
+            Action::Keygen(key) => key.run(json),
+            Action::Sign(files) => files.run(json),
         }
     }
 }
@@ -93,7 +118,8 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
         return answer.print();
     }
     let Plugins { items, refused } = answer.read()?;
-    let mut table = Table::new(["NAME", "VERSION", "SOURCE", "DIGEST", "SUMMARY"]);
+    let mut table =
+        Table::new(["NAME", "VERSION", "SOURCE", "DIGEST", "ENDPOINTS", "ACTIVE SINCE", "SUMMARY"]);
     let problems: Vec<String> = items
         .iter()
         .filter_map(|plugin| Some(format!("{}: {}", plugin.name, plugin.problem.as_ref()?)))
@@ -101,7 +127,9 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
         .collect();
     for plugin in items {
         let digest = plugin.digest.chars().take(12).collect();
-        table.row([plugin.name, plugin.version, plugin.source, digest, plugin.summary]);
+        let endpoints = plugin.endpoints.to_string();
+        let Listed { name, version, source, active_since, summary, .. } = plugin;
+        table.row([name, version, source, digest, endpoints, active_since, summary]);
     }
     let mut text = table.to_string();
     if !problems.is_empty() {

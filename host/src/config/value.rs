@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::plugin::{PublicKey, Required};
 use crate::send::{InvalidProxy, Proxy};
 use crate::time::parse_span;
 
@@ -104,6 +105,23 @@ impl Setting for UnknownTypes {
             "refuse" => Ok(UnknownTypes::Refuse),
             other => Err(format!("is `{other}`; it takes `accept` or `refuse`")),
         }
+    }
+}
+
+impl Setting for Required {
+    fn read(given: &Given) -> Result<Self, String> {
+        let text = given.one()?;
+        Required::ALL
+            .into_iter()
+            .find(|required| required.word() == text)
+            .ok_or_else(|| format!("is `{text}`; it takes `none`, `folder`, `upload` or `all`"))
+    }
+}
+
+impl Setting for Vec<PublicKey> {
+    fn read(given: &Given) -> Result<Self, String> {
+        let key = |text: &str| PublicKey::parse(text).map_err(|error| format!("holds `{text}`; {error}"));
+        given.many().into_iter().map(key).collect()
     }
 }
 

@@ -7,11 +7,12 @@ use http::HeaderMap;
 use sha2::{Digest, Sha256};
 
 use crate::attempt::{Outcome, PluginRun, Task};
+use crate::book::usage::named;
 use crate::endpoint::{Endpoint, OnFailure, Transform};
 use crate::event::Event;
 use crate::id::{EndpointId, EventId, WebhookId};
 use crate::message::{Message, WEBHOOK_ID};
-use crate::plugin::{self, Answer, Call, Catalog, Failure, FailureKind, Judgement, Plugin, Run, Verdict};
+use crate::plugin::{self, Answer, Call, Catalog, Failure, FailureKind, Judgement, Plugin, Run, Snapshot, Verdict};
 use crate::terms;
 use crate::time::Timestamp;
 
@@ -76,8 +77,10 @@ pub fn resolve(catalog: &Catalog, endpoint: &Endpoint) -> Result<Vec<Plugin>, Mi
     if endpoint.terms.version_lost {
         return Err(Missing::Version);
     }
+    // One snapshot for the whole chain: what is activated meanwhile is for the next attempt.
+    let plugins = catalog.snapshot();
     let links = endpoint.terms.links().map(|transform| {
-        find(catalog, &transform.plugin).ok_or_else(|| Missing::Plugin(transform.plugin.clone()))
+        find(&plugins, &transform.plugin).ok_or_else(|| Missing::Plugin(transform.plugin.clone()))
     });
     links.collect()
 }
@@ -132,10 +135,10 @@ pub async fn shape<'e>(
 }
 
 /// A plugin by its name, or by its name and digest: `flatten@sha256:...`.
-pub fn find(catalog: &Catalog, plugin: &str) -> Option<Plugin> {
-    match plugin.split_once("@sha256:") {
-        Some((name, digest)) => catalog.pinned(digest).filter(|found| found.name() == name),
-        None => catalog.get(plugin),
+pub fn find(plugins: &Snapshot, plugin: &str) -> Option<Plugin> {
+    match named(plugin) {
+        (name, Some(digest)) => plugins.pinned(digest).filter(|found| found.name() == name),
+        (name, None) => plugins.active(name),
     }
 }
 

@@ -242,6 +242,27 @@ impl Plugin {
     }
 }
 
+impl Plugin {
+    /// All that speaks against a link with this configuration (JSON), with pointers into the link: whether the plugin
+    /// may be passed over (`on_failure` is `pass`), and what it says itself.
+    pub async fn objections(&self, config: &str, passes_failures: bool) -> Vec<ConfigError> {
+        let mut errors = Vec::new();
+        if passes_failures && self.description().must_run {
+            let message = format!(
+                "plugin `{}` must run: what it did not see must not go out unchanged; choose `retry` or `fail`",
+                self.name()
+            );
+            errors.push(ConfigError { pointer: "/on_failure".into(), message });
+        }
+        let refused = self.check_config(config).await.err().unwrap_or_default();
+        errors.extend(refused.into_iter().map(|ConfigError { pointer, message }| ConfigError {
+            pointer: format!("/config{pointer}"),
+            message,
+        }));
+        errors
+    }
+}
+
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Plugin({} {} {})", self.name(), self.version(), self.digest())

@@ -4,6 +4,7 @@
 //! read as the meaning of its promise.
 
 mod jobs;
+mod plugins;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -383,6 +384,8 @@ struct Contents {
     deliveries: BTreeMap<Place, Row>,
     lines: BTreeMap<EndpointId, Line>,
     jobs: BTreeMap<crate::id::JobId, super::jobs::Job>,
+    plugins: BTreeMap<String, super::plugins::PluginRow>,
+    components: BTreeMap<super::plugins::ComponentDigest, (Bytes, Timestamp)>,
     known: BTreeMap<(Tenant, ProducerId), Known>,
     /// The sequence that the last call of `prune` stopped behind; 0 to begin anew.
     pruned_to: u64,

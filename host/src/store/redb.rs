@@ -14,6 +14,7 @@ mod history;
 mod index;
 mod lines;
 mod jobs;
+mod plugins;
 mod queue;
 mod record;
 mod tables;
@@ -394,6 +395,7 @@ fn load_desk(txn: &mut Txn<'_>, most_young: u64) -> Result<()> {
     }
     txn.desk.waiting = txn.tables.due.len().map_err(io)? + txn.tables.lines.len().map_err(io)?;
     lines::load(txn)?;
+    plugins::sweep(txn)?;
     load_lanes(txn)?;
     let indexed = meta(txn, META_INDEXED)?;
     index::load(txn, indexed, most_young)?;

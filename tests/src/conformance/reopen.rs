@@ -3,9 +3,11 @@
 use hookwright::delivery::State;
 use hookwright::endpoint::Order;
 use hookwright::id::DeliveryId;
+use hookwright::store::plugins::PluginRow;
 use hookwright::store::{Appended, DeliveryFilter, ErrorFilter, EventFilter, Scope, Settle};
 
 use super::order::{delivered, line, ordered};
+use super::plugins::file;
 use super::statistics::{errors, fail, standing, tally};
 use super::world::{World, arrival, at, finished, retried, sorted, taken, waiting};
 use super::{Lasting, model};
@@ -157,4 +159,21 @@ pub async fn the_line_stands_after_a_restart<S: Lasting>() {
 
 pub async fn a_job_goes_on_after_a_restart<S: Lasting>() {
     super::jobs::goes_on_after_a_restart::<S>().await;
+}
+
+pub async fn plugins_outlast_the_store<S: Lasting>() {
+    let world = World::<S>::new().await;
+    let row = PluginRow { name: "a".to_owned(), revision: 1, document: b"told".to_vec() };
+    world.put_plugin_rows(vec![row.clone()]).await.unwrap();
+    let (kept, gone) = (file(900_000, 1), file(900_000, 2));
+    let digest = world.keep_component(kept.clone(), at(3)).await.unwrap();
+    let forgotten = world.keep_component(gone, at(3)).await.unwrap();
+    world.forget_components(vec![forgotten]).await.unwrap();
+    let before = world.components().await.unwrap();
+    let world = world.reopen().await;
+    assert_eq!(world.plugin_rows().await.unwrap(), std::slice::from_ref(&row));
+    assert_eq!(world.components().await.unwrap(), before);
+    assert_eq!(world.component(digest).await.unwrap(), Some(kept));
+    assert_eq!(world.component(forgotten).await.unwrap(), None);
+    assert!(!world.put_plugin_rows(vec![row]).await.unwrap(), "its revision is remembered");
 }

@@ -67,7 +67,7 @@ impl Things {
             _ if path.contains("{name}") => operation.not_for_customers("flatten"),
             _ => "",
         };
-        let path = path.replace("{id}", id).replace("{name}", name);
+        let path = path.replace("{id}", id).replace("{name}", name).replace("{digest}", &"0".repeat(64));
         assert!(!path.contains('{'), "say what stands in {path} of {}", operation.id);
         path
     }

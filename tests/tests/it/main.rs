@@ -14,6 +14,7 @@ mod look;
 mod openapi;
 mod operate;
 mod parity;
+mod plugin_catalog;
 mod plugin_host;
 mod policies;
 mod presets;

@@ -34,7 +34,7 @@ pub fn operations() -> Vec<Operation> {
 }
 
 pub fn schemas() -> Vec<Named> {
-    let error = object(&[("pointer", text()), ("message", text())], &[]);
+    let error = object(&[("pointer", text()), ("message", text())], &[("of", text())]);
     let problem = object(
         &[
             ("type", json!({"type": "string", "pattern": "^/problems/[a-z-]+$"})),

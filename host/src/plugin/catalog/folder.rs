@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 
 use super::Refusal;
+use crate::plugin::trust::{SIGNATURE_SUFFIX, SIGNATURE_TEXT};
+use crate::store::plugins::ComponentDigest;
 
 /// A file that stays as it is for so long is complete. One that was renamed into place always is; should one
 /// be read half-written all the same, it is refused, changes, and is looked at again.
@@ -20,12 +22,26 @@ pub(super) struct Found {
     pub mark: Mark,
 }
 
-/// Changes when the file does.
+/// Changes when the file does, or its signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
-    pub modified: Option<SystemTime>,
+    file: Stamp,
+    signature: Option<Stamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Stamp {
+    modified: Option<SystemTime>,
     size: u64,
     inode: u64,
+}
+
+/// What was in a file, and what its signature says.
+pub(super) struct Read {
+    pub bytes: Bytes,
+    /// In hex.
+    pub digest: String,
+    pub signature: Option<String>,
 }
 
 /// The `.wasm` files, by name. A folder that is not there is empty; one that cannot be read is an error, so
@@ -44,15 +60,15 @@ pub(super) async fn read(
     file: &Found,
     limit: u64,
     settled: Duration,
-) -> Option<(Mark, Result<Bytes, Refusal>)> {
+) -> Option<(Mark, Result<Read, Refusal>)> {
     tokio::time::sleep(settled).await;
     let path = file.path.clone();
     let read = tokio::task::spawn_blocking(move || {
-        let bytes = read_bounded(&path, limit);
-        (mark(&path), bytes)
+        let read = read_signed(&path, limit);
+        (mark(&path), read)
     });
     match read.await {
-        Ok((Ok(mark), bytes)) if mark == file.mark => Some((mark, bytes)),
+        Ok((Ok(mark), read)) if mark == file.mark => Some((mark, read)),
         _ => None,
     }
 }
@@ -83,8 +99,34 @@ fn is_candidate(path: &Path) -> bool {
 }
 
 fn mark(path: &Path) -> io::Result<Mark> {
+    let signature = stamp(&signature_of(path)).ok();
+    Ok(Mark { file: stamp(path)?, signature })
+}
+
+fn stamp(path: &Path) -> io::Result<Stamp> {
     let metadata = std::fs::metadata(path)?;
-    Ok(Mark { modified: metadata.modified().ok(), size: metadata.len(), inode: inode(&metadata) })
+    Ok(Stamp { modified: metadata.modified().ok(), size: metadata.len(), inode: inode(&metadata) })
+}
+
+fn signature_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(SIGNATURE_SUFFIX);
+    name.into()
+}
+
+fn read_signed(path: &Path, limit: u64) -> Result<Read, Refusal> {
+    let bytes = read_bounded(path, limit)?;
+    let signature = signature_of(path);
+    let signature = match signature.exists() {
+        true => {
+            let text = read_bounded(&signature, SIGNATURE_TEXT as u64).map_err(|refusal| {
+                Refusal::new(format!("its signature in `{}` cannot be taken: {refusal}", signature.display()))
+            })?;
+            Some(String::from_utf8_lossy(&text).trim().to_owned())
+        }
+        false => None,
+    };
+    Ok(Read { digest: ComponentDigest::of(&bytes).to_string(), bytes, signature })
 }
 
 #[cfg(unix)]

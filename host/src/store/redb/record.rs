@@ -590,6 +590,15 @@ pub fn decode_document(kind: DocumentKind, name: &str, bytes: &[u8]) -> Result<D
     Ok(DocumentRow { kind, name: name.to_owned(), revision: row.revision, document: row.document.to_vec() })
 }
 
+pub fn encode_described(revision: u64, document: &[u8]) -> Result<Vec<u8>> {
+    encode(&Described { revision, document })
+}
+
+pub fn decode_described(bytes: &[u8]) -> Result<(u64, Vec<u8>)> {
+    let row: Described<'_> = decode(bytes)?;
+    Ok((row.revision, row.document.to_vec()))
+}
+
 pub fn shared(stored: StoredEvent) -> Arc<Event> {
     Arc::new(stored.event)
 }

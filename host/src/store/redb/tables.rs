@@ -38,6 +38,12 @@ pub const ENDPOINTS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("en
 pub const DOCUMENTS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("documents");
 /// Job -> what it delivers again, and how far it has come.
 pub const JOBS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("jobs");
+/// Plugin -> what is told of it: the catalogue's document.
+pub const PLUGINS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("plugins");
+/// Digest of a plugin's file -> its size, in how many parts it is kept, and since when.
+pub const COMPONENTS: TableDefinition<'_, &[u8], (u64, u32, i64)> = TableDefinition::new("components");
+/// (digest, part) -> that part of the file. One without a row in `components` was never written to its end.
+pub const COMPONENT_PARTS: TableDefinition<'_, (&[u8], u32), &[u8]> = TableDefinition::new("component_parts");
 pub const SETTINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("settings");
 /// Names -> numbers that the store keeps for itself.
 pub const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
@@ -91,6 +97,9 @@ pub struct Tables<'txn> {
     pub endpoints: Table<'txn, u128, &'static [u8]>,
     pub documents: Table<'txn, (&'static str, &'static str), &'static [u8]>,
     pub jobs: Table<'txn, u128, &'static [u8]>,
+    pub plugins: Table<'txn, &'static str, &'static [u8]>,
+    pub components: Table<'txn, &'static [u8], (u64, u32, i64)>,
+    pub component_parts: Table<'txn, (&'static [u8], u32), &'static [u8]>,
     pub settings: Table<'txn, &'static str, &'static [u8]>,
     pub meta: Table<'txn, &'static str, u64>,
     pub tallies: Table<'txn, (u8, i64, &'static [u8]), &'static [u8]>,
@@ -118,6 +127,9 @@ impl<'txn> Tables<'txn> {
             endpoints: txn.open_table(ENDPOINTS).map_err(io)?,
             documents: txn.open_table(DOCUMENTS).map_err(io)?,
             jobs: txn.open_table(JOBS).map_err(io)?,
+            plugins: txn.open_table(PLUGINS).map_err(io)?,
+            components: txn.open_table(COMPONENTS).map_err(io)?,
+            component_parts: txn.open_table(COMPONENT_PARTS).map_err(io)?,
             settings: txn.open_table(SETTINGS).map_err(io)?,
             meta: txn.open_table(META).map_err(io)?,
             tallies: txn.open_table(TALLIES).map_err(io)?,
