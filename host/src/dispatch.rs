@@ -358,6 +358,7 @@ pub fn start_housekeeping(
         statistics,
         disk,
         backlog: dispatcher.backlog.clone(),
+        agenda: workshop.agenda.clone(),
         book: workshop.book.clone(),
         clock: workshop.clock.clone(),
         metrics: workshop.metrics.clone(),

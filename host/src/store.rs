@@ -164,8 +164,16 @@ pub trait Queue: Send + Sync + 'static {
     ) -> Result<usize>;
 
     /// Ends up to `limit` deliveries that wait, unleased, and were due before `before`: nobody wants them any more, held
-    /// or not. They have failed, with `reason`. Answers how many.
-    async fn expire(&self, before: Timestamp, limit: usize, reason: String, now: Timestamp) -> Result<usize>;
+    /// or not. They have failed, with `reason`. What `tell` has to say of each is appended in the same commit, as
+    /// [`Settled::announce`] is. Answers how many.
+    async fn expire(
+        &self,
+        before: Timestamp,
+        limit: usize,
+        reason: String,
+        now: Timestamp,
+        tell: Tell,
+    ) -> Result<usize>;
 
     /// How many deliveries are pending, leased ones included.
     async fn pending(&self) -> Result<u64>;
@@ -189,6 +197,9 @@ pub struct Claimed {
     pub delivery: Delivery,
     pub event: Arc<Event>,
 }
+
+/// The event that tells of an end which came without an attempt, where somebody wants to have it.
+pub type Tell = Arc<dyn Fn(&Event, &Delivery) -> Option<Arrival> + Send + Sync>;
 
 #[derive(Debug, Clone)]
 pub struct Settled {

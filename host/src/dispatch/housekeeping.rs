@@ -11,10 +11,12 @@ use crate::book::{Book, Entry};
 use crate::disk::Disk;
 use crate::id::EndpointId;
 use crate::metrics::Metrics;
-use crate::store::{History, Kept, Queue, Result, Statistics};
+use crate::notice::{Notice, Topic};
+use crate::store::{History, Kept, Queue, Result, Statistics, Tell};
 use crate::time::{Clock, Timestamp};
 
 use super::backlog::Backlog;
+use super::feed::Agenda;
 use super::{LEASE, RENEWAL};
 
 /// How often the store is asked for deliveries whose endpoint was deleted, beside at each change of the endpoints.
@@ -55,6 +57,7 @@ pub struct Housekeeping {
     pub statistics: Arc<dyn Statistics>,
     pub disk: Arc<Disk>,
     pub backlog: Arc<Backlog>,
+    pub agenda: Arc<Agenda>,
     pub book: Arc<Book>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
@@ -173,11 +176,31 @@ impl Housekeeping {
         let now = self.clock.now();
         let reason = super::worker::TOO_OLD;
         let before = now.minus(self.max_age);
-        while self.queue.expire(before, EXPIRED_AT_ONCE, reason.to_owned(), now).await? == EXPIRED_AT_ONCE {
+        loop {
+            let tell = self.teller(now);
+            let ended = self.queue.expire(before, EXPIRED_AT_ONCE, reason.to_owned(), now, tell).await?;
+            if ended > 0 {
+                // What tells of it is due.
+                self.agenda.expect(now);
+            }
+            if ended < EXPIRED_AT_ONCE || self.stops() {
+                break;
+            }
             tokio::time::sleep(BREATHER).await;
         }
         self.prune().await?;
         self.prune_statistics().await
+    }
+
+    /// The operational events about deliveries that end for their age.
+    fn teller(&self, now: Timestamp) -> Tell {
+        let book = Arc::clone(&self.book);
+        Arc::new(move |event, delivery| {
+            let book = book.snapshot();
+            let endpoint = &book.entry(delivery.endpoint)?.endpoint;
+            let notice = |topic| Notice::of_delivery(topic, endpoint, event, delivery, None, now);
+            book.tell(Topic::of_end(delivery)?, &endpoint.tenant, notice, now)
+        })
     }
 
     async fn prune_statistics(&self) -> Result<()> {

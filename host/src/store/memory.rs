@@ -177,13 +177,27 @@ impl Queue for MemoryStore {
         Ok(ended.len())
     }
 
-    async fn expire(&self, before: Timestamp, limit: usize, reason: String, now: Timestamp) -> Result<usize> {
+    async fn expire(
+        &self,
+        before: Timestamp,
+        limit: usize,
+        reason: String,
+        now: Timestamp,
+        tell: Tell,
+    ) -> Result<usize> {
         let mut contents = self.contents();
         let waits =
             |row: &Row| row.leased_until.is_none() && row.delivery.due.is_some_and(|due| due < before);
-        let old = contents.deliveries.values_mut().filter(|row| row.is_pending() && waits(row)).take(limit);
-        let ended: Vec<_> = old.map(|row| row.end(State::Failed, reason.clone(), now)).collect();
-        ended.iter().for_each(|delivery| contents.note_end(delivery));
+        let old =
+            contents.deliveries.iter_mut().filter(|(_, row)| row.is_pending() && waits(row)).take(limit);
+        let ended: Vec<_> =
+            old.map(|(place, row)| (place.sequence, row.end(State::Failed, reason.clone(), now))).collect();
+        for (sequence, delivery) in &ended {
+            contents.note_end(delivery);
+            let event = contents.events.get(sequence).map(|entry| entry.event.clone());
+            let told = event.and_then(|event| tell(&event, delivery));
+            contents.announce(told.into_iter().collect());
+        }
         contents.count();
         Ok(ended.len())
     }

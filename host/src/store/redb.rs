@@ -42,7 +42,7 @@ use super::{
     Append, Arrival, Backup, BookVersion, Bucket, Claim, Claimed, Copying, DeliveryFilter, DeliveryRecord,
     EndpointRow, Endpoints, ErrorFilter, ErrorPage, ErrorPageRequest, EventFilter, EventRecord, History,
     Inbox, Kept, Lease, Page, PageRequest, Pruned, Queue, Replay, Result, Scope, Settings, Settle, Settled,
-    Standing, Statistics, Steer, StoreError, Volumes,
+    Standing, Statistics, Steer, StoreError, Tell, Volumes,
 };
 use crate::delivery::Delivery;
 use crate::event::{Event, Tenant};
@@ -501,8 +501,15 @@ impl Queue for RedbStore {
         self.write(move |txn| queue::cancel_waiting(txn, endpoint, before, limit, &reason, now)).await
     }
 
-    async fn expire(&self, before: Timestamp, limit: usize, reason: String, now: Timestamp) -> Result<usize> {
-        self.write(move |txn| queue::expire(txn, before, limit, &reason, now)).await
+    async fn expire(
+        &self,
+        before: Timestamp,
+        limit: usize,
+        reason: String,
+        now: Timestamp,
+        tell: Tell,
+    ) -> Result<usize> {
+        self.write(move |txn| queue::expire(txn, before, limit, &reason, now, &tell)).await
     }
 
     async fn pending(&self) -> Result<u64> {

@@ -1,5 +1,7 @@
 //! Endpoints that keep an order: a line whose head alone is handed out.
 
+use std::sync::Arc;
+
 use hookwright::delivery::State;
 use hookwright::endpoint::Order;
 use hookwright::id::{DeliveryId, EndpointId};
@@ -194,7 +196,7 @@ pub async fn a_line_waited_too_long<S: Subject>() {
     let world = World::<S>::new().await;
     let endpoint = ordered(&world, Order::Strict).await;
     let ids = line(&world, endpoint, 4).await;
-    assert_eq!(world.expire(at(2), 10, "too old".to_owned(), at(9)).await.unwrap(), 2);
+    assert_eq!(world.expire(at(2), 10, "too old".to_owned(), at(9), Arc::new(|_, _| None)).await.unwrap(), 2);
     assert_eq!(world.stored(ids[1]).await.state, State::Failed);
     assert_eq!(delivered(&world, 10).await, ids[2..]);
 }

@@ -1,5 +1,6 @@
 //! What is counted, and how endpoints stand.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -96,7 +97,7 @@ pub async fn each_end_is_counted<S: Subject>() {
     let cancelled = world.post_one(4, endpoint).await;
     world.cancel(cancelled, "Enough.".to_owned(), at(5)).await.unwrap();
     world.post_one(6, endpoint).await;
-    world.expire(at(7), 10, "It is too old.".to_owned(), at(8)).await.unwrap();
+    world.expire(at(7), 10, "It is too old.".to_owned(), at(8), Arc::new(|_, _| None)).await.unwrap();
     let Replay::Done(again) = world.replay(cancelled, false, at(9)).await.unwrap() else {
         panic!("replayed")
     };

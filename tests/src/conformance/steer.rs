@@ -1,7 +1,9 @@
 //! People steer deliveries: retry, cancel, replay.
 
+use std::sync::Arc;
+
 use hookwright::delivery::{Delivery, State};
-use hookwright::event::EventType;
+use hookwright::event::{Event, EventType};
 use hookwright::id::{DeliveryId, EndpointId, MAX_DELIVERIES_PER_EVENT};
 use hookwright::store::{DeliveryFilter, ORPHANED, Replay, Settle, Steer};
 
@@ -232,9 +234,16 @@ pub async fn what_waited_too_long_has_failed<S: Subject>() {
     let old = world.post_one(2, endpoint).await;
     let young = world.post_one(5, endpoint).await;
     world.hold(endpoint, true).await;
-    let expire = || world.expire(at(5), 10, "too old".to_owned(), at(9));
+    let told = world.new_event(9);
+    let expire = || {
+        let told = arrival(told.clone(), &[(endpoint, false)]);
+        let tell = move |_: &Event, ended: &Delivery| (ended.state == State::Failed).then(|| told.clone());
+        world.expire(at(5), 10, "too old".to_owned(), at(9), Arc::new(tell))
+    };
     assert_eq!(expire().await.unwrap(), 1, "neither what is leased nor what is young");
     assert_eq!(expire().await.unwrap(), 0);
+    let told = world.event(told.id).await.unwrap().expect("what tells of it is there");
+    assert_eq!(told.deliveries.len(), 1);
     assert_eq!(world.stored(under_way).await.state, State::Pending);
     assert_eq!(world.stored(young).await.state, State::Pending);
     let old = world.stored(old).await;

@@ -504,6 +504,30 @@ fn what_is_too_old_ends_as_failed() {
     });
 }
 
+/// What housekeeping ends, before anybody takes it up again, is told as what an attempt ends.
+#[test]
+fn what_grew_too_old_while_it_was_held_is_told() {
+    for memory in [false, true] {
+        let stage = Stage::default().with(|config| config.delivery.max_age = Duration::from_secs(3_600));
+        let stage = if memory { stage.in_memory() } else { stage };
+        stage.play(async |world| {
+            let held = world.endpoint(json!({"events": ["a"], "enabled": false})).await;
+            let mut listener = Mailbox::open().await;
+            let events = json!(["hookwright.delivery.failed"]);
+            world.endpoint(json!({"events": events, "url": listener.url("/")})).await;
+            let posted = world.post("a", "1").await;
+            world.clock.advance(Duration::from_secs(3_601));
+            // Housekeeping begins with what is too old.
+            world.restart().await;
+            let told: Value = serde_json::from_slice(&listener.next().await.body).expect("JSON");
+            assert_eq!((&told["endpoint"]["id"], &told["event"]["id"]), (&json!(held.id), &json!(posted.id)));
+            assert!(told["reason"].to_string().contains("max_age"), "{told}");
+            assert_eq!(world.outcome(&posted).await["state"], "failed");
+            assert!(listener.is_empty().await);
+        });
+    }
+}
+
 #[test]
 fn a_long_schedule_goes_by_the_clock() {
     on_each_store(async |world| {

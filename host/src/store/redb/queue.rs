@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::id::{DeliveryId, EndpointId, EventId, MAX_DELIVERIES_PER_EVENT};
 use crate::store::{
     Append, Appended, Arrival, BookVersion, Claim, Claimed, Lease, Place, Replay, Result, Settle, Settled,
-    Steer, StoreError,
+    Steer, StoreError, Tell,
 };
 use crate::time::Timestamp;
 
@@ -456,13 +456,14 @@ pub fn cancel_waiting(
     Ok(waiting.len())
 }
 
-/// Ends what was due before `before` and is not leased.
+/// Ends what was due before `before` and is not leased, and tells of it.
 pub fn expire(
     txn: &mut Txn<'_>,
     before: Timestamp,
     limit: usize,
     reason: &str,
     now: Timestamp,
+    tell: &Tell,
 ) -> Result<usize> {
     let mut expired = Vec::new();
     for endpoint in
@@ -482,7 +483,10 @@ pub fn expire(
     }
     for place in &expired {
         let delivery = last_delivery(&txn.tables.journal, *place)?;
-        end(txn, *place, delivery, State::Failed, reason.to_owned(), now)?;
+        let ended = end(txn, *place, delivery, State::Failed, reason.to_owned(), now)?;
+        let stored = stored_event(&txn.tables.events, place.sequence)?;
+        let told = stored.and_then(|stored| tell(&stored.event, &ended));
+        announce(txn, told.into_iter().collect())?;
     }
     Ok(expired.len())
 }
