@@ -56,7 +56,17 @@
 //! }
 //! ```
 //!
-//! Build it with `cargo build --release --target wasm32-wasip2` and put the `.wasm` file into the server's
+//! `hookwright plugin new NAME` writes a project of this kind, with this crate beside it, and these commands see it
+//! through:
+//!
+//! ```text
+//! hookwright plugin test              # builds it, runs its examples and cases/*.json in the server's own engine
+//! hookwright plugin run . --input '{"message":"Review it"}'
+//! hookwright plugin inspect .         # what it says, imports and costs
+//! hookwright plugin push              # to a running server
+//! ```
+//!
+//! By hand it is `cargo build --release --target wasm32-wasip2`, and the `.wasm` file goes into the server's
 //! plugins folder. The file's stem is the plugin's name, as is the package's.
 //!
 //! # What a plugin can count on

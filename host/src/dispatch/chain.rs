@@ -12,7 +12,9 @@ use crate::endpoint::{Endpoint, OnFailure, Transform};
 use crate::event::Event;
 use crate::id::{EndpointId, EventId, WebhookId};
 use crate::message::{Message, WEBHOOK_ID};
-use crate::plugin::{self, Answer, Call, Catalog, Failure, FailureKind, Judgement, Plugin, Run, Snapshot, Verdict};
+use crate::plugin::{
+    self, Answer, Call, Catalog, Failure, FailureKind, Judgement, Plugin, Run, Snapshot, Verdict,
+};
 use crate::terms;
 use crate::time::Timestamp;
 

@@ -87,8 +87,11 @@ export const log: Record<'debug' | 'info' | 'warn' | 'error', (line: unknown) =>
 /** `export const transformer = plugin({...})` makes a plugin of it. */
 export function plugin<Config = any>(plugin: Plugin<Config>): object;
 
-/** `export const receiver = receiver(...)`, for the world `destination`: says what an answer means. */
-export function receiver<Config = any>(
+/**
+ * `export const receiver = judging(...)`, for the world `destination`: says what an answer means. `status` is 0 where
+ * none came, and the body then is a word that says why.
+ */
+export function judging<Config = any>(
   judge: (answer: { status: number; headers: [string, string][]; body: Uint8Array }, config: Config) => Judgement,
 ): object;
 

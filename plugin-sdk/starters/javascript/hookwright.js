@@ -42,7 +42,7 @@ export function plugin({ configSchema = {}, mustRun = false, check = () => [], e
   };
 }
 
-export function receiver(judge) {
+export function judging(judge) {
   return {
     judge(status, headers, body, text) {
       try {

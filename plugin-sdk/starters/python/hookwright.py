@@ -20,8 +20,8 @@ from wit_world.imports.types import (
 )
 
 __all__ = [
-    "ConfigError", "Event", "Example", "Failure", "Message", "Verdict",
-    "body", "debug", "drop", "error", "info", "passed", "payload", "plugin", "reject", "reply", "warn",
+    "Answer", "ConfigError", "Event", "Example", "Failure", "Message", "Verdict",
+    "body", "debug", "drop", "error", "info", "judging", "passed", "payload", "plugin", "reject", "reply", "warn",
 ]
 
 JSON = "application/json"
@@ -89,6 +89,35 @@ def plugin(
                 raise Err(types.Failure("exception", said)) from exception
 
     return Transformer
+
+
+@dataclass
+class Answer:
+    """What the receiver said. `status` is 0 where no answer came, and the body then is a word that says why."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+def judging(judge: Callable[[Answer, dict], Any]) -> type:
+    """For the world `destination`: `Receiver = judging(judge)`.
+
+    `judge` gives one of the judgements of `wit_world.exports.receiver`, such as `Judgement_Retry(30)`. Where it raises,
+    the endpoint's success codes decide.
+    """
+
+    class Receiver:
+        def judge(self, status: int, headers: list[tuple[str, str]], body: bytes, config: str) -> Any:
+            from wit_world.exports.receiver import Judgement_ByStatus
+
+            try:
+                return judge(Answer(status, headers, body), _config(config))
+            except Exception:
+                error(traceback.format_exc())
+                return Judgement_ByStatus()
+
+    return Receiver
 
 
 def passed() -> Verdict:

@@ -3,6 +3,7 @@
 mod catalogue;
 mod cloudevents;
 mod access;
+mod authors;
 mod conformance;
 mod deliver;
 mod ecmascript;
