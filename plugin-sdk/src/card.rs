@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Event, Path, Template, body,
     config::{Check, join},
-    json::Value,
+    json::{Text, Value},
     text::{Dialect, Unit, cut},
 };
 
@@ -255,19 +255,15 @@ fn size<T: Serialize + ?Sized>(unit: Unit, value: &T) -> usize {
 
 /// The payload's own fields, for where nobody said which: names and values of the first [`MAX_FACTS`] members that
 /// are neither blank nor lists nor objects, first those of the payload, then those of the first object in it
-/// (`data`, `document`). Members of the envelope (`event`, `type`, `timestamp`, `schema_version` and the like) are
+/// (`data`, `document`), or of the first one in that where it holds nothing else (`data.object`). Members of the envelope (`event`, `type`, `timestamp`, `schema_version` and the like) are
 /// left out; the first URL becomes the link.
 pub fn facts(payload: &Value<'_>) -> (Vec<(String, String)>, Option<String>) {
     let (mut fields, mut link) = (Vec::new(), None);
     let Value::Object(members, _) = payload else {
         return (fields, link);
     };
-    let inner = members.iter().find_map(|(_, value)| match value {
-        Value::Object(members, _) => Some(members.as_slice()),
-        _ => None,
-    });
     let outer = members.iter().filter(|(name, _)| !ENVELOPE.contains(&name.decode().as_ref()));
-    for (name, value) in outer.chain(inner.unwrap_or_default()) {
+    for (name, value) in outer.chain(inner(members)) {
         let (name, shown) = match value {
             Value::Object(..) | Value::Array(..) | Value::Null => continue,
             value => (name.decode(), value.display()),
@@ -285,6 +281,23 @@ pub fn facts(payload: &Value<'_>) -> (Vec<(String, String)>, Option<String>) {
 pub fn left_out(count: usize, target: &str) -> String {
     let fields = if count == 1 { "field is" } else { "fields are" };
     format!("{count} {fields} left out: the message would be too long for {target}.")
+}
+
+/// The members of the first object that has more to say than another object.
+fn inner<'v, 'a>(members: &'v [(Text<'a>, Value<'a>)]) -> &'v [(Text<'a>, Value<'a>)] {
+    let first = |members: &'v [(Text<'a>, Value<'a>)]| {
+        members.iter().find_map(|(_, value)| match value {
+            Value::Object(members, _) => Some(members.as_slice()),
+            _ => None,
+        })
+    };
+    let says_nothing = |members: &[(Text<'a>, Value<'a>)]| {
+        members.iter().all(|(_, value)| matches!(value, Value::Object(..) | Value::Array(..) | Value::Null))
+    };
+    let Some(found) = first(members) else {
+        return &[];
+    };
+    if says_nothing(found) { first(found).unwrap_or(found) } else { found }
 }
 
 /// `invoice_number` and `invoiceNumber` as `Invoice number`.
@@ -397,6 +410,11 @@ mod tests {
                 r#"{"event":"document.exported","document":{"id":42,"doc_url":"https://e.test/42","notes":"","tags":["a"],"total_amount":12500.00},"line_items_count":1}"#,
                 vec![pair("Line items count", "1"), pair("Id", "42"), pair("Total amount", "12500.00")],
                 Some("https://e.test/42"),
+            ),
+            (
+                r#"{"id":"evt_1","type":"invoice.paid","data":{"object":{"number":"2026-0042","customer":{"name":"x"}}}}"#,
+                vec![pair("Id", "evt_1"), pair("Number", "2026-0042")],
+                None,
             ),
             ("[1,2]", vec![], None),
         ];

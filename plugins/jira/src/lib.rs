@@ -71,7 +71,7 @@ pub struct Setting {
     #[serde(default)]
     pub value: Option<Template>,
     /// Any JSON, as Jira expects it: `{"accountId": "..."}`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "hookwright_plugin::config::present")]
     #[schemars(with = "Option<hookwright_plugin::serde_json::Value>")]
     pub constant: Option<Box<RawValue>>,
 }
@@ -338,11 +338,11 @@ mod tests {
     fn what_jira_would_refuse_is_mended() {
         let body = issue(
             r#"{"t":"two\nlines\tand more","empty":" "}"#,
-            r#"{"project":"A","summary":"{t}","description":"{empty}","labels":["{t}","{empty}","evt_example"],"fields":[],"set":{"a":{"value":"{none}"},"b":{"path":"none"}}}"#,
+            r#"{"project":"A","summary":"{t}","description":"{empty}","labels":["{t}","{empty}","evt_example"],"fields":[],"set":{"a":{"value":"{none}"},"b":{"path":"none"},"c":{"constant":null}}}"#,
         );
         assert_eq!(
             body,
-            r#"{"fields":{"project":{"key":"A"},"issuetype":{"name":"Task"},"summary":"two lines and more","labels":["two-lines-and-more","evt_example"]}}"#
+            r#"{"fields":{"project":{"key":"A"},"issuetype":{"name":"Task"},"summary":"two lines and more","labels":["two-lines-and-more","evt_example"],"c":null}}"#
         );
     }
 
