@@ -33,7 +33,7 @@ pub use catalog::{Catalog, Entry, Refused, Snapshot, Source};
 pub use engine::{Engine, Plugin};
 pub use inspect::{Refusal, World, check_name};
 pub use journal::{Level, LogLine};
-pub use limits::Limits;
+pub use limits::{Ceiling, Limits};
 
 pub use crate::message::Message;
 

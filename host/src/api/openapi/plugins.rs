@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::operation::Operation;
-use super::shape::{Named, count, list, matching, object, or_null, reference, text, text_of, truth, words};
+use super::shape::{
+    Named, count, id, list, matching, object, or_null, reference, text, text_of, time, truth, words,
+};
+use super::statistics::{account, plugin_account};
 
 const GROUP: &str = "Plugins";
 
@@ -17,6 +20,14 @@ pub fn operations() -> Vec<Operation> {
         Operation::new("show_plugin", GROUP, "One plugin, with the schema of its configuration")
             .of("name", text_of(1, 200))
             .answers(200, "The plugin.", reference("PluginInFull")),
+        Operation::new("plugin_stats", GROUP, "What a plugin did since the host was started")
+            .about("Test events and dry runs are not counted. Times are those of single calls.")
+            .of("name", text_of(1, 200))
+            .answers(
+                200,
+                "Its counts, and those for the endpoints with most calls.",
+                reference("PluginStats"),
+            ),
     ]
 }
 
@@ -45,7 +56,14 @@ pub fn schemas() -> Vec<Named> {
     );
     let more = [("config_schema", json!({})), ("examples", list(example))];
     let refused = object(&[("name", text()), ("file", text()), ("reason", text())], &[]);
+    let stats = [
+        ("plugin", text()),
+        ("since", time()),
+        ("endpoints", list(plugin_account("endpoint", id("ep_")))),
+        ("endpoints_partial", truth()),
+    ];
     vec![
+        ("PluginStats", object(&[stats.as_slice(), &account()].concat(), &[])),
         ("Plugin", object(&members, &[])),
         ("PluginInFull", object(&[members.as_slice(), &more].concat(), &[])),
         ("Plugins", object(&[("items", list(reference("Plugin"))), ("refused", list(refused))], &[])),
