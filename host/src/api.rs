@@ -18,7 +18,9 @@ use crate::access::KeyDigest;
 use crate::book::Book;
 use crate::config::Config;
 use crate::dispatch::Intake;
+use crate::dispatch::rehearsal::Rehearsal;
 use crate::dispatch::tester::Tester;
+use crate::dispatch::usage::Usage;
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
 use crate::plugin::Catalog;
@@ -51,6 +53,8 @@ pub mod routes;
 mod statistics;
 mod tenants;
 mod terms;
+mod transform;
+mod usage;
 mod versions;
 
 pub use body::Budget;
@@ -77,6 +81,10 @@ pub struct Api {
     pub intake: Intake,
     /// Sends test events.
     pub tester: Tester,
+    /// Makes dry runs.
+    pub rehearsal: Rehearsal,
+    /// What plugins did since the start.
+    pub usage: Arc<Usage>,
     /// Told of new jobs that deliver again.
     pub replay_news: Arc<Notify>,
     /// Set once the host drains: then it is no longer ready.

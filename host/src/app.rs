@@ -22,6 +22,7 @@ use crate::dispatch::backlog::{Backlog, Bounds};
 use crate::dispatch::feed::Agenda;
 use crate::dispatch::turns::Turns;
 use crate::dispatch::users::Everybody;
+use crate::dispatch::usage::Usage;
 use crate::dispatch::wardrobe::Wardrobe;
 use crate::dispatch::worker::{self, Workshop};
 use crate::dispatch::{self, Dispatcher};
@@ -125,6 +126,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
     // The last step that can fail: a key that is made now is shown, or it is not kept.
     let (admin_key, admin_key_note) = admin_key(store.as_ref(), &config).await?;
     let metrics = Arc::new(Metrics::new());
+    let usage = Arc::new(Usage::new(clock.now()));
     let workshop = Arc::new(Workshop {
         book: book.clone(),
         catalog: catalog.clone(),
@@ -135,6 +137,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         agenda: Arc::new(Agenda::new()),
         wardrobe: Wardrobe::default(),
         turns: Turns::new(config.plugin.max_concurrent_calls),
+        usage: usage.clone(),
         settings: worker::Settings {
             max_age: config.delivery.max_age,
             retry_after_limit: config.delivery.retry_after_limit,
@@ -180,6 +183,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
     );
     let intake = dispatcher.intake();
     let tester = dispatcher.tester(config.endpoint.max_tests);
+    let rehearsal = dispatcher.rehearsal(config.plugin.max_dry_runs);
     let ingest = Ingest {
         inbox: store.clone(),
         disk,
@@ -202,6 +206,8 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         admin_key,
         intake,
         tester,
+        rehearsal,
+        usage,
         replay_news,
         stopping: Arc::new(AtomicBool::new(false)),
     });
@@ -388,6 +394,13 @@ async fn open_catalog(
         output_limit: settings.output_limit.0,
         log_lines: settings.log_lines,
         log_line_length: settings.log_line_length,
+        ceiling: plugin::Ceiling {
+            time: settings.max_time,
+            memory: settings.max_memory.0,
+            output: settings.max_output.0,
+            log_lines: settings.max_log_lines,
+        },
+        plugins: settings.limits.0.clone(),
         max_concurrent_calls: settings.max_concurrent_calls,
         file_size_limit: settings.file_size_limit.0 as u64,
         cache_dir: Some(cache),

@@ -312,8 +312,19 @@ pub struct PluginRun {
     pub log: Vec<(String, String)>,
 }
 
+impl PluginRun {
+    /// The words of runs that went well, whatever the plugin said.
+    const SAID: [&str; 9] =
+        ["pass", "replace", "drop", "reject", "by_status", "delivered", "retry", "fail", "disable"];
+
+    /// Whether the plugin could not do its work; its verdict is the kind of failure then.
+    pub fn has_failed(&self) -> bool {
+        !Self::SAID.contains(&self.verdict.as_str())
+    }
+}
+
 /// What a plugin was asked to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Task {
     /// To shape the message.
     Transform,

@@ -154,7 +154,7 @@ mod tests {
     use super::*;
     use crate::secret::Secret;
     use crate::subscription::Pattern;
-    use crate::terms::{OnFailure, Transform};
+    use crate::terms::{Allowance, OnFailure, Transform};
 
     fn name(text: &str) -> VersionName {
         VersionName::parse(text).unwrap()
@@ -170,6 +170,7 @@ mod tests {
                     plugin: (*plugin).to_owned(),
                     config: Secret::new("{}"),
                     on_failure: OnFailure::Retry,
+                    limits: Allowance::default(),
                 },
             })
         };

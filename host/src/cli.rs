@@ -36,6 +36,7 @@ mod statistics;
 mod table;
 mod tenant;
 mod terms;
+mod transform;
 mod verify;
 mod version;
 
@@ -62,6 +63,7 @@ enum Command {
     Stats(statistics::Stats),
     Errors(statistics::Errors),
     Plugin(plugin::Plugin),
+    Transform(transform::Transform),
     Key(key::Key),
     Tenant(tenant::Tenant),
     Host(host::Host),
@@ -110,6 +112,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Host(host) => host.run().await.map(|()| ExitCode::SUCCESS),
             Command::Replay(replay) => replay.run().await.map(|()| ExitCode::SUCCESS),
             Command::Plugin(plugin) => plugin.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Transform(transform) => transform.run().await.map(|()| ExitCode::SUCCESS),
             Command::Listen(listen) => listen.run().await.map(|()| ExitCode::SUCCESS),
             Command::Verify(verify) => verify.run(),
             Command::Completions(completions) => completions.run().map(|()| ExitCode::SUCCESS),

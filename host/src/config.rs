@@ -18,7 +18,7 @@ use crate::spelling::distance;
 mod value;
 
 use value::{Given, Setting};
-pub use value::{LogFormat, Size, UnknownTypes};
+pub use value::{LogFormat, PluginLimits, Size, UnknownTypes};
 
 /// What every variable of the environment begins with.
 pub const ENVIRONMENT_PREFIX: &str = "HOOKWRIGHT_";
@@ -34,6 +34,11 @@ const FILE_LIMIT: u64 = 1 << 20;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
+/// The least that one call of a plugin can be allowed.
+pub const MIN_PLUGIN_TIME: Duration = Duration::from_millis(10);
+pub const MIN_PLUGIN_MEMORY: usize = 64 * KIB;
+pub const MIN_PLUGIN_OUTPUT: usize = KIB;
+
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -267,6 +272,13 @@ settings! {
         output_limit: Size = Size(4 * MIB),
         log_lines: usize = 100,
         log_line_length: usize = 1_000,
+        /// The most that can be said instead, of a plugin below or of a transform.
+        max_time: Duration = Duration::from_secs(5),
+        max_memory: Size = Size(128 * MIB),
+        max_output: Size = Size(8 * MIB),
+        max_log_lines: usize = 1_000,
+        /// By plugin, what holds in place of the limits above.
+        limits: PluginLimits = PluginLimits::default(),
         max_concurrent_calls: usize = 64,
         file_size_limit: Size = Size(64 * MIB),
         /// Of one plugin; those in use are kept beyond it.
@@ -275,6 +287,10 @@ settings! {
         require_signatures: Required = Required::None,
         /// The public keys that they may be signed with.
         signature_keys: Vec<PublicKey> = Vec::new(),
+        /// Dry runs under way at once.
+        max_dry_runs: usize = 8,
+        /// Of the message after each link, what a dry run shows.
+        dry_run_body: Size = Size(64 * KIB),
     }
 }
 
@@ -468,15 +484,21 @@ impl Config {
             ("key.max", self.key.max, 1, 100_000),
             ("endpoint.rotation_overlap", span(self.endpoint.rotation_overlap), 0, span(MAX_OVERLAP)),
             ("tenant.max", self.tenant.max, 1, 1_000_000),
-            ("plugin.time_limit", span(self.plugin.time_limit), 10, year),
-            ("plugin.memory_limit", self.plugin.memory_limit.0, 64 * KIB, 4_096 * MIB),
+            ("plugin.time_limit", span(self.plugin.time_limit), span(MIN_PLUGIN_TIME), year),
+            ("plugin.memory_limit", self.plugin.memory_limit.0, MIN_PLUGIN_MEMORY, 4_095 * MIB),
             ("plugin.table_limit", self.plugin.table_limit, 0, 10_000_000),
-            ("plugin.output_limit", self.plugin.output_limit.0, KIB, 256 * MIB),
+            ("plugin.output_limit", self.plugin.output_limit.0, MIN_PLUGIN_OUTPUT, 256 * MIB),
             ("plugin.log_lines", self.plugin.log_lines, 0, 10_000),
             ("plugin.log_line_length", self.plugin.log_line_length, 0, 64 * KIB),
+            ("plugin.max_time", span(self.plugin.max_time), span(self.plugin.time_limit), year),
+            ("plugin.max_memory", self.plugin.max_memory.0, self.plugin.memory_limit.0, 4_095 * MIB),
+            ("plugin.max_output", self.plugin.max_output.0, self.plugin.output_limit.0, 256 * MIB),
+            ("plugin.max_log_lines", self.plugin.max_log_lines, self.plugin.log_lines, 10_000),
             ("plugin.max_concurrent_calls", self.plugin.max_concurrent_calls, 1, 100_000),
             ("plugin.file_size_limit", self.plugin.file_size_limit.0, KIB, 1_024 * MIB),
             ("plugin.kept_versions", self.plugin.kept_versions, 2, 10_000),
+            ("plugin.max_dry_runs", self.plugin.max_dry_runs, 1, 10_000),
+            ("plugin.dry_run_body", self.plugin.dry_run_body.0, 0, 256 * MIB),
             ("replay.rate", self.replay.rate, 1, 1_000_000),
             ("replay.max_pending", self.replay.max_pending, 1, 1_000_000_000),
             ("replay.max_running", self.replay.max_running, 1, 1_000),
@@ -488,6 +510,7 @@ impl Config {
             ("retention.attempts_kept", self.retention.attempts_kept, 1, 100_000),
         ];
         self.check_admin_key()?;
+        self.check_plugin_limits()?;
         self.check_tls()?;
         self.check_signatures()?;
         match rows.iter().find(|(_, value, least, most)| value < least || value > most) {
@@ -515,6 +538,31 @@ impl Config {
                  without the variable the host makes a key itself"
             ),
         })
+    }
+
+    /// What holds for a plugin alone is within the bounds for all.
+    fn check_plugin_limits(&self) -> Result<(), ConfigError> {
+        let settings = &self.plugin;
+        let span = |span: Duration| span.as_millis() as usize;
+        for (plugin, said) in &settings.limits.0 {
+            let rows = [
+                ("time", said.time.map(span), span(MIN_PLUGIN_TIME), "max_time", span(settings.max_time)),
+                ("memory", said.memory, MIN_PLUGIN_MEMORY, "max_memory", settings.max_memory.0),
+                ("output", said.output, MIN_PLUGIN_OUTPUT, "max_output", settings.max_output.0),
+                ("log_lines", said.log_lines, 0, "max_log_lines", settings.max_log_lines),
+            ];
+            for (key, value, least, ceiling, most) in rows {
+                if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {
+                    let problem = format!(
+                        "is {value}; it must be from {least} to {most} (bytes, milliseconds or a number), which is \
+                         `plugin.{ceiling}`"
+                    );
+                    let (origin, key) = ("settings".to_owned(), format!("plugin.limits.{plugin}.{key}"));
+                    return Err(ConfigError::Value { origin, key, problem });
+                }
+            }
+        }
+        Ok(())
     }
 
     fn check_tls(&self) -> Result<(), ConfigError> {
@@ -608,12 +656,42 @@ const FARTHEST: usize = 3;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::terms::Allowance;
 
     fn read(text: &str) -> Result<Config, ConfigError> {
         let mut config = Config::default();
         config.read_toml(text, Path::new("test.toml"))?;
         config.check()?;
         Ok(config)
+    }
+
+    #[test]
+    fn plugins_have_limits_of_their_own() {
+        let said = "[plugin.limits.script]\ntime = \"200ms\"\nmemory = \"32MiB\"\nlog_lines = 0\n[plugin.limits.a-b]";
+        let limits = read(said).unwrap().plugin.limits.0;
+        let script = Allowance {
+            time: Some(Duration::from_millis(200)),
+            memory: Some(32 * MIB),
+            output: None,
+            log_lines: Some(0),
+        };
+        assert_eq!(limits, [("script".to_owned(), script), ("a-b".to_owned(), Allowance::default())].into());
+        for (said, part) in [
+            ("[plugin]\nlimits = 1", "[plugin.limits.NAME]"),
+            ("[plugin.limits]\nscript = 1", "`script` is none"),
+            ("[plugin.limits.Script]", "names are of a-z"),
+            ("[plugin.limits.x]\ntables = 1", "there is no limit `tables`"),
+            ("[plugin.limits.x]\ntime = 1", "`time` takes a span"),
+            (
+                "[plugin.limits.x]\ntime = \"1m\"",
+                "`plugin.limits.x.time` is 60000; it must be from 10 to 5000",
+            ),
+            ("[plugin.limits.x]\nmemory = \"1GiB\"", "`plugin.max_memory`"),
+            ("[server]\nmax_connections = {}", "takes no table"),
+        ] {
+            let message = read(said).unwrap_err().to_string();
+            assert!(message.contains(part), "{said}: {message}");
+        }
     }
 
     #[test]

@@ -9,12 +9,14 @@ pub mod feed;
 pub mod housekeeping;
 pub mod rates;
 pub mod redact;
+pub mod rehearsal;
 pub mod replays;
 pub mod request;
 pub mod schedule;
 pub mod tester;
 pub mod tries;
 pub mod turns;
+pub mod usage;
 pub mod users;
 pub mod wardrobe;
 pub mod worker;
@@ -40,6 +42,7 @@ use crate::time::Timestamp;
 use self::backlog::{Backlog, Slot};
 use self::feed::Agenda;
 pub use self::housekeeping::Retention;
+use self::rehearsal::Rehearsal;
 use self::schedule::{Limits, Schedule};
 use self::tester::Tester;
 use self::worker::{Job, Workshop};
@@ -157,6 +160,11 @@ impl Dispatcher {
         Tester::new(&self.workshop, at_once)
     }
 
+    /// Makes dry runs, so many at once.
+    pub fn rehearsal(&self, at_once: usize) -> Rehearsal {
+        Rehearsal::new(&self.workshop, at_once)
+    }
+
     /// Delivers until `shutdown` ends, then waits for what is under way, for `drain` at the most. What is left stays
     /// in the store.
     ///
@@ -247,6 +255,7 @@ impl Dispatcher {
             }
         }
         self.workshop.wardrobe.keep(|id| book.entry(id).is_some());
+        self.workshop.usage.keep(|id| book.entry(id).is_some());
         let (workshop, now) = (self.workshop.clone(), self.workshop.clock.now());
         // Beside the driver, since it waits for a commit; the jobs keep their room until then.
         tokio::spawn(async move { give_back(&workshop.queue, back, now).await });

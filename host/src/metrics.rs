@@ -1,7 +1,7 @@
 //! What is counted, for Prometheus. Labels are words of a bounded vocabulary: no URL, tenant or secret is one.
 
 use std::fmt;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -28,7 +28,8 @@ pub struct Metrics {
     plugin_calls: Family<PluginVerdict, Counter>,
     attempt_seconds: Histogram,
     settle_seconds: Histogram,
-    plugin_seconds: Histogram,
+    plugin_seconds: Family<PluginName, Histogram>,
+    plugin_memory: Family<PluginName, Gauge>,
     pending: Gauge,
     in_flight: Gauge,
     connections: Gauge<i64>,
@@ -50,10 +51,17 @@ struct Reason {
     reason: &'static str,
 }
 
-/// Both come from plugins that were loaded and from the host's words, so there are few.
+/// The name of a plugin that was loaded.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct PluginName {
+    plugin: String,
+}
+
+/// All come from plugins that were loaded and from the host's words, so there are few.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct PluginVerdict {
     plugin: String,
+    task: &'static str,
     verdict: String,
 }
 
@@ -76,7 +84,10 @@ impl Metrics {
             plugin_calls: Family::default(),
             attempt_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 17)),
             settle_seconds: Histogram::new(exponential_buckets(0.001, 4.0, 14)),
-            plugin_seconds: Histogram::new(exponential_buckets(0.000_01, 4.0, 10)),
+            plugin_seconds: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(0.000_01, 4.0, 10))
+            }),
+            plugin_memory: Family::default(),
             pending: Gauge::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
@@ -112,9 +123,13 @@ impl Metrics {
     }
 
     pub fn plugin_call(&self, run: &PluginRun) {
-        let labels = PluginVerdict { plugin: run.plugin.clone(), verdict: run.verdict.clone() };
+        let (plugin, task) = (run.plugin.clone(), run.task.word());
+        let labels = PluginVerdict { plugin: plugin.clone(), task, verdict: run.verdict.clone() };
         self.plugin_calls.get_or_create(&labels).inc();
-        self.plugin_seconds.observe(run.duration.as_secs_f64());
+        let name = PluginName { plugin };
+        self.plugin_seconds.get_or_create(&name).observe(run.duration.as_secs_f64());
+        let peak = i64::try_from(run.memory_peak).unwrap_or(i64::MAX);
+        self.plugin_memory.get_or_create(&name).inner().fetch_max(peak, Ordering::Relaxed);
     }
 
     /// A delivery has ended, so long after its event was accepted.
@@ -188,6 +203,12 @@ impl Metrics {
             "Time of a plugin call",
             Unit::Seconds,
             self.plugin_seconds.clone(),
+        );
+        registry.register_with_unit(
+            "plugin_memory_peak",
+            "The most linear memory that a call of a plugin had",
+            Unit::Bytes,
+            self.plugin_memory.clone(),
         );
         registry.register("deliveries_pending", "Deliveries not ended yet", self.pending.clone());
         registry.register("attempts_in_flight", "Attempts under way", self.in_flight.clone());

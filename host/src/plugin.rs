@@ -37,7 +37,7 @@ pub use catalog::{
 pub use engine::{Engine, Plugin};
 pub use inspect::{Refusal, World, check_name};
 pub use journal::{Level, LogLine};
-pub use limits::Limits;
+pub use limits::{Ceiling, Limits};
 pub use trust::{InvalidPublicKey, PublicKey, Required, SIGNATURE_SUFFIX, SigningKey, Trust};
 
 pub use crate::message::Message;

@@ -69,6 +69,21 @@ pub struct Transform {
     /// JSON.
     pub config: Secret,
     pub on_failure: OnFailure,
+    /// What one call may use, where it is not what the plugin may use elsewhere.
+    pub limits: Allowance,
+}
+
+/// What one call of a plugin may use. Where nothing is said, what holds more generally does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Allowance {
+    /// Of running time.
+    pub time: Option<Duration>,
+    /// Of linear memory, in bytes.
+    pub memory: Option<usize>,
+    /// Of what it hands back, in bytes.
+    pub output: Option<usize>,
+    /// Lines kept of what it logs and prints.
+    pub log_lines: Option<usize>,
 }
 
 /// In which bytes JSON goes out, once the chain has run: what is signed, sent and recorded.

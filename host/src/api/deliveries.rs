@@ -8,7 +8,7 @@ use axum::response::Response;
 use http::{StatusCode, Uri};
 use serde::Serialize;
 
-pub(super) use self::attempts::AttemptView;
+pub(super) use self::attempts::{AttemptView, BodyView, PluginView, RequestView};
 use super::auth::Caller;
 use super::body;
 use super::endpoints::missing_plugin;

@@ -27,7 +27,7 @@ use crate::signature::SignatureScheme;
 use crate::terms::InForce;
 use crate::time::Timestamp;
 
-mod chain;
+pub(super) mod chain;
 pub(super) mod document;
 pub(super) mod patch;
 pub(super) mod secret;

@@ -34,6 +34,7 @@ mod replays;
 mod shape;
 mod statistics;
 mod terms;
+mod transform;
 
 /// What the page at `/docs` may load: its own style, and nothing else.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
@@ -85,6 +86,7 @@ fn operations(config: &Config) -> Vec<Operation> {
         profiles::operations(),
         hooks::operations(),
         plugins::operations(),
+        transform::operations(),
     ]
     .concat()
 }
@@ -104,6 +106,7 @@ fn schemas(config: &Config) -> Map<String, Value> {
         profiles::schemas(config),
         hooks::schemas(config),
         plugins::schemas(),
+        transform::schemas(config),
     ];
     schemas.concat().into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }

@@ -12,7 +12,7 @@ use http::Method;
 use super::auth::{self, Caller};
 use super::{
     Api, backup, deliveries, endpoints, event_types, events, hooks, host, keys, openapi, plugins, probes,
-    replays, statistics, tenants, versions,
+    replays, statistics, tenants, transform, usage, versions,
 };
 use crate::access::Role;
 
@@ -134,6 +134,7 @@ pub fn table() -> Vec<Route> {
         keyed(&post, hooks::PATH, Customers, "create_webhook", hooks::create),
         keyed(&patch, hooks::PATH, Customers, "change_webhook", hooks::patch),
         keyed(&delete, hooks::PATH, Customers, "delete_webhook", hooks::delete),
+        keyed(&post, "/v1/transform", Customers, "transform", transform::run),
         keyed(&get, "/v1/plugins", Admins, "list_plugins", plugins::list),
         keyed(&get, "/v1/plugins/{name}", Admins, "show_plugin", plugins::show),
         keyed(&put, "/v1/plugins/{name}", Admins, "upload_plugin", plugins::upload),
@@ -148,6 +149,7 @@ pub fn table() -> Vec<Route> {
         ),
         keyed(&post, "/v1/plugins/{name}/activate", Admins, "activate_plugin", plugins::activate),
         keyed(&post, "/v1/plugins/{name}/rollback", Admins, "roll_back_plugin", plugins::roll_back),
+        keyed(&get, "/v1/plugins/{name}/stats", Admins, "plugin_stats", usage::of_plugin),
     ]
 }
 

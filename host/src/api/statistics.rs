@@ -14,11 +14,12 @@ use self::view::{BucketView, DayView, StatusCounts, TallyView, VolumeView, Warni
 use super::auth::Caller;
 use super::page::{Page, Query};
 use super::problem::{FieldError, Problem};
+use super::usage::{self, OfPlugin};
 use super::{Api, json};
 use crate::book::Snapshot;
 use crate::endpoint::Endpoint;
 use crate::event::Tenant;
-use crate::health::Status;
+use crate::health::{Health, Status};
 use crate::id::EndpointId;
 use crate::store::{Bucket, ErrorFilter, ErrorGroup, ErrorPageRequest, ErrorPlace, Scope, Standing, Volumes};
 use crate::tally::{Resolution, Tally, Window};
@@ -57,12 +58,16 @@ struct StatsView {
     #[serde(flatten)]
     course: CourseView,
     status: &'static str,
+    /// Why it is failing, where it is.
+    failing_because: Option<String>,
     consecutive_failures: u32,
     failing_since: Option<String>,
     queue: QueueView,
     last_attempt_at: Option<String>,
     last_delivery_at: Option<String>,
     last_event_at: Option<String>,
+    /// What each plugin did for it since the host was started.
+    plugins: Vec<OfPlugin>,
 }
 
 /// What happened over a span of time.
@@ -137,7 +142,7 @@ pub(super) async fn overview(
     let view = OverviewView {
         tenant: tenant.map(|tenant| tenant.to_string()),
         course,
-        endpoints: pairs().map(|(endpoint, standing)| status(endpoint, standing)).collect(),
+        endpoints: pairs().map(|(endpoint, standing)| status(&api, endpoint, standing)).collect(),
         queue: QueueView { partial, ..QueueView::of(&api, &book, pairs()) },
         last_delivery_at: standings.iter().filter_map(|s| s.last_delivery_at).max().map(text),
     };
@@ -165,13 +170,15 @@ pub(super) async fn stats(
     let view = StatsView {
         endpoint: id.to_string(),
         course,
-        status: status(endpoint, &standing).word(),
+        status: status(&api, endpoint, &standing).word(),
+        failing_because: failing_because(&api, endpoint, &standing),
         consecutive_failures: standing.health.consecutive_failures,
         failing_since: standing.health.failing_since.map(text),
         queue: QueueView::of(&api, &book, [(&**endpoint, &standing)]),
         last_attempt_at: standing.last_attempt_at.map(text),
         last_delivery_at: standing.last_delivery_at.map(text),
         last_event_at: standing.last_event_at.map(text),
+        plugins: usage::of_endpoint(&api, id),
     };
     json(StatusCode::OK, &view)
 }
@@ -313,8 +320,23 @@ async fn standings(api: &Api, endpoints: &[&Endpoint]) -> Result<Vec<Standing>, 
     Ok(api.store.standings(endpoints.iter().map(|endpoint| endpoint.id).collect()).await?)
 }
 
-fn status(endpoint: &Endpoint, standing: &Standing) -> Status {
-    Status::of(endpoint.enabled(), &standing.health)
+/// One whose receiver fails, or a plugin of its chain, is failing.
+fn status(api: &Api, endpoint: &Endpoint, standing: &Standing) -> Status {
+    match Status::of(endpoint.enabled(), &standing.health) {
+        Status::Active if api.usage.complaint(endpoint).is_some() => Status::Failing,
+        status => status,
+    }
+}
+
+/// Why it is failing, as sentences; `None` where it is not.
+fn failing_because(api: &Api, endpoint: &Endpoint, standing: &Standing) -> Option<String> {
+    let Health { consecutive_failures: failures, failing_since, .. } = standing.health;
+    let receiver = failing_since.map(|since| {
+        let attempts = if failures == 1 { "attempt in a row has" } else { "attempts in a row have" };
+        format!("{failures} {attempts} failed, the first at {since}.")
+    });
+    let reasons: Vec<String> = receiver.into_iter().chain(api.usage.complaint(endpoint)).collect();
+    (!reasons.is_empty()).then(|| reasons.join(" "))
 }
 
 fn text(time: Timestamp) -> String {

@@ -5,7 +5,7 @@ mod show;
 
 pub(super) use read::{
     MAX_FAILURES, MAX_PATIENCE, MAX_SUCCESS_CODES, MIN_PATIENCE, MIN_TIMEOUT, ON_FAILURE, read, span,
-    transform, within,
+    transform, transforms, within,
 };
 pub(super) use show::{LinkView, TermsView, in_full, inherited, link};
 

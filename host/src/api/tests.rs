@@ -105,6 +105,7 @@ impl Host {
             config: Arc::new(config),
             intake: dispatcher.intake(),
             tester: dispatcher.tester(2),
+            rehearsal: dispatcher.rehearsal(2),
             replay_news: Arc::default(),
             stopping: Arc::new(AtomicBool::new(false)),
         };

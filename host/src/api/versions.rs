@@ -251,7 +251,7 @@ fn step(mut fields: Fields<'_>, config: &Config, version: &VersionName, place: u
     if events.is_empty() && fields.error_count() == before {
         fields.wrong::<()>("events", "it must name the event types that it is for, such as `*`");
     }
-    let transform = terms::transform(fields, config.endpoint.max_config.0)?;
+    let transform = terms::transform(fields, config)?;
     Some(Step { version: version.clone(), place, events, transform })
 }
 

@@ -252,11 +252,15 @@ fn text(bytes: &Bytes) -> Result<String, RecordError> {
 mod tests {
     use super::*;
     use crate::secret::Secret;
-    use crate::terms::{OnFailure, Transform};
+    use crate::terms::{Allowance, OnFailure, Transform};
 
     fn step(version: &VersionName, place: u16, config: &str) -> Arc<Step> {
-        let transform =
-            Transform { plugin: "flatten".into(), config: Secret::new(config), on_failure: OnFailure::Fail };
+        let transform = Transform {
+            plugin: "flatten".into(),
+            config: Secret::new(config),
+            on_failure: OnFailure::Fail,
+            limits: Allowance::default(),
+        };
         let events = vec![Pattern::Any, Pattern::parse("invoice.*").unwrap()];
         Arc::new(Step { version: version.clone(), place, events, transform })
     }

@@ -261,7 +261,7 @@ pub(super) mod tests {
     use super::*;
     use crate::retry::RetryPolicy;
     use crate::signature::SignatureScheme;
-    use crate::terms::{Auth, AutoDisable, BodyForm, OnFailure, SuccessCodes, Terms, Transform};
+    use crate::terms::{Allowance, Auth, AutoDisable, BodyForm, OnFailure, SuccessCodes, Terms, Transform};
 
     fn terms() -> Terms {
         Terms {
@@ -269,6 +269,7 @@ pub(super) mod tests {
                 plugin: "flatten".into(),
                 config: Secret::new(r#"{"separator":"planted-config"}"#),
                 on_failure: OnFailure::Fail,
+                limits: Allowance { memory: Some(1 << 20), ..Allowance::default() },
             }]),
             body: Some(BodyForm::Ecmascript),
             signature: Some(SignatureScheme::HmacSha256 { header: "X-Sig".into(), prefix: "sha256=".into() }),

@@ -9,7 +9,7 @@ use super::record::{RecordError, malformed, millis};
 use crate::retry::RetryPolicy;
 use crate::secret::Secret;
 use crate::signature::SignatureScheme;
-use crate::terms::{Auth, AutoDisable, BodyForm, OnFailure, SuccessCodes, Terms, Transform};
+use crate::terms::{Allowance, Auth, AutoDisable, BodyForm, OnFailure, SuccessCodes, Terms, Transform};
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct OpenTerms {
@@ -138,6 +138,37 @@ impl Credential {
 pub(super) struct Link {
     plugin: String,
     on_failure: Follow,
+    #[serde(default, skip_serializing_if = "Within::is_nothing")]
+    limits: Within,
+}
+
+/// What one call may use.
+#[derive(Debug, Default, Serialize, Deserialize, PartialEq)]
+struct Within {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    time_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    memory: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    output: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    log_lines: Option<usize>,
+}
+
+impl Within {
+    fn of(allowance: Allowance) -> Self {
+        let Allowance { time, memory, output, log_lines } = allowance;
+        Self { time_ms: time.map(millis), memory, output, log_lines }
+    }
+
+    fn to_word(&self) -> Allowance {
+        let Self { time_ms, memory, output, log_lines } = *self;
+        Allowance { time: time_ms.map(Duration::from_millis), memory, output, log_lines }
+    }
+
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -155,7 +186,8 @@ impl Link {
             OnFailure::Fail => Follow::Fail,
             OnFailure::Pass => Follow::Pass,
         };
-        Self { plugin: transform.plugin.clone(), on_failure }
+        let limits = Within::of(transform.limits);
+        Self { plugin: transform.plugin.clone(), on_failure, limits }
     }
 
     pub fn with(self, config: String) -> Transform {
@@ -164,7 +196,8 @@ impl Link {
             Follow::Fail => OnFailure::Fail,
             Follow::Pass => OnFailure::Pass,
         };
-        Transform { plugin: self.plugin, config: Secret::new(config), on_failure }
+        let limits = self.limits.to_word();
+        Transform { plugin: self.plugin, config: Secret::new(config), on_failure, limits }
     }
 }
 

@@ -115,9 +115,10 @@ pub struct Attempt {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-struct Request {
+pub struct Request {
     method: String,
-    url: String,
+    /// `None` where nobody said where it would go.
+    url: Option<String>,
     headers: Vec<(String, String)>,
     body: Body,
 }
@@ -130,7 +131,7 @@ struct Response {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-struct Body {
+pub struct Body {
     encoding: String,
     content: String,
     #[serde(default)]
@@ -138,21 +139,21 @@ struct Body {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-struct PluginRun {
+pub struct PluginRun {
     /// `transform`, or `judge`; hosts of before there were judges say nothing.
     #[serde(default)]
     task: String,
-    plugin: String,
+    pub plugin: String,
     version: String,
     digest: String,
-    verdict: String,
+    pub verdict: String,
     duration_ms: f64,
     #[serde(default)]
     log: Vec<LogLine>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-struct LogLine {
+pub struct LogLine {
     level: String,
     line: String,
 }
@@ -323,8 +324,8 @@ impl Attempt {
         for run in &self.plugins {
             text += &run.shown();
         }
-        if let Some(Request { method, url, headers, body }) = &self.request {
-            text += &part(&format!("> {} {}", one_line(method), one_line(url)), headers, body);
+        if let Some(request) = &self.request {
+            text += &request.shown();
         }
         if let Some(Response { status, headers, body }) = &self.response {
             text += &part(&format!("< {status}"), headers, body);
@@ -333,8 +334,16 @@ impl Attempt {
     }
 }
 
+impl Request {
+    pub fn shown(&self) -> String {
+        let Self { method, url, headers, body } = self;
+        let url = url.as_deref().unwrap_or_default();
+        part(format!("> {} {}", one_line(method), one_line(url)).trim_end(), headers, body)
+    }
+}
+
 impl PluginRun {
-    fn shown(&self) -> String {
+    pub fn shown(&self) -> String {
         let digest: String = self.digest.chars().take(12).collect();
         let mut text = format!(
             "  {} {} {} ({}): {} in {:.1} ms\n",
@@ -352,7 +361,7 @@ impl PluginRun {
     }
 }
 
-fn part(first: &str, headers: &[(String, String)], body: &Body) -> String {
+pub fn part(first: &str, headers: &[(String, String)], body: &Body) -> String {
     let mut text = format!("  {first}\n");
     for (name, value) in headers {
         text += &format!("    {}: {}\n", one_line(name), one_line(value));

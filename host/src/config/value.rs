@@ -1,5 +1,6 @@
 //! How the values of settings are written.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use ipnet::IpNet;
 
 use crate::plugin::{PublicKey, Required};
 use crate::send::{InvalidProxy, Proxy};
+use crate::terms::Allowance;
 use crate::time::parse_span;
 
 /// A value as a file, a variable or a flag gives it.
@@ -15,11 +17,13 @@ use crate::time::parse_span;
 pub(super) enum Given {
     One(String),
     Many(Vec<String>),
+    Table(toml::Table),
 }
 
 impl Given {
     pub fn of_toml(value: &toml::Value) -> Result<Self, String> {
         match value {
+            toml::Value::Table(table) => Ok(Given::Table(table.clone())),
             toml::Value::Array(items) => items.iter().map(text_of).collect::<Result<_, _>>().map(Given::Many),
             value => text_of(value).map(Given::One),
         }
@@ -32,14 +36,16 @@ impl Given {
             Given::Many(texts) => {
                 texts.last().map(|text| text.trim()).ok_or_else(|| "takes one value".to_owned())
             }
+            Given::Table(_) => Err("takes no table".to_owned()),
         }
     }
 
-    fn many(&self) -> Vec<&str> {
-        match self {
+    fn many(&self) -> Result<Vec<&str>, String> {
+        Ok(match self {
             Given::One(text) => text.split(',').map(str::trim).filter(|text| !text.is_empty()).collect(),
             Given::Many(texts) => texts.iter().map(|text| text.trim()).collect(),
-        }
+            Given::Table(_) => return Err("takes no table".to_owned()),
+        })
     }
 }
 
@@ -73,6 +79,51 @@ impl Setting for Size {
         let number: usize = digits.parse().map_err(|_| invalid())?;
         number.checked_mul(factor).map(Size).ok_or_else(invalid)
     }
+}
+
+/// What single plugins may use, by their names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PluginLimits(pub BTreeMap<String, Allowance>);
+
+impl Setting for PluginLimits {
+    fn read(given: &Given) -> Result<Self, String> {
+        let Given::Table(plugins) = given else {
+            return Err(
+                "is a table for each plugin, and stands in the file: `[plugin.limits.NAME]`".to_owned()
+            );
+        };
+        let read = |(name, said): (&String, &toml::Value)| {
+            let is_name = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+            let toml::Value::Table(said) = said else {
+                return Err(format!("takes a table for each plugin, and `{name}` is none"));
+            };
+            if name.is_empty() || !name.bytes().all(is_name) {
+                return Err(format!("names the plugin `{name}`; names are of a-z, 0-9 and -"));
+            }
+            Ok((name.clone(), allowance(said).map_err(|problem| format!("of `{name}`: {problem}"))?))
+        };
+        plugins.iter().map(read).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+fn allowance(said: &toml::Table) -> Result<Allowance, String> {
+    let mut allowance = Allowance::default();
+    for (key, value) in said {
+        let given = Given::of_toml(value).map_err(|problem| format!("`{key}` {problem}"))?;
+        let named = |problem| format!("`{key}` {problem}");
+        match key.as_str() {
+            "time" => allowance.time = Some(Duration::read(&given).map_err(named)?),
+            "memory" => allowance.memory = Some(Size::read(&given).map_err(named)?.0),
+            "output" => allowance.output = Some(Size::read(&given).map_err(named)?.0),
+            "log_lines" => allowance.log_lines = Some(usize::read(&given).map_err(named)?),
+            _ => {
+                return Err(format!(
+                    "there is no limit `{key}`; there are `time`, `memory`, `output`, `log_lines`"
+                ));
+            }
+        }
+    }
+    Ok(allowance)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,7 +240,7 @@ impl Setting for Vec<IpNet> {
                 },
             )
         };
-        given.many().into_iter().map(range).collect()
+        given.many()?.into_iter().map(range).collect()
     }
 }
 

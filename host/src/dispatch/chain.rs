@@ -15,7 +15,7 @@ use crate::message::{Message, WEBHOOK_ID};
 use crate::plugin::{
     self, Answer, Call, Catalog, Failure, FailureKind, Judgement, Plugin, Run, Snapshot, Verdict,
 };
-use crate::terms;
+use crate::terms::{self, Allowance};
 use crate::time::Timestamp;
 
 /// Longest code of a failure that is shown.
@@ -42,8 +42,8 @@ pub struct Occasion<'a> {
 
 /// Is told of each link as the chain runs.
 pub trait Observer {
-    /// A link has run, and `message` is what there is after it.
-    fn ran(&mut self, run: PluginRun, message: &Message);
+    /// A link has run; `why` it dropped or rejected the message, or failed; and `message` is what there is after it.
+    fn ran(&mut self, run: PluginRun, why: Option<&str>, message: &Message);
 }
 
 /// The runs of the links, and what they cost in all.
@@ -60,6 +60,7 @@ pub struct Judge<'e> {
     /// As the chain names it.
     pub name: &'e str,
     config: &'e str,
+    limits: Allowance,
     timestamp: Timestamp,
     seed: [u8; 32],
 }
@@ -116,19 +117,21 @@ pub async fn shape<'e>(
     for (link, plugin) in links(endpoint).zip(plugins).filter(|(link, _)| link.concerns(event)) {
         let transform = link.transform();
         let (config, seed) = (transform.config.expose(), link.seed(event.id, endpoint.id));
-        let run = plugin.transform(Call { event: about, message: &message, config, seed }).await;
+        let call = Call { event: about, message: &message, config, seed };
+        let run = plugin.transform_within(call, transform.limits).await;
         if run.result.is_ok() && plugin.exports_judge() {
             let (name, timestamp) = (transform.plugin.as_str(), event.timestamp);
-            judge = Some(Judge { plugin, name, config, timestamp, seed });
+            judge = Some(Judge { plugin, name, config, limits: transform.limits, timestamp, seed });
         }
         let record = record(plugin, &run, Task::Transform, verdict_word);
+        let why = why(&run.result);
         let mut ended = None;
         match follow(transform, run.result) {
             Next::Same => {}
             Next::Replaced(replaced) => message = replaced,
             Next::Ended(outcome) => ended = Some(outcome),
         }
-        observer.ran(record, &message);
+        observer.ran(record, why.as_deref(), &message);
         if let Some(outcome) = ended {
             return Shaped::Ended(outcome);
         }
@@ -237,7 +240,7 @@ impl Judge<'_> {
             timestamp: self.timestamp,
             seed: self.seed,
         };
-        let run = self.plugin.judge(answer).await;
+        let run = self.plugin.judge_within(answer, self.limits).await;
         let record = record(self.plugin, &run, Task::Judge, |judgement| judgement.word());
         (run.result, record)
     }
@@ -266,7 +269,7 @@ impl<'a> Heard<'a> {
 }
 
 impl Observer for Runs {
-    fn ran(&mut self, run: PluginRun, _: &Message) {
+    fn ran(&mut self, run: PluginRun, _: Option<&str>, _: &Message) {
         self.duration += run.duration;
         self.runs.push(run);
     }
@@ -286,6 +289,14 @@ fn record<T>(plugin: &Plugin, run: &Run<T>, task: Task, word: impl FnOnce(&T) ->
     }
 }
 
+fn why(result: &Result<Verdict, Failure>) -> Option<String> {
+    match result {
+        Ok(Verdict::Pass | Verdict::Replace(_)) => None,
+        Ok(Verdict::Drop(reason) | Verdict::Reject(reason)) => Some(reason.clone()),
+        Err(failure) => Some(failure.message.clone()),
+    }
+}
+
 fn verdict_word(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "pass",
@@ -302,7 +313,12 @@ mod tests {
     use crate::secret::Secret;
 
     fn transform() -> Transform {
-        Transform { plugin: "a".into(), config: Secret::new("{}"), on_failure: OnFailure::Retry }
+        Transform {
+            plugin: "a".into(),
+            config: Secret::new("{}"),
+            on_failure: OnFailure::Retry,
+            limits: Allowance::default(),
+        }
     }
 
     /// Attempts that began before and after an update have to send the same bytes.

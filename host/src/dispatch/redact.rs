@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::attempt::{BodyRecord, Outcome, PluginRun, RequestRecord, ResponseRecord};
 use crate::endpoint::{Auth, Endpoint};
+use crate::message::Message;
 use crate::secret::{MASK, Secret};
 use crate::send::{Answer, Request};
 
@@ -108,10 +109,27 @@ impl Redactor {
         }
     }
 
-    pub fn runs(&self, mut runs: Vec<PluginRun>) -> Vec<PluginRun> {
-        let lines = runs.iter_mut().flat_map(|run| &mut run.log);
-        lines.for_each(|(_, line)| *line = self.text(line));
-        runs
+    pub fn runs(&self, runs: Vec<PluginRun>) -> Vec<PluginRun> {
+        runs.into_iter().map(|run| self.run(run)).collect()
+    }
+
+    pub fn run(&self, mut run: PluginRun) -> PluginRun {
+        run.log.iter_mut().for_each(|(_, line)| *line = self.text(line));
+        run
+    }
+
+    /// What a plugin made, as it is shown.
+    pub fn message(&self, message: Message) -> Message {
+        let headers = message.headers.into_iter().map(|(name, value)| {
+            let value = self.text(&value);
+            (name, value)
+        });
+        Message {
+            path_and_query: message.path_and_query.map(|path| self.text(&path)),
+            headers: headers.collect(),
+            body: self.masked(&message.body).map_or(message.body, Bytes::from),
+            ..message
+        }
     }
 
     /// Masked first and cut then, so that no secret is left in part. Also says whether it was cut.

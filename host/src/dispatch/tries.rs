@@ -238,7 +238,8 @@ impl Tried {
     }
 }
 
-fn unsendable(error: &BuildError) -> Outcome {
+/// What it comes to that no request could be made.
+pub fn unsendable(error: &BuildError) -> Outcome {
     let message = format!("No request could be made: {error}.");
     Outcome::Unreachable { kind: "invalid_request".to_owned(), message }
 }

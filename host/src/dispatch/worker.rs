@@ -22,6 +22,7 @@ use super::backlog::Slot;
 use super::feed::Agenda;
 use super::tries::{Tried, Try};
 use super::turns::Turns;
+use super::usage::Usage;
 use super::wardrobe::Wardrobe;
 
 /// Why a delivery that waited for too long has failed.
@@ -53,6 +54,7 @@ pub struct Workshop {
     pub agenda: Arc<Agenda>,
     pub wardrobe: Wardrobe,
     pub turns: Turns,
+    pub usage: Arc<Usage>,
     pub settings: Settings,
 }
 
@@ -247,6 +249,7 @@ impl Workshop {
     fn report(&self, event: &Event, delivery: &Delivery, attempt: &Attempt, now: Timestamp) {
         self.metrics.attempt(&attempt.outcome, attempt.duration);
         attempt.plugins.iter().for_each(|run| self.metrics.plugin_call(run));
+        self.usage.note(delivery.endpoint, &attempt.plugins, now);
         if delivery.state.is_final() {
             self.metrics.delivery_finished(delivery.state, now.since(delivery.created_at));
         }

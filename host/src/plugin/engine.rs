@@ -6,6 +6,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
+use crate::terms::Allowance;
 use crate::time::Timestamp;
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use super::bindings::{self, v0_1, v0_1_destination};
 use super::cache::Cache;
 use super::inspect::{self, Refusal, World};
 use super::instance::{self, State};
-use super::limits::{Limits, TICK};
+use super::limits::{Bounds, Limits, TICK};
 use super::{Answer, Call, ConfigError, Description, Failure, Judgement, Run};
 
 /// The one engine of a process: cheap to clone, and all clones are the same engine.
@@ -106,7 +107,7 @@ impl Engine {
         let (component, digest) = self.compile(bytes).await?;
         let world = inspect::check_world(&component)?;
         let (pre, judge) = self.link(&component, world.judges)?;
-        let description = self.describe(&pre, judge.as_ref()).await?;
+        let description = self.describe(&pre, judge.as_ref(), stem).await?;
         Ok(Plugin(Arc::new(Compiled {
             engine: self.clone(),
             pre,
@@ -138,11 +139,13 @@ impl Engine {
         &self,
         pre: &v0_1::PluginPre<State>,
         judge: Option<&v0_1_destination::DestinationPre<State>>,
+        stem: Option<&str>,
     ) -> Result<Description, Refusal> {
+        let bounds = self.limits().bounds(stem.unwrap_or_default(), Allowance::default());
         let _slot = self.slot().await;
-        let mut store = self.store(Timestamp::ZERO, [0; 32]);
+        let mut store = self.store(&bounds, Timestamp::ZERO, [0; 32]);
         let answer = bindings::describe(pre, judge, &mut store).await;
-        instance::answer(store, answer, self.limits()).map_err(|failure| Refusal::describe(&failure))
+        instance::answer(store, answer, &bounds).map_err(|failure| Refusal::describe(&failure))
     }
 
     /// Waits for its turn. The store of a call has to be gone before its slot is.
@@ -151,8 +154,8 @@ impl Engine {
         self.0.slots.acquire().await.ok()
     }
 
-    fn store(&self, now: Timestamp, seed: [u8; 32]) -> Store<State> {
-        instance::store(&self.0.wasmtime, &self.0.limits, now, seed)
+    fn store(&self, bounds: &Bounds<'_>, now: Timestamp, seed: [u8; 32]) -> Store<State> {
+        instance::store(&self.0.wasmtime, bounds, now, seed)
     }
 }
 
@@ -197,30 +200,40 @@ impl Plugin {
     ///
     /// Dropping the future stops the plugin.
     pub async fn transform(&self, call: Call<'_>) -> Run {
-        let engine = &self.0.engine;
+        self.transform_within(call, Allowance::default()).await
+    }
+
+    /// As [`Plugin::transform`], where the link says what the call may use. More than [`Limits::ceiling`] it never is.
+    pub async fn transform_within(&self, call: Call<'_>, limits: Allowance) -> Run {
+        let (engine, bounds) = (&self.0.engine, self.bounds(limits));
         let _slot = engine.slot().await;
         let started = Instant::now();
-        let mut store = engine.store(call.event.timestamp, call.seed);
+        let mut store = engine.store(&bounds, call.event.timestamp, call.seed);
         let answer = bindings::transform(&self.0.pre, &mut store, &call).await;
-        instance::conclude(store, answer, started, engine.limits(), |answer| {
+        instance::conclude(store, answer, started, &bounds, |answer| {
             answer
-                .map_err(|failure| instance::legible(failure, engine.limits()))
-                .and_then(|verdict| instance::check_verdict(verdict, engine.limits()))
+                .map_err(|failure| instance::legible(failure, &bounds))
+                .and_then(|verdict| instance::check_verdict(verdict, &bounds))
         })
     }
 
     /// Asks the plugin what an answer means. [`Judgement::ByStatus`] if it does not read answers.
     pub async fn judge(&self, answer: Answer<'_>) -> Run<Judgement> {
-        let engine = &self.0.engine;
+        self.judge_within(answer, Allowance::default()).await
+    }
+
+    /// As [`Plugin::judge`], where the link says what the call may use.
+    pub async fn judge_within(&self, answer: Answer<'_>, limits: Allowance) -> Run<Judgement> {
+        let (engine, bounds) = (&self.0.engine, self.bounds(limits));
         let _slot = engine.slot().await;
         let started = Instant::now();
-        let mut store = engine.store(answer.timestamp, answer.seed);
+        let mut store = engine.store(&bounds, answer.timestamp, answer.seed);
         let judgement = match &self.0.judge {
             Some(judge) => bindings::judge(judge, &mut store, &answer).await,
             None => Ok(Judgement::ByStatus),
         };
-        instance::conclude(store, judgement, started, engine.limits(), |judgement| {
-            Ok(instance::check_judgement(judgement, engine.limits()))
+        instance::conclude(store, judgement, started, &bounds, |judgement| {
+            Ok(instance::check_judgement(judgement, &bounds))
         })
     }
 
@@ -230,11 +243,11 @@ impl Plugin {
     ///
     /// All that is wrong with it. A plugin that cannot answer is an error of the whole configuration.
     pub async fn check_config(&self, config: &str) -> Result<(), Vec<ConfigError>> {
-        let engine = &self.0.engine;
+        let (engine, bounds) = (&self.0.engine, self.bounds(Allowance::default()));
         let _slot = engine.slot().await;
-        let mut store = engine.store(Timestamp::ZERO, [0; 32]);
+        let mut store = engine.store(&bounds, Timestamp::ZERO, [0; 32]);
         let answer = bindings::check_config(&self.0.pre, &mut store, config).await;
-        match instance::answer(store, answer, engine.limits()) {
+        match instance::answer(store, answer, &bounds) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(errors)) => Err(bindings::config_errors(errors, engine.limits())),
             Err(failure) => Err(vec![unanswered(&failure)]),
@@ -260,6 +273,10 @@ impl Plugin {
             message,
         }));
         errors
+    }
+
+    fn bounds(&self, own: Allowance) -> Bounds<'_> {
+        self.0.engine.limits().bounds(self.name(), own)
     }
 }
 
@@ -353,7 +370,7 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .max_core_instances_per_component(CORE_INSTANCES)
         .max_memories_per_component(MEMORIES)
         .max_tables_per_component(TABLES)
-        .max_memory_size(limits.memory_limit)
+        .max_memory_size(limits.most_memory())
         .table_elements(limits.table_limit)
         .linear_memory_keep_resident(0)
         .table_keep_resident(TABLE_KEEP_RESIDENT)

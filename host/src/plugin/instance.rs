@@ -9,7 +9,7 @@ use wasmtime_wasi::{I32Exit, WasiCtxView, WasiView};
 
 use super::bindings::v0_1;
 use super::journal::{Journal, Level};
-use super::limits::{Bound, Limits, Meter};
+use super::limits::{Bound, Bounds, Meter};
 use super::sandbox::{HasSandbox, Sandbox};
 use super::text::clean;
 use super::{Failure, FailureKind, Judgement, Run, Verdict, output};
@@ -54,18 +54,18 @@ pub(super) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<wasmtime::co
 /// A fresh store, bounded in all that it can use.
 pub(super) fn store(
     engine: &wasmtime::Engine,
-    limits: &Limits,
+    bounds: &Bounds<'_>,
     now: Timestamp,
     seed: [u8; 32],
 ) -> Store<State> {
-    let journal = Journal::new(limits);
+    let journal = Journal::new(bounds);
     let state =
-        State { sandbox: Sandbox::new(now, seed, journal.clone()), meter: Meter::new(limits), journal };
+        State { sandbox: Sandbox::new(now, seed, journal.clone()), meter: Meter::new(bounds), journal };
     let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.meter);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|mut store| store.data_mut().meter.tick());
-    store.set_hostcall_fuel(limits.output_limit.saturating_add(OUTPUT_SLACK));
+    store.set_hostcall_fuel(bounds.output.value.saturating_add(OUTPUT_SLACK));
     store.set_max_component_handles(HANDLES);
     store
 }
@@ -75,12 +75,12 @@ pub(super) fn conclude<A, T>(
     store: Store<State>,
     answer: wasmtime::Result<A>,
     started: Instant,
-    limits: &Limits,
+    bounds: &Bounds<'_>,
     check: impl FnOnce(A) -> Result<T, Failure>,
 ) -> Run<T> {
     let state = store.into_data();
     let (log, panic) = state.journal.finish();
-    let result = answer.map_err(|error| explain(&error, &state.meter, panic, limits)).and_then(check);
+    let result = answer.map_err(|error| explain(&error, &state.meter, panic, bounds)).and_then(check);
     Run { result, log, time: started.elapsed(), memory_peak: state.meter.memory_peak() }
 }
 
@@ -88,45 +88,45 @@ pub(super) fn conclude<A, T>(
 pub(super) fn answer<T>(
     store: Store<State>,
     answer: wasmtime::Result<T>,
-    limits: &Limits,
+    bounds: &Bounds<'_>,
 ) -> Result<T, Failure> {
     let state = store.into_data();
     answer.map_err(|error| {
         let (_, panic) = state.journal.finish();
-        explain(&error, &state.meter, panic, limits)
+        explain(&error, &state.meter, panic, bounds)
     })
 }
 
-pub(super) fn check_verdict(verdict: Verdict, limits: &Limits) -> Result<Verdict, Failure> {
+pub(super) fn check_verdict(verdict: Verdict, bounds: &Bounds<'_>) -> Result<Verdict, Failure> {
     Ok(match verdict {
         Verdict::Pass => Verdict::Pass,
-        Verdict::Replace(message) => Verdict::Replace(output::check(message, limits)?),
-        Verdict::Drop(reason) => Verdict::Drop(clean(&reason, limits.log_line_length)),
-        Verdict::Reject(reason) => Verdict::Reject(clean(&reason, limits.log_line_length)),
+        Verdict::Replace(message) => Verdict::Replace(output::check(message, bounds)?),
+        Verdict::Drop(reason) => Verdict::Drop(clean(&reason, bounds.log_line_length)),
+        Verdict::Reject(reason) => Verdict::Reject(clean(&reason, bounds.log_line_length)),
     })
 }
 
-pub(super) fn check_judgement(judgement: Judgement, limits: &Limits) -> Judgement {
+pub(super) fn check_judgement(judgement: Judgement, bounds: &Bounds<'_>) -> Judgement {
     match judgement {
-        Judgement::Fail(reason) => Judgement::Fail(clean(&reason, limits.log_line_length)),
-        Judgement::Disable(reason) => Judgement::Disable(clean(&reason, limits.log_line_length)),
+        Judgement::Fail(reason) => Judgement::Fail(clean(&reason, bounds.log_line_length)),
+        Judgement::Disable(reason) => Judgement::Disable(clean(&reason, bounds.log_line_length)),
         other => other,
     }
 }
 
 /// What the plugin itself says about its failure.
-pub(super) fn legible(failure: Failure, limits: &Limits) -> Failure {
-    Failure { message: clean(&failure.message, limits.log_line_length), ..failure }
+pub(super) fn legible(failure: Failure, bounds: &Bounds<'_>) -> Failure {
+    Failure { message: clean(&failure.message, bounds.log_line_length), ..failure }
 }
 
 /// Says in a sentence why a call ended without an answer: the bound that was reached, else the guest's own
 /// last words, else the trap.
-fn explain(error: &wasmtime::Error, meter: &Meter, panic: Option<String>, limits: &Limits) -> Failure {
+fn explain(error: &wasmtime::Error, meter: &Meter, panic: Option<String>, bounds: &Bounds<'_>) -> Failure {
     if let Some(bound) = meter.reached() {
-        return out_of_bounds(bound, limits);
+        return out_of_bounds(bound, bounds);
     }
     if error.root_cause().to_string().contains(HOSTCALL_FUEL) {
-        return output::too_large(limits);
+        return output::too_large(bounds);
     }
     match stop(error, panic) {
         Some(message) => Failure { kind: FailureKind::Trap, message },
@@ -134,7 +134,7 @@ fn explain(error: &wasmtime::Error, meter: &Meter, panic: Option<String>, limits
             kind: FailureKind::Host,
             message: format!(
                 "the plugin could not be run: {}",
-                clean(&format!("{error:#}"), limits.log_line_length)
+                clean(&format!("{error:#}"), bounds.log_line_length)
             ),
         },
     }
@@ -143,27 +143,29 @@ fn explain(error: &wasmtime::Error, meter: &Meter, panic: Option<String>, limits
 /// From wasmtime's text, which has no type that could be asked for.
 const HOSTCALL_FUEL: &str = "fuel allocated for hostcalls has been exhausted";
 
-fn out_of_bounds(bound: Bound, limits: &Limits) -> Failure {
+fn out_of_bounds(bound: Bound, bounds: &Bounds<'_>) -> Failure {
     let (kind, message) = match bound {
         Bound::Time => (
             FailureKind::TimeLimit,
             format!(
-                "the plugin ran longer than its time limit of {} ms (setting `plugin.time_limit`)",
-                limits.time_limit.as_millis()
+                "the plugin ran longer than its time limit of {} ms ({})",
+                bounds.time.value.as_millis(),
+                bounds.place("time", &bounds.time)
             ),
         ),
         Bound::Memory => (
             FailureKind::MemoryLimit,
             format!(
-                "the plugin wanted more memory than its limit of {} bytes (setting `plugin.memory_limit`)",
-                limits.memory_limit
+                "the plugin wanted more memory than its limit of {} bytes ({})",
+                bounds.memory.value,
+                bounds.place("memory", &bounds.memory)
             ),
         ),
         Bound::Table => (
             FailureKind::MemoryLimit,
             format!(
                 "the plugin wanted more table elements than its limit of {} (setting `plugin.table_limit`)",
-                limits.table_limit
+                bounds.table
             ),
         ),
     };

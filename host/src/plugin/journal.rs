@@ -3,7 +3,7 @@
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::limits::Limits;
+use super::limits::Bounds;
 use super::text::clean;
 
 /// One line of a plugin's log, free of control characters.
@@ -64,12 +64,12 @@ pub(super) enum Stream {
 }
 
 impl Journal {
-    pub fn new(limits: &Limits) -> Self {
+    pub fn new(bounds: &Bounds<'_>) -> Self {
         Self(Arc::new(Mutex::new(Pages {
             lines: Vec::new(),
             lost: 0,
-            max_lines: limits.log_lines,
-            max_length: limits.log_line_length,
+            max_lines: bounds.log_lines,
+            max_length: bounds.log_line_length,
             stdout: Vec::new(),
             stderr: Vec::new(),
             panic: Panic::None,
@@ -180,9 +180,12 @@ fn panic_place(line: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plugin::limits::Limits;
+    use crate::terms::Allowance;
 
     fn journal(log_lines: usize, log_line_length: usize) -> Journal {
-        Journal::new(&Limits { log_lines, log_line_length, ..Limits::default() })
+        let limits = Limits { log_lines, log_line_length, ..Limits::default() };
+        Journal::new(&limits.bounds("p", Allowance::default()))
     }
 
     fn texts(lines: &[LogLine]) -> Vec<&str> {

@@ -1,9 +1,12 @@
 //! What one call may use, and the meter that holds it to that.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use wasmtime::{ResourceLimiter, UpdateDeadline};
+
+use crate::terms::Allowance;
 
 /// The engine's clock: time limits are counted in these.
 pub(super) const TICK: Duration = Duration::from_millis(2);
@@ -23,6 +26,10 @@ pub struct Limits {
     pub log_lines: usize,
     /// In bytes; longer lines are cut.
     pub log_line_length: usize,
+    /// The most that any call can be allowed, whoever says so.
+    pub ceiling: Ceiling,
+    /// What holds for single plugins, by name.
+    pub plugins: BTreeMap<String, Allowance>,
     /// Calls that run at once; more wait for their turn.
     pub max_concurrent_calls: usize,
     /// Of a component, in bytes.
@@ -41,9 +48,98 @@ impl Default for Limits {
             output_limit: 4 << 20,
             log_lines: 100,
             log_line_length: 1_000,
+            ceiling: Ceiling::default(),
+            plugins: BTreeMap::new(),
             max_concurrent_calls: 64,
             file_size_limit: 64 << 20,
             cache_dir: None,
+        }
+    }
+}
+
+/// The most that one call can be allowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Ceiling {
+    pub time: Duration,
+    /// In bytes. The pool's memories are made for it.
+    pub memory: usize,
+    pub output: usize,
+    pub log_lines: usize,
+}
+
+impl Default for Ceiling {
+    fn default() -> Self {
+        Self { time: Duration::from_secs(5), memory: 128 << 20, output: 8 << 20, log_lines: 1_000 }
+    }
+}
+
+impl Limits {
+    /// What one call of `plugin` may use, where its link says `own`.
+    pub(super) fn bounds<'a>(&self, plugin: &'a str, own: Allowance) -> Bounds<'a> {
+        let said = self.plugins.get(plugin).copied().unwrap_or_default();
+        let ceiling = &self.ceiling;
+        Bounds {
+            plugin,
+            time: bound(self.time_limit, said.time, own.time, ceiling.time),
+            memory: bound(self.memory_limit, said.memory, own.memory, ceiling.memory),
+            table: self.table_limit,
+            output: bound(self.output_limit, said.output, own.output, ceiling.output),
+            log_lines: bound(self.log_lines, said.log_lines, own.log_lines, ceiling.log_lines).value,
+            log_line_length: self.log_line_length,
+        }
+    }
+
+    /// The most memory that any call has, in bytes.
+    pub(super) fn most_memory(&self) -> usize {
+        self.memory_limit.max(self.ceiling.memory)
+    }
+}
+
+/// What one call may use in the end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds<'a> {
+    plugin: &'a str,
+    pub time: Held<Duration>,
+    pub memory: Held<usize>,
+    pub table: usize,
+    pub output: Held<usize>,
+    pub log_lines: usize,
+    pub log_line_length: usize,
+}
+
+/// A bound, and who said it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held<T> {
+    pub value: T,
+    by: By,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Default,
+    Plugin,
+    Link,
+    /// Somebody said more than there can be.
+    Ceiling,
+}
+
+fn bound<T: Ord>(default: T, plugin: Option<T>, link: Option<T>, ceiling: T) -> Held<T> {
+    let said = link.map(|value| (value, By::Link)).or(plugin.map(|value| (value, By::Plugin)));
+    match said {
+        None => Held { value: default, by: By::Default },
+        Some((value, _)) if value > ceiling => Held { value: ceiling, by: By::Ceiling },
+        Some((value, by)) => Held { value, by },
+    }
+}
+
+impl Bounds<'_> {
+    /// Where `time`, `memory` or `output` was said.
+    pub fn place<T>(&self, name: &str, held: &Held<T>) -> String {
+        match held.by {
+            By::Default => format!("setting `plugin.{name}_limit`"),
+            By::Plugin => format!("setting `plugin.limits.{}.{name}`", self.plugin),
+            By::Link => format!("`limits.{name}` of the transform"),
+            By::Ceiling => format!("setting `plugin.max_{name}`"),
         }
     }
 }
@@ -68,14 +164,14 @@ pub(super) enum Bound {
 }
 
 impl Meter {
-    pub fn new(limits: &Limits) -> Self {
+    pub fn new(bounds: &Bounds<'_>) -> Self {
         Self {
-            ticks_left: ticks(limits.time_limit),
+            ticks_left: ticks(bounds.time.value),
             memory: 0,
-            memory_limit: limits.memory_limit,
+            memory_limit: bounds.memory.value,
             memory_peak: 0,
             tables: 0,
-            table_limit: limits.table_limit,
+            table_limit: bounds.table,
             reached: None,
         }
     }
@@ -152,9 +248,29 @@ fn ticks(time: Duration) -> u64 {
 mod tests {
     use super::*;
 
+    fn meter(limits: &Limits) -> Meter {
+        Meter::new(&limits.bounds("p", Allowance::default()))
+    }
+
+    #[test]
+    fn who_is_nearer_decides_within_the_ceiling() {
+        let of = |time| Allowance { time: Some(Duration::from_millis(time)), ..Allowance::default() };
+        let limits = Limits { plugins: [("slow".to_owned(), of(2_000))].into(), ..Limits::default() };
+        for (plugin, own, millis, place) in [
+            ("p", Allowance::default(), 1_000, "setting `plugin.time_limit`"),
+            ("slow", Allowance::default(), 2_000, "setting `plugin.limits.slow.time`"),
+            ("slow", of(200), 200, "`limits.time` of the transform"),
+            ("p", of(60_000), 5_000, "setting `plugin.max_time`"),
+        ] {
+            let bounds = limits.bounds(plugin, own);
+            assert_eq!(bounds.time.value, Duration::from_millis(millis), "{plugin} {own:?}");
+            assert_eq!(bounds.place("time", &bounds.time), place);
+        }
+    }
+
     #[test]
     fn time_runs_out_after_the_limit() {
-        let mut meter = Meter::new(&Limits { time_limit: TICK * 5 / 2, ..Limits::default() });
+        let mut meter = meter(&Limits { time_limit: TICK * 5 / 2, ..Limits::default() });
         for _ in 0..3 {
             assert!(meter.tick().is_ok());
         }
@@ -164,7 +280,7 @@ mod tests {
 
     #[test]
     fn memories_share_one_limit() {
-        let mut meter = Meter::new(&Limits { memory_limit: 100, ..Limits::default() });
+        let mut meter = meter(&Limits { memory_limit: 100, ..Limits::default() });
         assert!(meter.memory_growing(0, 60, None).unwrap());
         assert!(!meter.memory_growing(0, 30, Some(20)).unwrap());
         assert!(meter.memory_growing(0, 40, None).unwrap());

@@ -2,7 +2,7 @@
 
 use http::{HeaderName, HeaderValue, Method};
 
-use super::limits::Limits;
+use super::limits::Bounds;
 use super::text::clean;
 use super::{Failure, FailureKind, Message};
 use crate::message::belongs_to_host;
@@ -16,20 +16,21 @@ const PATH_BYTES: usize = 8 << 10;
 /// Most bytes of guest text in a sentence about it.
 const QUOTED: usize = 100;
 
-pub(super) fn check(message: Message, limits: &Limits) -> Result<Message, Failure> {
-    if message.body.len() > limits.output_limit {
-        return Err(too_large(limits));
+pub(super) fn check(message: Message, bounds: &Bounds<'_>) -> Result<Message, Failure> {
+    if message.body.len() > bounds.output.value {
+        return Err(too_large(bounds));
     }
     check_target(&message).and_then(|()| check_headers(&message)).map_err(bad)?;
     Ok(message)
 }
 
-pub(super) fn too_large(limits: &Limits) -> Failure {
+pub(super) fn too_large(bounds: &Bounds<'_>) -> Failure {
     Failure {
         kind: FailureKind::OutputLimit,
         message: format!(
-            "the plugin gave back more than its output limit of {} bytes (setting `plugin.output_limit`)",
-            limits.output_limit
+            "the plugin gave back more than its output limit of {} bytes ({})",
+            bounds.output.value,
+            bounds.place("output", &bounds.output)
         ),
     }
 }
@@ -130,6 +131,12 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::plugin::limits::Limits;
+    use crate::terms::Allowance;
+
+    fn bounds() -> Bounds<'static> {
+        Limits::default().bounds("p", Allowance::default())
+    }
 
     fn message() -> Message {
         Message {
@@ -144,12 +151,12 @@ mod tests {
     fn refused(change: impl FnOnce(&mut Message)) -> Failure {
         let mut message = message();
         change(&mut message);
-        check(message, &Limits::default()).expect_err("to be refused")
+        check(message, &bounds()).expect_err("to be refused")
     }
 
     #[test]
     fn a_proper_message_goes_through_unchanged() {
-        assert_eq!(check(message(), &Limits::default()), Ok(message()));
+        assert_eq!(check(message(), &bounds()), Ok(message()));
     }
 
     #[test]

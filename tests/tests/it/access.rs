@@ -87,6 +87,7 @@ impl Things {
             "change_webhook" => json!({"id": self.hook, "active": false}),
             "delete_webhook" => json!({"id": self.hook}),
             "create_replay" => json!({"endpoint": self.endpoint}),
+            "transform" => json!({"endpoint": self.endpoint, "event": self.event}),
             "create_key" => json!({"role": "ingest"}),
             _ if operation.takes => operation.not_for_customers(json!({})),
             _ => return String::new(),

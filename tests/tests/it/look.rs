@@ -205,7 +205,7 @@ fn metrics_count_what_happened() {
             "hookwright_attempts_total{outcome=\"delivered\"} 1",
             "hookwright_attempts_total{outcome=\"refused\"} 1",
             "hookwright_deliveries_finished_total{state=\"delivered\"} 1",
-            "hookwright_plugin_calls_total{plugin=\"flatten\",verdict=\"replace\"} 2",
+            "hookwright_plugin_calls_total{plugin=\"flatten\",task=\"transform\",verdict=\"replace\"} 2",
             "hookwright_requests_refused_total{reason=\"malformed\"} 1",
             "hookwright_deliveries_pending 0",
         ] {

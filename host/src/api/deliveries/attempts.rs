@@ -33,10 +33,11 @@ pub(in crate::api) struct AttemptView {
 }
 
 #[derive(Debug, Serialize)]
-struct RequestView {
+pub(in crate::api) struct RequestView {
     method: String,
-    url: String,
-    headers: Vec<(String, String)>,
+    /// `None` where nobody said where it would go.
+    pub url: Option<String>,
+    pub headers: Vec<(String, String)>,
     body: BodyView,
 }
 
@@ -49,7 +50,7 @@ struct ResponseView {
 
 /// A body: the text itself, or the base64 of what is no UTF-8.
 #[derive(Debug, PartialEq, Serialize)]
-struct BodyView {
+pub(in crate::api) struct BodyView {
     encoding: &'static str,
     content: String,
     /// Bytes in all, where that is known.
@@ -69,7 +70,7 @@ struct TimingView {
 }
 
 #[derive(Debug, Serialize)]
-struct PluginView {
+pub(in crate::api) struct PluginView {
     /// `transform`, or `judge` where it was asked what the answer means.
     task: &'static str,
     plugin: String,
@@ -110,14 +111,14 @@ impl AttemptView {
 }
 
 impl RequestView {
-    fn of(request: &RequestRecord, payload: &Bytes) -> Self {
+    pub fn of(request: &RequestRecord, payload: &Bytes) -> Self {
         let (kept, length) = match &request.body {
             BodyRecord::Payload => (payload, payload.len() as u64),
             BodyRecord::Bytes { kept, length } => (kept, *length),
         };
         Self {
             method: request.method.clone(),
-            url: request.url.clone(),
+            url: Some(request.url.clone()),
             headers: request.headers.clone(),
             body: BodyView::of(kept, Some(length), (kept.len() as u64) < length),
         }
@@ -136,6 +137,12 @@ impl ResponseView {
 }
 
 impl BodyView {
+    /// The first `limit` bytes.
+    pub fn cut(bytes: &[u8], limit: usize) -> Self {
+        let kept = &bytes[..bytes.len().min(limit)];
+        Self::of(kept, Some(bytes.len() as u64), kept.len() < bytes.len())
+    }
+
     fn of(bytes: &[u8], length: Option<u64>, truncated: bool) -> Self {
         match text(bytes, truncated) {
             Some(text) => Self { encoding: "utf-8", content: text.into_owned(), length, truncated },
@@ -169,7 +176,7 @@ impl TimingView {
 }
 
 impl PluginView {
-    fn of(run: &PluginRun) -> Self {
+    pub fn of(run: &PluginRun) -> Self {
         let line = |(level, line): &(String, String)| LogView { level: level.clone(), line: line.clone() };
         Self {
             task: run.task.word(),

@@ -9,6 +9,7 @@ use super::shape::{
     Named, about, count, event_type, list, list_of, object, or_null, page, reference, text, text_of, time,
     truth, version, words,
 };
+use super::terms::limits_told;
 use crate::api::endpoints::{MAX_DESCRIPTION, MERGE_PATCH};
 use crate::api::problem::Kind;
 use crate::api::terms::ON_FAILURE;
@@ -102,7 +103,11 @@ fn new_versions(config: &Config) -> Value {
     let pattern = json!({"type": "string", "maxLength": 128, "pattern": PATTERN});
     let step = object(
         &[("events", list_of(1, config.endpoint.max_events, pattern)), ("plugin", text_of(1, 200))],
-        &[("config", json!({})), ("on_failure", or_null(words(ON_FAILURE.map(|(word, _)| word))))],
+        &[
+            ("config", json!({})),
+            ("on_failure", or_null(words(ON_FAILURE.map(|(word, _)| word)))),
+            ("limits", or_null(reference("PluginLimits"))),
+        ],
     );
     let steps = list_of(0, config.catalogue.max_steps, step);
     let one = object(
@@ -122,7 +127,7 @@ fn versions() -> Value {
             ("config", json!({})),
             ("on_failure", words(ON_FAILURE.map(|(word, _)| word))),
         ],
-        &[],
+        &[("limits", limits_told())],
     );
     let one = object(&[("name", version()), ("description", text())], &[("steps", list(step))]);
     object(&[("versions", list(one)), ("updated_at", or_null(time()))], &[])

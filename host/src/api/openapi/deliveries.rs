@@ -84,19 +84,21 @@ fn delivery() -> Vec<(&'static str, Value)> {
     ]
 }
 
+/// What an attempt can come to.
+pub const OUTCOMES: [&str; 8] =
+    ["delivered", "refused", "gone", "unreachable", "filtered", "rejected", "plugin_failed", "judged"];
+
 pub fn attempt() -> Vec<(&'static str, Value)> {
-    let outcomes =
-        ["delivered", "refused", "gone", "unreachable", "filtered", "rejected", "plugin_failed", "judged"];
     vec![
         ("number", number(1, u32::MAX)),
         ("started_at", time()),
         ("duration_ms", milliseconds()),
-        ("outcome", words(outcomes)),
+        ("outcome", words(OUTCOMES)),
         ("kind", or_null(text())),
         ("reason", or_null(text())),
         ("status", or_null(status())),
         ("retry_after_s", or_null(count())),
-        ("request", or_null(request())),
+        ("request", or_null(request(text()))),
         (
             "response",
             or_null(object(
@@ -111,8 +113,8 @@ pub fn attempt() -> Vec<(&'static str, Value)> {
     ]
 }
 
-fn request() -> Value {
-    object(&[("method", text()), ("url", text()), ("headers", headers()), ("body", reference("Body"))], &[])
+pub fn request(url: Value) -> Value {
+    object(&[("method", text()), ("url", url), ("headers", headers()), ("body", reference("Body"))], &[])
 }
 
 fn status() -> Value {
@@ -120,7 +122,7 @@ fn status() -> Value {
 }
 
 /// Name and value of each, in their order.
-fn headers() -> Value {
+pub fn headers() -> Value {
     list(json!({"type": "array", "prefixItems": [text(), text()], "minItems": 2, "maxItems": 2}))
 }
 
@@ -142,20 +144,18 @@ fn timing() -> Value {
 }
 
 fn plugin_run() -> Value {
-    object(
-        &[
-            ("task", words(Task::ALL.map(Task::word))),
-            ("plugin", text()),
-            ("version", text()),
-            ("digest", text()),
-            ("verdict", text()),
-            ("duration_ms", milliseconds()),
-            (
-                "memory_bytes",
-                about("The most linear memory that it had; 0 where that was not kept.", count()),
-            ),
-            ("log", list(object(&[("level", text()), ("line", text())], &[]))),
-        ],
-        &[],
-    )
+    object(&run_members(), &[])
+}
+
+pub fn run_members() -> Vec<(&'static str, Value)> {
+    vec![
+        ("task", words(Task::ALL.map(Task::word))),
+        ("plugin", text()),
+        ("version", text()),
+        ("digest", text()),
+        ("verdict", text()),
+        ("duration_ms", milliseconds()),
+        ("memory_bytes", about("The most linear memory that it had; 0 where that was not kept.", count())),
+        ("log", list(object(&[("level", text()), ("line", text())], &[]))),
+    ]
 }

@@ -209,6 +209,7 @@ fn endpoint() -> Value {
         ("disabled_since", or_null(time())),
         ("disabled_because", or_null(text())),
         ("status", words(["active", "failing", "disabled"])),
+        ("failing_because", about("Its receiver fails, or a plugin of its chain.", or_null(text()))),
         ("success_rate", or_null(share())),
         ("last_delivery_at", or_null(time())),
         ("last_event_at", or_null(time())),

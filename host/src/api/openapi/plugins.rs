@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use super::operation::Operation;
 use super::shape::{
-    Named, about, count, list, list_of, matching, object, or_null, reference, text, text_of, time, truth,
+    Named, about, count, id, list, list_of, matching, object, or_null, reference, text, text_of, time, truth,
     words,
 };
+use super::statistics::{account, plugin_account};
 use crate::api::plugins::MEDIA_TYPE;
 use crate::api::problem::Kind;
 use crate::plugin::Cause;
@@ -64,6 +65,14 @@ pub fn operations() -> Vec<Operation> {
             .of("name", name())
             .answers(200, "The plugin as it is now.", reference("PluginInFull"))
             .problems(&[Kind::Conflict, Kind::Invalid]),
+        Operation::new("plugin_stats", GROUP, "What a plugin did since the host was started")
+            .about("Test events and dry runs are not counted. Times are those of single calls.")
+            .of("name", text_of(1, 200))
+            .answers(
+                200,
+                "Its counts, and those for the endpoints with most calls.",
+                reference("PluginStats"),
+            ),
     ]
 }
 
@@ -157,7 +166,14 @@ pub fn schemas() -> Vec<Named> {
         ("users", about("Those whose chains name it, the first ones.", list_of(0, 100, user))),
     ];
     let refused = object(&[("name", text()), ("file", text()), ("reason", text())], &[]);
+    let stats = [
+        ("plugin", text()),
+        ("since", time()),
+        ("endpoints", list(plugin_account("endpoint", id("ep_")))),
+        ("endpoints_partial", truth()),
+    ];
     vec![
+        ("PluginStats", object(&[stats.as_slice(), &account()].concat(), &[])),
         ("Plugin", object(&members, &[])),
         ("PluginInFull", object(&[members.as_slice(), &more].concat(), &[])),
         ("PluginTaken", object(&taken, &[])),

@@ -8,7 +8,7 @@ use super::shape::{
     tenant, text, time, time_given, truth, words,
 };
 use crate::api::problem::Kind;
-use crate::attempt::Warning;
+use crate::attempt::{Task, Warning};
 use crate::tally::Resolution;
 use crate::trouble::Trouble;
 
@@ -68,12 +68,14 @@ pub fn schemas() -> Vec<Named> {
     let stats = [
         ("endpoint", id("ep_")),
         ("status", words(["active", "failing", "disabled"])),
+        ("failing_because", or_null(text())),
         ("consecutive_failures", count()),
         ("failing_since", or_null(time())),
         ("queue", reference("Queue")),
         ("last_attempt_at", or_null(time())),
         ("last_delivery_at", or_null(time())),
         ("last_event_at", or_null(time())),
+        ("plugins", list(plugin_account("plugin", text()))),
     ];
     let warnings = [("since", time()), ("until", time()), ("items", list(reference("Warning")))];
     vec![
@@ -86,6 +88,27 @@ pub fn schemas() -> Vec<Named> {
         ("ErrorGroup", error_group()),
         ("Warning", warning()),
         ("Warnings", object(&warnings, &[])),
+    ]
+}
+
+/// What a plugin did since the start, in all or for an endpoint.
+pub fn plugin_account(name: &'static str, of: Value) -> Value {
+    object(&[&[(name, of)], account().as_slice()].concat(), &[])
+}
+
+pub fn account() -> Vec<(&'static str, Value)> {
+    let verdict =
+        object(&[("task", words(Task::ALL.map(Task::word))), ("verdict", text()), ("count", count())], &[]);
+    let times = ["p50", "p99", "max"].map(|name| (name, or_null(milliseconds())));
+    vec![
+        ("calls", count()),
+        ("failures", count()),
+        ("failures_in_a_row", count()),
+        ("last_failure_at", or_null(time())),
+        ("last_failure_kind", or_null(text())),
+        ("verdicts", list(verdict)),
+        ("time_ms", object(&times, &[])),
+        ("memory_peak_bytes", count()),
     ]
 }
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::shape::{
-    Named, about, list, list_of, matching, number, object, or_null, reference, span, span_told, text,
+    Named, about, count, list, list_of, matching, number, object, or_null, reference, span, span_told, text,
     text_of, words,
 };
 use crate::api::terms::{
     MAX_FAILURES, MAX_PATIENCE, MAX_SUCCESS_CODES, MIN_PATIENCE, MIN_TIMEOUT, ON_FAILURE,
 };
-use crate::config::Config;
+use crate::config::{Config, MIN_PLUGIN_MEMORY, MIN_PLUGIN_OUTPUT, MIN_PLUGIN_TIME, PluginSettings};
 use crate::retry::{MAX_PAUSE, MAX_RETRIES, MIN_PAUSE, RetryPolicy};
 use crate::secret::MASK;
 use crate::terms::BodyForm;
@@ -39,7 +39,7 @@ pub fn said(config: &Config) -> Vec<(&'static str, Value)> {
 pub fn told() -> Vec<(&'static str, Value)> {
     let link = object(
         &[("plugin", text()), ("config", json!({})), ("on_failure", words(ON_FAILURE.map(|(word, _)| word)))],
-        &[],
+        &[("limits", limits_told())],
     );
     let headers = json!({"type": "object", "additionalProperties": {"type": "string"}});
     vec![
@@ -62,6 +62,7 @@ pub fn schemas(config: &Config) -> Vec<Named> {
         &[
             ("config", about("What the plugin's `config_schema` says.", json!({}))),
             ("on_failure", or_null(words(ON_FAILURE.map(|(word, _)| word)))),
+            ("limits", or_null(reference("PluginLimits"))),
         ],
     );
     let statuses = list_of(1, MAX_SUCCESS_CODES, number(200, 599));
@@ -74,6 +75,7 @@ pub fn schemas(config: &Config) -> Vec<Named> {
     });
     vec![
         ("Transform", transform),
+        ("PluginLimits", plugin_limits(&config.plugin)),
         ("SignatureScheme", signature()),
         ("Auth", auth()),
         ("Headers", headers),
@@ -81,6 +83,31 @@ pub fn schemas(config: &Config) -> Vec<Named> {
         ("AutoDisable", auto_disable(span(MIN_PATIENCE, MAX_PATIENCE))),
         ("SuccessCodes", json!({"anyOf": [{"const": "2xx"}, statuses]})),
     ]
+}
+
+/// What one call may use; `null` leaves it as it is elsewhere.
+fn plugin_limits(settings: &PluginSettings) -> Value {
+    let number = |least: usize, most: usize| {
+        let fits = |bound: usize| u32::try_from(bound).unwrap_or(u32::MAX);
+        or_null(number(fits(least), fits(most)))
+    };
+    about(
+        "What one call of the plugin may use here, in bytes and lines.",
+        object(
+            &[],
+            &[
+                ("time", or_null(span(MIN_PLUGIN_TIME, settings.max_time))),
+                ("memory", number(MIN_PLUGIN_MEMORY, settings.max_memory.0)),
+                ("output", number(MIN_PLUGIN_OUTPUT, settings.max_output.0)),
+                ("log_lines", number(0, settings.max_log_lines)),
+            ],
+        ),
+    )
+}
+
+pub fn limits_told() -> Value {
+    let members = [("time", span_told()), ("memory", count()), ("output", count()), ("log_lines", count())];
+    object(&[], &members)
 }
 
 /// After so many failures in a row, or after failing for so long.

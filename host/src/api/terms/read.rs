@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use crate::api::exact::Json;
 use crate::api::fields::{Fields, escape, whole};
-use crate::config::Config;
+use crate::config::{Config, MIN_PLUGIN_MEMORY, MIN_PLUGIN_OUTPUT, MIN_PLUGIN_TIME, PluginSettings};
 use crate::message::belongs_to_host;
 use crate::retry::{MAX_PAUSE, MAX_RETRIES, MIN_PAUSE, RetryPolicy};
 use crate::secret::{MASK, Secret};
 use crate::signature::SignatureScheme;
-use crate::terms::{Auth, AutoDisable, BodyForm, OnFailure, SuccessCodes, Terms, Transform};
+use crate::terms::{Allowance, Auth, AutoDisable, BodyForm, OnFailure, SuccessCodes, Terms, Transform};
 use crate::time::{format_span, parse_span};
 
 const MAX_PLUGIN_NAME: usize = 200;
@@ -30,6 +30,9 @@ const DECIDED_ELSEWHERE: [(&str, &str); 2] = [
     ("content-type", "it is `application/json`, or what the transforms make of it"),
 ];
 
+/// The members of a link of a chain.
+const LINK_MEMBERS: [&str; 4] = ["plugin", "config", "on_failure", "limits"];
+
 /// The words for what follows a plugin's failure.
 pub const ON_FAILURE: [(&str, OnFailure); 3] =
     [("retry", OnFailure::Retry), ("fail", OnFailure::Fail), ("pass", OnFailure::Pass)];
@@ -43,7 +46,7 @@ pub fn read(fields: &mut Fields<'_>, config: &Config, stored: Option<&Terms>) ->
         transforms: from.member(
             "transforms",
             |stored| stored.transforms.clone(),
-            |fields| transforms(fields, limits.max_transforms, limits.max_config.0),
+            |fields| transforms(fields, config),
         ),
         body: from.member("body", |stored| stored.body, |fields| fields.parsed("body", BodyForm::parse)),
         signature: from.member("signature", |stored| stored.signature.clone(), signature),
@@ -86,13 +89,14 @@ impl<'s, 'e> Source<'s, '_, 'e> {
     }
 }
 
-fn transforms(fields: &mut Fields<'_>, most: usize, config_limit: usize) -> Option<Vec<Transform>> {
-    let items = fields.list("transforms", most)?;
+/// A chain. What only the plugins know is not asked.
+pub fn transforms(fields: &mut Fields<'_>, config: &Config) -> Option<Vec<Transform>> {
+    let items = fields.list("transforms", config.endpoint.max_transforms)?;
     let mut transforms = Vec::with_capacity(items.len());
     for (index, item) in items.into_iter().enumerate() {
         let at = format!("transforms/{index}");
         match item {
-            Value::Object(map) => transforms.extend(transform(fields.below(&at, map), config_limit)),
+            Value::Object(map) => transforms.extend(transform(fields.below(&at, map), config)),
             _ => {
                 fields.wrong::<()>(&at, "it must be an object such as `{\"plugin\":\"flatten\"}`");
             }
@@ -101,24 +105,42 @@ fn transforms(fields: &mut Fields<'_>, most: usize, config_limit: usize) -> Opti
     Some(transforms)
 }
 
-/// One link; what it has beside `plugin`, `config` and `on_failure` was taken before.
-pub fn transform(mut fields: Fields<'_>, config_limit: usize) -> Option<Transform> {
+/// One link; what it has beside [`LINK_MEMBERS`] was taken before.
+pub fn transform(mut fields: Fields<'_>, settings: &Config) -> Option<Transform> {
     let plugin = fields.required("plugin");
     let config = fields.text("config").unwrap_or_else(|| "{}".to_owned());
     let on_failure = fields.parsed("on_failure", |word| {
         let known = ON_FAILURE.iter().find(|(name, _)| *name == word);
         known.map(|(_, value)| *value).ok_or("it must be `retry`, `fail` or `pass`")
     });
-    check_config(&mut fields, &config, config_limit);
+    let limits = allowance(&mut fields, &settings.plugin);
+    check_config(&mut fields, &config, settings.endpoint.max_config.0);
     if plugin.as_ref().is_some_and(|name| name.len() > MAX_PLUGIN_NAME) {
         fields.wrong::<()>("plugin", format!("it is longer than {MAX_PLUGIN_NAME} bytes"));
     }
-    fields.finish(&["plugin", "config", "on_failure"]);
+    fields.finish(&LINK_MEMBERS);
     Some(Transform {
         plugin: plugin?,
         config: Secret::new(config),
         on_failure: on_failure.unwrap_or_default(),
+        limits,
     })
+}
+
+/// What one call may use: no more than the operator's ceilings.
+fn allowance(fields: &mut Fields<'_>, settings: &PluginSettings) -> Allowance {
+    let Some(map) = fields.object("limits") else { return Allowance::default() };
+    let most = |setting: usize| u32::try_from(setting).unwrap_or(u32::MAX);
+    let mut fields = fields.below("limits", map);
+    let time = span(&mut fields, "time", MIN_PLUGIN_TIME, settings.max_time);
+    let mut number = |name, least: usize, ceiling| {
+        fields.number(name, most(least), most(ceiling)).map(|number| number as usize)
+    };
+    let memory = number("memory", MIN_PLUGIN_MEMORY, settings.max_memory.0);
+    let output = number("output", MIN_PLUGIN_OUTPUT, settings.max_output.0);
+    let log_lines = number("log_lines", 0, settings.max_log_lines);
+    fields.finish(&["time", "memory", "output", "log_lines"]);
+    Allowance { time, memory, output, log_lines }
 }
 
 fn check_config(fields: &mut Fields<'_>, text: &str, limit: usize) {

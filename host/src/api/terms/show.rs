@@ -9,7 +9,7 @@ use crate::endpoint::Endpoint;
 use crate::retry::RetryPolicy;
 use crate::secret::{MASK, Secret};
 use crate::signature::SignatureScheme;
-use crate::terms::{Auth, AutoDisable, BodyForm, InForce, SuccessCodes, Terms, Transform};
+use crate::terms::{Allowance, Auth, AutoDisable, BodyForm, InForce, SuccessCodes, Terms, Transform};
 use crate::time::format_span;
 
 /// `null` where nothing is said.
@@ -32,6 +32,9 @@ pub struct LinkView<'a> {
     plugin: &'a str,
     config: Option<Json>,
     on_failure: &'static str,
+    /// What was said of what one call may use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<Value>,
 }
 
 impl<'a> LinkView<'a> {
@@ -40,6 +43,7 @@ impl<'a> LinkView<'a> {
             plugin: &transform.plugin,
             config: Json::parse(transform.config.expose()).ok().map(mask),
             on_failure: on_failure(transform),
+            limits: limits(&transform.limits),
         }
     }
 }
@@ -136,7 +140,20 @@ pub fn link(transform: &Transform) -> Value {
         "plugin": transform.plugin,
         "config": transform.config.expose(),
         "on_failure": on_failure(transform),
+        "limits": limits(&transform.limits),
     })
+}
+
+fn limits(allowance: &Allowance) -> Option<Value> {
+    let Allowance { time, memory, output, log_lines } = *allowance;
+    let members = [
+        ("time", time.map(|time| format_span(time).into())),
+        ("memory", memory.map(Value::from)),
+        ("output", output.map(Value::from)),
+        ("log_lines", log_lines.map(Value::from)),
+    ];
+    let said = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Some(said.collect::<Map<_, _>>()).filter(|said| !said.is_empty()).map(Value::Object)
 }
 
 fn on_failure(transform: &Transform) -> &'static str {
