@@ -63,7 +63,9 @@ impl Host {
         );
         let catalog = CATALOG.get_or_init(open_catalog).await.clone();
         let (metrics, clock) = (Arc::new(Metrics::new()), Arc::new(SystemClock));
+        let usage = Arc::new(crate::dispatch::usage::Usage::new(clock.now()));
         let workshop = Workshop {
+            usage: usage.clone(),
             book: book.clone(),
             catalog: catalog.clone(),
             client: Client::new(send::Config::default()).unwrap(),
@@ -92,6 +94,7 @@ impl Host {
             metrics: metrics.clone(),
         };
         let api = Api {
+            usage,
             store,
             book,
             ingest: Arc::new(ingest),

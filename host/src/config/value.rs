@@ -172,7 +172,7 @@ impl Setting for Required {
 impl Setting for Vec<PublicKey> {
     fn read(given: &Given) -> Result<Self, String> {
         let key = |text: &str| PublicKey::parse(text).map_err(|error| format!("holds `{text}`; {error}"));
-        given.many().into_iter().map(key).collect()
+        given.many()?.into_iter().map(key).collect()
     }
 }
 
