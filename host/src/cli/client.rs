@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
@@ -181,8 +181,15 @@ impl Client {
     }
 
     /// Puts something other than JSON, which the server may look at for as long as it takes.
-    pub async fn upload(&self, path: &str, media_type: &str, bytes: Bytes) -> anyhow::Result<Answer> {
-        let request = self.request(Method::PUT, path, &[], Some((media_type, bytes)))?;
+    pub async fn upload(
+        &self,
+        path: &str,
+        media_type: &str,
+        bytes: Bytes,
+        header: Option<(HeaderName, HeaderValue)>,
+    ) -> anyhow::Result<Answer> {
+        let mut request = self.request(Method::PUT, path, &[], Some((media_type, bytes)))?;
+        request.headers_mut().extend(header);
         self.exchange(request, UPLOAD_TIMEOUT).await
     }
 

@@ -141,6 +141,8 @@ struct Shelf {
     records: BTreeMap<String, Arc<Record>>,
     /// The digests of the server's own plugins, by their names.
     bundled: BTreeMap<String, String>,
+    /// The files of the server's own plugins.
+    own_files: Vec<Bundled>,
     /// Bundled plugins that were refused: a mistake of the build, or limits too narrow for them.
     broken: Vec<Refused>,
     files: BTreeMap<PathBuf, Known>,
@@ -291,6 +293,7 @@ impl Catalog {
     pub async fn rescan(&self) -> bool {
         let mut shelf = self.shelf.lock().await;
         let unsettled = self.scan(&mut shelf, folder::SETTLED).await;
+        self.keep_pinned(&mut shelf).await;
         if self.load_needed(&mut shelf).await {
             self.publish(&mut shelf);
         }
@@ -300,7 +303,8 @@ impl Catalog {
     async fn start(&self, bundled: Vec<Bundled>) -> Result<(), StoreError> {
         let mut shelf = self.shelf.lock().await;
         shelf.records = read_records(self.store.plugin_rows().await?)?;
-        let (plugins, broken) = load_bundled(&self.engine, bundled).await;
+        let (plugins, broken) = load_bundled(&self.engine, bundled.clone()).await;
+        shelf.own_files = bundled;
         shelf.broken = broken;
         self.follow_bundled(&mut shelf, plugins).await?;
         // Nobody waits for a file that is half written now: it is refused, and looked at again when it changes.
@@ -383,7 +387,7 @@ impl Catalog {
             mark,
             name: name.unwrap_or_default(),
             digest: taken.as_ref().ok().cloned(),
-            looked_at_again: matches!(taken, Err(CatalogError::Objected(_))),
+            looked_at_again: matches!(&taken, Err(CatalogError::Objected(said)) if said.iter().any(Objection::can_pass)),
             refusal,
         };
         shelf.note(file.path, known)
@@ -475,6 +479,32 @@ impl Catalog {
             self.publish(shelf);
         }
         Ok(())
+    }
+
+    /// What somebody pins of the server's own plugins is put into the store, for the next server may bring others.
+    async fn keep_pinned(&self, shelf: &mut Shelf) {
+        let pinned = self.users.pinned();
+        let to_keep = |record: &Arc<Record>, digest: &String| {
+            pinned.contains(digest) && record.version(digest).is_some_and(|version| !version.is_kept)
+        };
+        let wanted = shelf
+            .bundled
+            .iter()
+            .filter(|(name, digest)| shelf.records.get(*name).is_some_and(|record| to_keep(record, digest)));
+        for (name, digest) in wanted.map(|(name, digest)| (name.clone(), digest.clone())).collect::<Vec<_>>()
+        {
+            if let Err(error) = self.keep_own(shelf, &name, &digest).await {
+                tracing::warn!(name, %error, "a pinned version is put into the store later");
+            }
+        }
+    }
+
+    async fn keep_own(&self, shelf: &mut Shelf, name: &str, digest: &str) -> Result<(), CatalogError> {
+        let Some(own) = shelf.own_files.iter().find(|own| own.name == name) else { return Ok(()) };
+        self.store.keep_component(own.bytes.clone(), self.clock.now()).await?;
+        let mut record = shelf.record(name);
+        record.note_kept(digest);
+        self.commit(shelf, name, record).await
     }
 
     /// Loads what is active or pinned and not in memory. True where something came of it.
@@ -676,6 +706,7 @@ impl Version {
             source,
             added_at: now,
             signature,
+            is_kept: source != Source::Bundled,
         }
     }
 }

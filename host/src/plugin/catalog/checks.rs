@@ -4,11 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use crate::plugin::text::clean;
-use crate::plugin::{Call, ConfigError, Example, Failure, Plugin, Verdict};
+use crate::plugin::{Call, ConfigError, Example, Failure, FailureKind, Plugin, Verdict};
 use crate::secret::Secret;
 
 /// Most bytes of an expected or an actual outcome that an objection quotes.
 const QUOTED: usize = 300;
+/// Different configurations that a version may refuse before no more are looked at: each may take as long as a call may.
+const REFUSALS: usize = 20;
 
 /// Who runs plugins, as the catalogue asks before it changes what answers to a name, or forgets a version.
 pub trait Users: Send + Sync + 'static {
@@ -58,6 +60,13 @@ pub struct Objection {
     pub message: String,
 }
 
+impl Objection {
+    /// It can pass without another file: somebody's configuration speaks against it.
+    pub(super) fn can_pass(&self) -> bool {
+        !self.at.is_empty()
+    }
+}
+
 impl fmt::Display for Objection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.at.as_str() {
@@ -75,7 +84,7 @@ pub(super) async fn objections(plugin: &Plugin, users: &dyn Users) -> Vec<Object
     objections
 }
 
-/// Its own examples come to what they say.
+/// Its own examples come to what they say. One that takes too long is the last.
 async fn of_examples(plugin: &Plugin) -> Vec<Objection> {
     let mut objections = Vec::new();
     for example in &plugin.description().examples {
@@ -88,6 +97,9 @@ async fn of_examples(plugin: &Plugin) -> Vec<Objection> {
             );
             let title = clean(&example.title, QUOTED);
             objections.push(Objection { of: format!("its example `{title}`"), at: String::new(), message });
+        }
+        if result.is_err_and(|failure| failure.kind == FailureKind::TimeLimit) {
+            break;
         }
     }
     objections
@@ -102,13 +114,15 @@ async fn run(plugin: &Plugin, example: &Example) -> Result<Verdict, Failure> {
 /// It accepts the configuration of everybody who follows its name. Equal ones are checked once.
 async fn of_users(plugin: &Plugin, users: &dyn Users) -> Vec<Objection> {
     let mut known: HashMap<(String, bool), Vec<ConfigError>> = HashMap::new();
-    let mut objections = Vec::new();
+    let (mut objections, mut refusals) = (Vec::new(), 0);
     for link in users.links(plugin.name()).into_iter().filter(|link| link.pin.is_none()) {
         let key = (link.config.expose().to_owned(), link.passes_failures);
         let errors = match known.get(&key) {
             Some(errors) => errors.clone(),
+            None if refusals == REFUSALS => continue,
             None => {
                 let errors = plugin.objections(link.config.expose(), link.passes_failures).await;
+                refusals += usize::from(!errors.is_empty());
                 known.entry(key).or_insert(errors).clone()
             }
         };

@@ -37,6 +37,8 @@ pub struct Version {
     pub added_at: Timestamp,
     /// As it was given with the file, if it was.
     pub signature: Option<String>,
+    /// Its file is in the store: it can be had whatever the folder holds and the server brings.
+    pub is_kept: bool,
 }
 
 /// A change of what is active.
@@ -98,6 +100,7 @@ impl Record {
             Some(known) => {
                 known.source = known.source.max(version.source);
                 known.signature = version.signature.or_else(|| known.signature.take());
+                known.is_kept |= version.is_kept;
             }
             None => self.versions.push(version),
         }
@@ -126,12 +129,11 @@ impl Record {
         }
         let before = std::mem::replace(&mut self.bundled, digest.clone());
         let was_active = before.is_some() && self.active() == before.as_deref();
-        let is_gone =
-            |known: &Version| known.source == Source::Bundled && Some(&known.digest) != digest.as_ref();
-        self.versions.retain(|known| !is_gone(known));
+        self.versions.retain(|known| known.is_kept || Some(&known.digest) == digest.as_ref());
         bundled.into_iter().for_each(|version| self.add(version));
-        // What was uploaded as well can be had still.
-        let lost = was_active && before.is_some_and(|before| self.version(&before).is_none());
+        // What was uploaded as well is an operator's choice.
+        let chosen = |known: &Version| known.source != Source::Bundled;
+        let lost = was_active && !before.is_some_and(|before| self.version(&before).is_some_and(chosen));
         if lost || self.active().is_none() {
             let next = digest.or_else(|| self.fallback().map(str::to_owned));
             self.turn(next.as_deref(), Cause::Bundled, now);
@@ -146,6 +148,12 @@ impl Record {
         self.stack().iter().rev().find(uploaded).copied().or(self.bundled.as_deref())
     }
 
+    /// Notes that the file of a version is in the store.
+    pub(super) fn note_kept(&mut self, digest: &str) {
+        let version = self.versions.iter_mut().find(|version| version.digest == digest);
+        version.into_iter().for_each(|version| version.is_kept = true);
+    }
+
     pub(super) fn forget(&mut self, digests: &[String]) {
         self.versions.retain(|version| !digests.contains(&version.digest));
     }
@@ -157,6 +165,7 @@ impl Record {
         self.versions.iter_mut().for_each(|version| {
             version.source = Source::Bundled;
             version.signature = None;
+            version.is_kept = false;
         });
         self.folder = None;
     }
@@ -205,6 +214,7 @@ struct VersionDocument {
     added_at: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     signature: Option<String>,
+    is_kept: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -223,6 +233,7 @@ impl Record {
             source: version.source,
             added_at: version.added_at.as_micros(),
             signature: version.signature.clone(),
+            is_kept: version.is_kept,
         });
         let turns = self.turns.iter().map(|turn| TurnDocument {
             digest: turn.digest.clone(),
@@ -246,6 +257,7 @@ impl Record {
             source: version.source,
             added_at: Timestamp::from_micros(version.added_at),
             signature: version.signature,
+            is_kept: version.is_kept,
         });
         let turns = read.turns.into_iter().map(|turn| Turn {
             digest: turn.digest,
@@ -278,6 +290,7 @@ mod tests {
             source,
             added_at: at(0),
             signature: None,
+            is_kept: source != Source::Bundled,
         }
     }
 
@@ -342,6 +355,20 @@ mod tests {
         record.turn(Some("z"), Cause::RollBack, at(5));
         record.follow_bundled(None, at(6));
         assert_eq!(record.active(), Some("a"), "the server has none of its own any more");
+    }
+
+    #[test]
+    fn a_version_of_an_older_server_that_was_kept_can_be_had_still() {
+        let bundled = |digest| Some(version(digest, Source::Bundled));
+        let mut record = Record::default();
+        record.follow_bundled(bundled("x"), at(1));
+        record.note_kept("x");
+        record.follow_bundled(bundled("y"), at(2));
+        assert_eq!((record.active(), record.versions().len()), (Some("y"), 2));
+        assert_eq!(record.before(), Some("x"));
+        record.turn(Some("x"), Cause::RollBack, at(3));
+        record.follow_bundled(bundled("z"), at(4));
+        assert_eq!(record.active(), Some("x"), "it was chosen, and is no longer the server's own");
     }
 
     #[test]
