@@ -63,6 +63,7 @@ impl Host {
         );
         let catalog = CATALOG.get_or_init(open_catalog).await.clone();
         let (metrics, clock) = (Arc::new(Metrics::new()), Arc::new(SystemClock));
+        let usage = Arc::new(crate::dispatch::usage::Usage::new(clock.now()));
         let workshop = Workshop {
             book: book.clone(),
             catalog: catalog.clone(),
@@ -73,6 +74,7 @@ impl Host {
             agenda: Arc::new(Agenda::new()),
             wardrobe: crate::dispatch::wardrobe::Wardrobe::default(),
             turns: crate::dispatch::turns::Turns::new(64),
+            usage: usage.clone(),
             settings: Settings {
                 max_age: config.delivery.max_age,
                 retry_after_limit: config.delivery.retry_after_limit,
@@ -106,6 +108,7 @@ impl Host {
             intake: dispatcher.intake(),
             tester: dispatcher.tester(2),
             rehearsal: dispatcher.rehearsal(2),
+            usage,
             replay_news: Arc::default(),
             stopping: Arc::new(AtomicBool::new(false)),
         };
