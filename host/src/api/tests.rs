@@ -75,6 +75,7 @@ impl Host {
             agenda: Arc::new(Agenda::new()),
             wardrobe: crate::dispatch::wardrobe::Wardrobe::default(),
             turns: crate::dispatch::turns::Turns::new(64),
+            usage: usage.clone(),
             settings: Settings {
                 max_age: config.delivery.max_age,
                 retry_after_limit: config.delivery.retry_after_limit,
@@ -109,6 +110,7 @@ impl Host {
             intake: dispatcher.intake(),
             tester: dispatcher.tester(2),
             rehearsal: dispatcher.rehearsal(2),
+            usage,
             replay_news: Arc::default(),
             stopping: Arc::new(AtomicBool::new(false)),
         };
