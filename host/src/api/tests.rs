@@ -75,7 +75,6 @@ impl Host {
             agenda: Arc::new(Agenda::new()),
             wardrobe: crate::dispatch::wardrobe::Wardrobe::default(),
             turns: crate::dispatch::turns::Turns::new(64),
-            usage: usage.clone(),
             settings: Settings {
                 max_age: config.delivery.max_age,
                 retry_after_limit: config.delivery.retry_after_limit,
@@ -95,7 +94,6 @@ impl Host {
             metrics: metrics.clone(),
         };
         let api = Api {
-            usage,
             store,
             book,
             ingest: Arc::new(ingest),
