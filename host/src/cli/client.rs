@@ -181,8 +181,18 @@ impl Client {
     }
 
     /// Puts something other than JSON, which the server may look at for as long as it takes.
-    pub async fn upload(&self, path: &str, media_type: &str, bytes: Bytes) -> anyhow::Result<Answer> {
-        let request = self.request(Method::PUT, path, &[], Some((media_type, bytes)))?;
+    pub async fn upload(
+        &self,
+        path: &str,
+        media_type: &str,
+        bytes: Bytes,
+        header: Option<(&'static str, &str)>,
+    ) -> anyhow::Result<Answer> {
+        let mut request = self.request(Method::PUT, path, &[], Some((media_type, bytes)))?;
+        if let Some((name, value)) = header {
+            let value = value.parse().with_context(|| format!("no request can have this {name}"))?;
+            request.headers_mut().insert(name, value);
+        }
         self.exchange(request, UPLOAD_TIMEOUT).await
     }
 

@@ -1,16 +1,19 @@
 //! `plugin push`: to a running server.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde::Deserialize;
 
 use super::component::Component;
+use super::signing::signature_file;
 use super::watch::Watch;
 use crate::cli::client::{Client, segment};
 use crate::cli::screen::{one_line, say};
 
 const WASM: &str = "application/wasm";
+const SIGNATURE: &str = "plugin-signature";
 
 #[derive(Debug, clap::Args)]
 pub struct Push {
@@ -30,6 +33,7 @@ struct Pushed {
     name: String,
     version: String,
     digest: String,
+    activated: bool,
 }
 
 impl Push {
@@ -52,11 +56,25 @@ impl Push {
         let stem = component.path.file_stem().map(|stem| stem.to_string_lossy().replace('_', "-"));
         let name = self.name.clone().or(stem).context("the plugin needs a name; give it with `--name`")?;
         let path = format!("/v1/plugins/{}", segment(&name));
-        let answer = client.upload(&path, WASM, component.bytes).await?;
+        let signature = signature(&component.path)?;
+        let header = signature.as_deref().map(|signature| (SIGNATURE, signature));
+        let answer = client.upload(&path, WASM, component.bytes, header).await?;
         if json {
             return answer.print();
         }
-        let Pushed { name, version, digest } = answer.read()?;
-        Ok(say(&format!("{} {}  sha256:{}", one_line(&name), one_line(&version), one_line(&digest)))?)
+        let Pushed { name, version, digest, activated } = answer.read()?;
+        let active = if activated { "active from now on" } else { "active already" };
+        let (name, version, digest) = (one_line(&name), one_line(&version), one_line(&digest));
+        Ok(say(&format!("{name} {version}  sha256:{digest}  {active}"))?)
     }
+}
+
+/// What `plugin sign` put beside the component. None if there is nothing.
+fn signature(component: &Path) -> anyhow::Result<Option<String>> {
+    let file = signature_file(component);
+    if !file.exists() {
+        return Ok(None);
+    }
+    let text = fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))?;
+    Ok(Some(text.trim().to_owned()))
 }
