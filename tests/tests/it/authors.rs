@@ -125,6 +125,10 @@ impl Project {
         link(&kept.join(tools), &self.dir.join(tools)).map_err(|error| error.to_string())
     }
 
+    fn command(&self, words: &[&str]) -> Command {
+        prepared(words, &self.dir)
+    }
+
     fn hookwright(&self, words: &[&str]) -> Output {
         command(words, &self.dir)
     }
@@ -150,11 +154,15 @@ fn link(from: &Path, to: &Path) -> std::io::Result<()> {
 }
 
 /// Runs in `dir`, where nothing is fetched: the versions that a project of Rust asks for are those that built this.
-fn command(words: &[&str], dir: &Path) -> Output {
+fn prepared(words: &[&str], dir: &Path) -> Command {
     let mut command = Command::new(BINARY);
     command.args(words).current_dir(dir).stdin(Stdio::null());
     command.env("CARGO_TARGET_DIR", Path::new(KEPT).join("target")).env("CARGO_NET_OFFLINE", "true");
-    command.output().expect("the binary runs")
+    command
+}
+
+fn command(words: &[&str], dir: &Path) -> Output {
+    prepared(words, dir).output().expect("the binary runs")
 }
 
 fn said(output: &Output) -> String {
@@ -266,6 +274,37 @@ fn an_author_sees_what_a_plugin_does_and_what_it_costs() {
     assert!(ran["memory_peak"].as_u64() > Some(0) && ran["time_us"].as_u64() > Some(0), "{ran}");
     let wrong = project.hookwright(&["plugin", "run", &component, "--input", "payload.json"]);
     assert!(!wrong.status.success() && said(&wrong).contains("--input @payload.json"), "{}", said(&wrong));
+}
+
+#[test]
+fn a_plugin_is_pushed_to_a_server_and_delivers() {
+    let project = Project::new(Language::Rust, "pushed").expect("Rust is there");
+    play(async |world| {
+        let push = || {
+            let mut push = project.command(&["plugin", "push", "--json"]);
+            push.env("HOOKWRIGHT_URL", format!("http://{}", world.web.address()));
+            push.env("HOOKWRIGHT_KEY", "hwk_of-the-tests");
+            push
+        };
+        let (first, again) = (push(), push());
+        let pushed: Value = serde_json::from_str(&succeeds(finished(first).await)).expect("JSON");
+        assert_eq!((&pushed["name"], &pushed["activated"]), (&json!("pushed"), &json!(true)));
+        let known: Value = serde_json::from_str(&succeeds(finished(again).await)).expect("JSON");
+        assert_eq!(
+            (&known["digest"], &known["new"]),
+            (&pushed["digest"], &json!(false)),
+            "built to the same bytes"
+        );
+        world.endpoint(json!({"transforms": [{"plugin": "pushed"}]})).await;
+        world.post("case.created", r#"{"title":"a"}"#).await;
+        assert_eq!(world.receiver.next().await.body, r#"{"text":"A"}"#);
+    });
+}
+
+/// Runs a command while the host of this test goes on.
+async fn finished(mut command: Command) -> Output {
+    let output = tokio::task::spawn_blocking(move || command.output());
+    output.await.expect("no panic").expect("the binary runs")
 }
 
 #[test]
