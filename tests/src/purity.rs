@@ -1,7 +1,7 @@
 //! What the bundled plugins make of the same calls, again and again: by contract always the same bytes.
 
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
@@ -41,6 +41,8 @@ pub struct Report {
     /// Of the first case: the median time of a call, and the most memory that one took, in bytes.
     pub time: Duration,
     pub memory: usize,
+    /// How long it took to compile it.
+    pub compiled_in: Duration,
     pub cases: usize,
 }
 
@@ -53,8 +55,10 @@ pub async fn call_all(calls: usize) -> Result<Vec<Report>> {
     let engine = Engine::new(Limits { time_limit: Duration::from_secs(20), ..Limits::default() })?;
     let mut reports = Vec::new();
     for plugin in bundled() {
+        let started = Instant::now();
         let loaded = engine.load(plugin.bytes, Some(plugin.name)).await.context(plugin.name)?;
-        reports.push(call_one(&loaded, calls).await.context(plugin.name)?);
+        let compiled_in = started.elapsed();
+        reports.push(Report { compiled_in, ..call_one(&loaded, calls).await.context(plugin.name)? });
     }
     Ok(reports)
 }
@@ -75,6 +79,7 @@ async fn call_one(plugin: &Plugin, calls: usize) -> Result<Report> {
         results: String::new(),
         time: Duration::ZERO,
         memory: 0,
+        compiled_in: Duration::ZERO,
         cases: cases.len(),
     };
     for (index, case) in cases.iter().enumerate() {
