@@ -190,3 +190,20 @@ fn cloudevents_that_go_out_come_in_again() {
         }
     });
 }
+
+#[test]
+fn a_configuration_keeps_its_order_and_its_numbers() {
+    play(async |world| {
+        let spec = format!(
+            r#"{{"url":"{}","transforms":[{{"plugin":"pick","config":{{"members":{{"z":"name","a":{{"path":"none","default":12500.00}}}}}}}}]}}"#,
+            world.receiver.url("/")
+        );
+        world
+            .web
+            .send(Method::POST, "/v1/endpoints", &[("content-type", "application/json")], spec)
+            .await
+            .expect(201);
+        world.post("a", r#"{"name":1.0}"#).await;
+        assert_eq!(world.receiver.next().await.body, r#"{"z":1.0,"a":12500.00}"#);
+    });
+}
