@@ -255,8 +255,8 @@ fn size<T: Serialize + ?Sized>(unit: Unit, value: &T) -> usize {
 
 /// The payload's own fields, for where nobody said which: names and values of the first [`MAX_FACTS`] members that
 /// are neither blank nor lists nor objects, first those of the payload, then those of the first object in it
-/// (`data`, `document`), or of the first one in that where it holds nothing else (`data.object`). Members of the envelope (`event`, `type`, `timestamp`, `schema_version` and the like) are
-/// left out; the first URL becomes the link.
+/// (`data`, `document`), or of the first one in that where it holds nothing else (`data.object`). Members of the
+/// envelope (`event`, `type`, `timestamp`, `schema_version` and the like) are left out; the first URL becomes the link.
 pub fn facts(payload: &Value<'_>) -> (Vec<(String, String)>, Option<String>) {
     let (mut fields, mut link) = (Vec::new(), None);
     let Value::Object(members, _) = payload else {

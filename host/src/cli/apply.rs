@@ -80,8 +80,9 @@ impl Source {
 }
 
 fn show_minted(what: &str, secret: &str, as_json: bool) -> anyhow::Result<()> {
-    Ok(match as_json {
+    match as_json {
         true => say(&json!({"what": what, "secret": secret}).to_string())?,
         false => say(&format!("The secret of {what}, shown this once: {secret}"))?,
-    })
+    }
+    Ok(())
 }

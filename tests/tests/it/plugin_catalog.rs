@@ -4,11 +4,17 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hookwright::plugin::{PublicKey, Required, SigningKey};
-use hookwright_tests::harness::{Answer, PATIENCE, Stage, World, on_each_store, play};
+use hookwright::plugin::{
+    Bundled, Catalog, Engine, Limits, Link, PublicKey, Required, Setup, SigningKey, Trust, Users,
+};
+use hookwright::store::memory::MemoryStore;
+use hookwright::store::plugins::ComponentDigest;
+use hookwright::time::SystemClock;
+use hookwright_tests::harness::{Answer, PATIENCE, Stage, World, on_each_store, play, runtime};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -433,6 +439,50 @@ fn put(path: &Path, bytes: &[u8]) {
     let temporary = path.with_extension("part");
     std::fs::write(&temporary, bytes).expect("to write");
     std::fs::rename(temporary, path).expect("to rename");
+}
+
+/// Pins one version, and runs nothing else.
+struct Pinning(String);
+
+impl Users for Pinning {
+    fn links(&self, _: &str) -> Vec<Link> {
+        Vec::new()
+    }
+
+    fn pinned(&self) -> BTreeSet<String> {
+        [self.0.clone()].into()
+    }
+}
+
+#[test]
+fn a_pinned_version_outlasts_the_server_that_brought_it() {
+    runtime().block_on(async {
+        let store = Arc::new(MemoryStore::new());
+        let (old, new) = (version("mark old"), version("mark new"));
+        let pinned = ComponentDigest::of(&old).to_string();
+        let start = async |own: &Bytes| {
+            let limits = Limits { max_concurrent_calls: 4, ..Limits::default() };
+            let setup = Setup {
+                engine: Engine::new(limits).expect("an engine"),
+                folder: None,
+                store: store.clone(),
+                users: Arc::new(Pinning(pinned.clone())),
+                trust: Trust::default(),
+                clock: Arc::new(SystemClock),
+                kept_versions: 2,
+            };
+            let bundle = vec![Bundled { name: "changing", bytes: own.clone() }];
+            Catalog::set_up(setup, bundle).await.expect("a catalogue")
+        };
+        let catalog = start(&old).await;
+        assert_eq!(catalog.get("changing").expect("bundled").digest(), pinned);
+        catalog.rescan().await;
+        let catalog = start(&new).await;
+        assert_ne!(catalog.get("changing").expect("bundled").digest(), pinned, "the new one is followed");
+        assert_eq!(catalog.pinned(&pinned).expect("kept").digest(), pinned);
+        let snapshot = catalog.snapshot();
+        assert_eq!(snapshot.record("changing").expect("a record").before(), Some(pinned.as_str()));
+    });
 }
 
 /// Runs the program, and answers what it said.

@@ -1,6 +1,7 @@
 //! The recipes, through the command line and the real host: each is applied as it stands, and its receiver gets what
 //! the service behind it would.
 
+use std::fmt::Display;
 use std::process::{Command, Output, Stdio};
 
 use hookwright::receiver::{Arrival, Signature};
@@ -71,21 +72,22 @@ impl Kitchen {
     }
 
     /// What the service gets for an event, which then is delivered.
-    async fn served(&mut self, event_type: &str, payload: &Value) -> Arrival {
-        let posted = self.post(event_type, payload).await;
+    async fn served(&mut self, event_type: &str, payload: impl Display) -> Arrival {
+        let posted = self.post(event_type, &payload).await;
         let arrival = self.receiver.next().await;
         assert_eq!(self.ended(&posted).await, "delivered", "{payload}");
         arrival
     }
 
-    async fn filtered(&self, event_type: &str, payload: &Value) {
-        let posted = self.post(event_type, payload).await;
+    async fn filtered(&self, event_type: &str, payload: impl Display) {
+        let posted = self.post(event_type, &payload).await;
         assert_eq!(self.ended(&posted).await, "filtered", "{payload}");
     }
 
-    async fn post(&self, event_type: &str, payload: &Value) -> String {
-        let event = json!({"type": event_type, "timestamp": "2026-03-22T08:30:00Z", "payload": payload});
-        let posted = self.api().expect(Method::POST, "/v1/events", &event.to_string(), 202).await;
+    async fn post(&self, event_type: &str, payload: impl Display) -> String {
+        let event =
+            format!(r#"{{"type":"{event_type}","timestamp":"2026-03-22T08:30:00Z","payload":{payload}}}"#);
+        let posted = self.api().expect(Method::POST, "/v1/events", &event, 202).await;
         posted["id"].as_str().expect("an id").to_owned()
     }
 
@@ -117,11 +119,14 @@ fn body(arrival: &Arrival) -> Value {
     serde_json::from_slice(&arrival.body).expect("JSON")
 }
 
-/// The page's own sample.
-fn document() -> Value {
+/// The page's own sample, to the byte: the order of its custom fields counts.
+fn document() -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/samples/recordengine/document.exported.json");
-    serde_json::from_str(&std::fs::read_to_string(path).expect("a sample")).expect("JSON")
+    std::fs::read_to_string(path).expect("a sample")
 }
+
+/// Where the sample leads.
+const DOC_URL: &str = "https://yourinstance.recordengine.ai/api/document/42/view";
 
 const LEAD: &str = r#"{"leadId":"clx1","name":"John Doe","email":"john@example.com","source":"lead-tool","sessionId":"rkt_abc123"}"#;
 
@@ -192,7 +197,7 @@ fn k15_sensitive_to_audit() {
 fn e5_flat_columns() {
     play(async |kitchen| {
         kitchen.apply("document-to-make");
-        let full = kitchen.served("document.exported", &document()).await;
+        let full = kitchen.served("document.exported", document()).await;
         let columns = body(&full);
         assert_eq!(columns["custom_01"], "PO-2026-099");
         assert_eq!(columns["custom_02"], "Finance Manager");
@@ -213,16 +218,14 @@ fn e5_flat_columns() {
 #[test]
 fn e6_deep_link() {
     play(async |kitchen| {
-        let link = document()["document"]["doc_url"].as_str().expect("a link").to_owned();
         kitchen.apply("document-to-slack");
-        let message = body(&kitchen.served("document.exported", &document()).await).to_string();
-        assert!(message.contains(&format!("<{link}|Open the document>")), "{message}");
+        let message = body(&kitchen.served("document.exported", document()).await).to_string();
+        assert!(message.contains(&format!("<{DOC_URL}|Open the document>")), "{message}");
     });
     play(async |kitchen| {
-        let link = document()["document"]["doc_url"].clone();
         kitchen.apply("document-to-make");
-        let columns = body(&kitchen.served("document.exported", &document()).await);
-        assert_eq!(columns["document.doc_url"], link);
+        let columns = body(&kitchen.served("document.exported", document()).await);
+        assert_eq!(columns["document.doc_url"], DOC_URL);
     });
 }
 
@@ -231,7 +234,7 @@ fn e7_feishu() {
     play(async |kitchen| {
         kitchen.apply("document-to-feishu");
         kitchen.receiver.say_first([(200, r#"{"code":0,"msg":"success"}"#)]);
-        let message = body(&kitchen.served("document.exported", &document()).await);
+        let message = body(&kitchen.served("document.exported", document()).await);
         assert_eq!(message["msg_type"], "interactive");
         assert!(message["sign"].is_string() && message["timestamp"].is_string(), "{message}");
         assert!(message.to_string().contains("INV-2026-0042"), "{message}");
@@ -245,7 +248,7 @@ fn e7_google_sheets() {
         // As Apps Script does once the script has run.
         let to = "https://script.googleusercontent.com/macros/echo?user_content_key=x";
         kitchen.receiver.answer_first_with(302, "location", to);
-        let rows = body(&kitchen.served("document.exported", &document()).await);
+        let rows = body(&kitchen.served("document.exported", document()).await);
         assert_eq!(rows["sheet"], "Documents");
         assert_eq!(rows["rows"].as_array().map(Vec::len), Some(1), "{rows}");
         assert_eq!(rows["rows"][0][1], "INV-2026-0042");
@@ -256,7 +259,7 @@ fn e7_google_sheets() {
 fn e7_slack() {
     play(async |kitchen| {
         kitchen.apply("document-to-slack");
-        let message = body(&kitchen.served("document.exported", &document()).await);
+        let message = body(&kitchen.served("document.exported", document()).await);
         assert_eq!(message["text"], "Invoice INV-2026-0042 from Acme Supplies Ltd");
     });
 }

@@ -195,7 +195,7 @@ fn cloudevents_that_go_out_come_in_again() {
 fn a_configuration_keeps_its_order_and_its_numbers() {
     play(async |world| {
         let spec = format!(
-            r#"{{"url":"{}","transforms":[{{"plugin":"pick","config":{{"members":{{"z":"name","a":{{"path":"none","default":12500.00}}}}}}}}]}}"#,
+            r#"{{"name":"picked","events":["*"],"url":"{}","transforms":[{{"plugin":"pick","config":{{"members":{{"z":"name","a":{{"path":"none","default":12500.00}}}}}}}}]}}"#,
             world.receiver.url("/")
         );
         world

@@ -24,13 +24,17 @@ fn outcomes(delivery: &Value) -> Vec<&str> {
     attempts.iter().filter_map(|attempt| attempt["outcome"].as_str()).collect()
 }
 
+/// A plugin with its configuration, the service's answers one after the other, and how the delivery ends: its state, and
+/// the outcomes of its attempts.
+type Case<'c> = (&'c str, &'c Value, &'c [(u16, &'c str)], &'c str, &'c [&'c str]);
+
 #[test]
 fn a_service_s_own_words_decide_what_was_delivered() {
     on_each_store(async |world| {
         let feishu = json!({"secret": "s", "title": "{document.invoice_number}"});
         let jira = json!({"project": "OPS"});
         let pagerduty = json!({"routing_key": "0123456789abcdef"});
-        let table: [(&str, &Value, &[(u16, &str)], &str, &[&str]); 8] = [
+        let table: [Case<'_>; 8] = [
             (
                 "feishu",
                 &feishu,

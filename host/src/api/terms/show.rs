@@ -136,12 +136,15 @@ fn mask(value: Json) -> Json {
 
 /// A link as a client would send it, its configuration as text.
 pub fn link(transform: &Transform) -> Value {
-    json!({
+    let mut link = json!({
         "plugin": transform.plugin,
         "config": transform.config.expose(),
         "on_failure": on_failure(transform),
-        "limits": limits(&transform.limits),
-    })
+    });
+    if let Some(limits) = limits(&transform.limits) {
+        link["limits"] = limits;
+    }
+    link
 }
 
 fn limits(allowance: &Allowance) -> Option<Value> {

@@ -67,9 +67,9 @@ struct Known {
     name: String,
 }
 
-/// What the server answers of a new endpoint.
+/// What a request brings along, or an answer tells, of a new endpoint's secret.
 #[derive(Debug, Deserialize)]
-struct Created {
+struct Brought {
     #[serde(default)]
     secret: Option<String>,
 }
@@ -280,8 +280,9 @@ impl Step {
         match self.verb {
             // An event type is put into its place; an endpoint has none yet.
             Verb::Create if self.path.ends_with("/endpoints") => {
-                let created: Created = client.post(&self.path, body).await?.read()?;
-                return Ok(created.secret);
+                let brought: Brought = serde_json::from_str(&body)?;
+                let created: Brought = client.post(&self.path, body).await?.read()?;
+                return Ok(created.secret.filter(|_| brought.secret.is_none()));
             }
             Verb::Create | Verb::Put => client.put(&self.path, body).await?,
             Verb::Change => client.patch(&self.path, body).await?,
