@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
+use data_encoding::BASE64;
 use http::{HeaderMap, StatusCode, Uri};
 use serde::Serialize;
 use serde_json::Value;
@@ -417,9 +418,19 @@ fn require_wasm(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 fn signature(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let given = headers.get(SIGNATURE_HEADER).map(|value| value.to_str().map(str::to_owned));
-    given.transpose().map_err(|_| Problem::malformed("The header `Plugin-Signature` is not ASCII."))
+    let Some(given) = headers.get(SIGNATURE_HEADER) else { return Ok(None) };
+    let is_one = BASE64.decode(given.as_bytes()).is_ok_and(|bytes| bytes.len() == SIGNATURE_LENGTH);
+    match given.to_str() {
+        Ok(text) if is_one => Ok(Some(text.to_owned())),
+        _ => Err(Problem::new(
+            Kind::Invalid,
+            "The header `Plugin-Signature` is no Ed25519 signature in base64; `hookwright plugin sign` makes one.",
+        )),
+    }
 }
+
+/// Of Ed25519, in bytes (RFC 8032, section 5.1.6).
+const SIGNATURE_LENGTH: usize = 64;
 
 fn read_digest(bytes: &[u8]) -> Result<String, Problem> {
     let mut errors = Vec::new();

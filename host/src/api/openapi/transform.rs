@@ -65,17 +65,20 @@ fn wanted(config: &Config) -> Value {
         ("channels", or_null(list_of(0, config.ingest.max_channels, channel()))),
         ("timestamp", or_null(time_given())),
     ];
+    // What is null is not said, but for a payload.
+    let unsaid = || json!({"type": "null"});
     let form = |required: &[Named], more: &[Named]| object(required, &[more, &when].concat());
-    let named = [("endpoint", id("ep_"))];
-    let inline = [("transforms", chain())];
-    let other = [("transforms", or_null(chain()))];
-    let stored = [("event", id("evt_"))];
+    let (named, not_named) = ([("endpoint", id("ep_"))], [("endpoint", unsaid())]);
+    let (inline, other) = ([("transforms", chain())], [("transforms", or_null(chain()))]);
+    let (stored, not_stored) = ([("event", id("evt_"))], [("event", unsaid())]);
     let fresh = [("type", event_type()), ("payload", json!({}))];
+    let not_fresh = ["type", "channels", "timestamp"].map(|name| (name, unsaid()));
+    let given = [not_stored.as_slice(), &given].concat();
     json!({"anyOf": [
-        form(&[named.as_slice(), &stored].concat(), &other),
+        form(&[named.as_slice(), &stored].concat(), &[other.as_slice(), &not_fresh].concat()),
         form(&[named.as_slice(), &fresh].concat(), &[other.as_slice(), &given].concat()),
-        form(&[inline.as_slice(), &stored].concat(), &[]),
-        form(&[inline.as_slice(), &fresh].concat(), &given),
+        form(&[inline.as_slice(), &stored].concat(), &[not_named.as_slice(), &not_fresh].concat()),
+        form(&[inline.as_slice(), &fresh].concat(), &[not_named.as_slice(), &given].concat()),
     ]})
 }
 
