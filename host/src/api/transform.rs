@@ -6,13 +6,13 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Map;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::auth::Caller;
 use super::deliveries::{BodyView, PluginView, RequestView};
 use super::endpoints::{chain, document, entry};
-use super::fields::Fields;
+use super::fields::{Fields, whole};
 use super::problem::{Kind, Problem};
 use super::{Api, body, events, json, terms};
 use crate::attempt::Outcome;
@@ -48,7 +48,7 @@ struct Wanted<'a> {
     payload: Option<&'a RawValue>,
     channels: Option<Vec<String>>,
     timestamp: Option<String>,
-    attempt: Option<u32>,
+    attempt: Option<Value>,
     attempted_at: Option<String>,
 }
 
@@ -127,9 +127,7 @@ async fn scene(api: &Api, caller: &Caller, bytes: &[u8]) -> Result<Scene, Proble
     let wanted = Wanted::read(bytes)?;
     let now = api.clock.now();
     let started = wanted.attempted_at.as_deref().map(|text| time("/attempted_at", text)).transpose()?;
-    if wanted.attempt == Some(0) {
-        return Err(Problem::field("/attempt", "it must be 1 or more"));
-    }
+    let number = wanted.attempt.as_ref().map_or(Ok(1), attempt)?;
     let transforms = wanted.chain(api).await?;
     let stored = match &wanted.event {
         Some(id) => Some(stored(api, caller, &wanted, id).await?),
@@ -149,7 +147,6 @@ async fn scene(api: &Api, caller: &Caller, bytes: &[u8]) -> Result<Scene, Proble
             return Err(Problem::field("/endpoint", "name an endpoint, or give a chain in `transforms`"));
         }
     };
-    let number = wanted.attempt.unwrap_or(1);
     let started = started.unwrap_or(now);
     let (event, webhook_id) = match stored {
         Some(record) if record.event.tenant != endpoint.tenant => {
@@ -165,6 +162,11 @@ async fn scene(api: &Api, caller: &Caller, bytes: &[u8]) -> Result<Scene, Proble
     let made_up = || DeliveryId::of(EventId::mint(now, rand::random()), 0).webhook_id();
     let webhook_id = webhook_id.unwrap_or_else(made_up);
     Ok(Scene { endpoint, is_known, event, webhook_id, number, started })
+}
+
+fn attempt(given: &Value) -> Result<u32, Problem> {
+    let number = whole(given).and_then(|number| u32::try_from(number).ok()).filter(|number| *number > 0);
+    number.ok_or_else(|| Problem::field("/attempt", format!("it must be a number from 1 to {}", u32::MAX)))
 }
 
 async fn stored(
