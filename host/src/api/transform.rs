@@ -373,8 +373,19 @@ mod tests {
         let wanted = Wanted::read(br#" {"type":"a","payload":null,"event":null}"#).unwrap();
         assert_eq!(wanted.payload.map(RawValue::get), Some("null"));
         assert!(wanted.event.is_none() && wanted.describes_an_event());
-        for bad in [&b"[1]"[..], b"", b"{\"typ\":\"a\"}", b"{\"attempt\":-1}"] {
+        for bad in [&b"[1]"[..], b"", b"{\"typ\":\"a\"}"] {
             assert!(Wanted::read(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_an_attempt_is_whole() {
+        for (given, number) in [("1", 1), ("33.0", 33), ("4294967295", u32::MAX)] {
+            assert_eq!(attempt(&given.parse().unwrap()).unwrap(), number, "{given}");
+        }
+        for bad in ["0", "-1", "1.5", "4294967296", "\"1\"", "true"] {
+            let problem = attempt(&bad.parse().unwrap()).unwrap_err();
+            assert_eq!(problem.errors[0].pointer, "/attempt", "{bad}");
         }
     }
 }
