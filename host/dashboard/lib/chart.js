@@ -1,0 +1,100 @@
+// Charts over time. The numbers behind each are in a table for those who do not see it.
+
+import { html, useEffect, useRef } from './html.js';
+import { time } from './format.js';
+
+let library = null;
+
+/** uPlot is no module: a script that is fetched when the first chart is drawn. */
+function load() {
+  library ??= new Promise((ready, failed) => {
+    const style = Object.assign(document.createElement('link'), { rel: 'stylesheet', href: '/dashboard/vendor/uplot.css' });
+    const script = Object.assign(document.createElement('script'), { src: '/dashboard/vendor/uplot.js' });
+    script.onload = () => ready(window.uPlot);
+    script.onerror = () => { library = null; failed(new Error('The chart could not be loaded.')); };
+    document.head.append(style, script);
+  });
+  return library;
+}
+
+const HEIGHT = 220;
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+/**
+ * `at`: moments in seconds. `series`: `[{label, values, colour: '--good', kind: 'bars'|'line', write}]`; `null` is a gap.
+ * With `stacked`, bars stand on each other.
+ */
+export function TimeChart({ label, at, series, stacked = false, write = String }) {
+  const place = useRef(null);
+  const chart = useRef(null);
+  const data = [at, ...(stacked ? stack(series) : series.map((one) => one.values))];
+  const shape = JSON.stringify(series.map((one) => [one.label, one.colour, one.kind]));
+  useEffect(() => {
+    let gone = false;
+    let watch;
+    load().then((UPlot) => {
+      if (gone) return;
+      const make = () => {
+        chart.current?.destroy();
+        chart.current = new UPlot(options(UPlot, place.current, series, stacked, write), data, place.current);
+      };
+      make();
+      watch = new ResizeObserver(() => chart.current?.setSize({ width: place.current.clientWidth, height: HEIGHT }));
+      watch.observe(place.current);
+      themes.add(make);
+      place.current.remake = make;
+    }).catch(() => {});
+    return () => {
+      gone = true;
+      watch?.disconnect();
+      themes.delete(place.current?.remake);
+      chart.current?.destroy();
+      chart.current = null;
+    };
+  }, [shape]);
+  useEffect(() => { chart.current?.setData(data); });
+  return html`
+    <figure class="chart">
+      <div ref=${place} aria-hidden="true"></div>
+      <figcaption class="legend">${series.map((one) => html`
+        <span key=${one.label}><i class="dot" data-colour=${one.colour.slice(2)}></i>${one.label}</span>`)}</figcaption>
+      <table class="hidden"><caption>${label}</caption>
+        <thead><tr><th scope="col">Time</th>${series.map((one) => html`<th scope="col">${one.label}</th>`)}</tr></thead>
+        <tbody>${at.map((moment, row) => html`<tr key=${moment}><th scope="row">${time(moment * 1000)}</th>${series.map((one) => html`
+          <td>${one.values[row] == null ? '–' : write(one.values[row])}</td>`)}</tr>`)}</tbody></table>
+    </figure>`;
+}
+
+/** Drawn anew where light changes to dark. */
+const themes = new Set();
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => themes.forEach((make) => make()));
+addEventListener('themechange', () => themes.forEach((make) => make()));
+
+/** Heights that stand on each other, the highest first: what is drawn later covers what it stands on. */
+function stack(series) {
+  const sums = series[0]?.values.map(() => 0) ?? [];
+  return series.map((one) => one.values.map((value, at) => (sums[at] += value ?? 0))).reverse();
+}
+
+function options(UPlot, place, series, stacked, write) {
+  const axis = { stroke: colour('--text-faint'), grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false } };
+  const drawn = (stacked ? [...series].reverse() : series).map((one) => ({
+    label: one.label,
+    stroke: colour(one.colour),
+    fill: one.kind === 'line' ? undefined : colour(one.colour),
+    width: one.kind === 'line' ? 2 : 0,
+    paths: one.kind === 'line' ? undefined : UPlot.paths.bars({ size: [0.8, 40], align: 1 }),
+    points: { show: false },
+    value: (_, value) => (value == null ? '–' : write(value)),
+  }));
+  return {
+    width: place.clientWidth,
+    height: HEIGHT,
+    legend: { show: false },
+    cursor: { y: false, points: { show: false } },
+    scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1, 1)] } },
+    axes: [axis, { ...axis, size: 60, values: (_, ticks) => ticks.map(write) }],
+    series: [{}, ...drawn],
+  };
+}
