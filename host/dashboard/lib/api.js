@@ -32,8 +32,8 @@ export function query(values = {}) {
   return text && `?${text}`;
 }
 
-async function send(method, path, { values, body, raw, signal, type, keep } = {}) {
-  const headers = { accept: 'application/json' };
+async function send(method, path, { values, body, raw, signal, type, keep, headers: more } = {}) {
+  const headers = { accept: 'application/json', ...more };
   if (bearer) headers.authorization = `Bearer ${bearer}`;
   if (body !== undefined) headers['content-type'] = type ?? 'application/json';
   let response;
@@ -60,8 +60,8 @@ async function send(method, path, { values, body, raw, signal, type, keep } = {}
 }
 
 /**
- * `options`: `{signal, keep, raw, type}`. `keep` names members that stay JSON text (payloads, configurations); `raw` says
- * that a body is sent as it is.
+ * `options`: `{values, signal, keep, raw, type, headers}`. `keep` names members that stay JSON text (payloads, configurations);
+ * `raw` says that a body is sent as it is.
  */
 export const api = {
   get: (path, values, options) => send('GET', path, { values, ...options }),
@@ -157,7 +157,8 @@ const LONGEST_PAUSE_MS = 15_000;
 
 /**
  * Follows a stream of server-sent events until `signal` ends it, and comes back to it where it breaks off.
- * `on.event(name, data)`, `on.state('open' | 'waiting')`. With `fetch`, as `EventSource` can bear no key.
+ * `on.event(name, data)`, `on.state('open' | 'waiting')`, `on.refused(status)` where the server answers with no stream. With
+ * `fetch`, as `EventSource` can bear no key.
  */
 export async function follow(path, values, on, signal) {
   let pause = 500;
@@ -169,7 +170,10 @@ export async function follow(path, values, on, signal) {
         headers, signal, credentials: bearer ? 'omit' : 'same-origin',
       });
       if (response.status === 401) { onSignedOut(); return; }
-      if (!response.ok) throw new Error(`answered with ${response.status}`);
+      if (!response.ok) {
+        on.refused?.(response.status);
+        throw new Error(`answered with ${response.status}`);
+      }
       on.state?.('open');
       pause = 500;
       await read(response.body, on);

@@ -120,3 +120,23 @@ export function fault(text) {
     return `This is not JSON (line ${head.length}, column ${head.at(-1).length + 1}): ${error.message.replace(/ in JSON at position.*$/, '')}.`;
   }
 }
+
+/** The elements of a JSON array, each as its text; `null` where the text is no array. */
+export function elements(text) {
+  const found = [];
+  let depth = 0;
+  let from = null;
+  for (const token of tokens(text)) {
+    if (token.text === '{' || token.text === '[') depth += 1;
+    if (token.text === '}' || token.text === ']') depth -= 1;
+    if (from === null) {
+      if (token.text !== '[') return null;
+      from = token.end;
+    } else if (depth === 0 || (depth === 1 && token.text === ',')) {
+      const element = text.slice(from, token.start).trim();
+      if (element) found.push(element);
+      from = token.end;
+    }
+  }
+  return found;
+}
