@@ -26,33 +26,27 @@ export const chainFaults = (links) => (links ?? []).flatMap((link, index) => {
 
 const DEFAULT_FAILURE = 'retry';
 
+/** Stands for a configuration that is no JSON: the server refuses it at its place, since no name may stand in an object twice. */
+const REFUSED = '{"not JSON":0,"not JSON":0}';
+
 /**
- * The JSON text of a chain, for the body of a request: configurations go in as they are written.
- * @throws an error with `errors`, as the server's refusals have them, where a configuration is no JSON
+ * The JSON text of a chain, for the body of a request: configurations go in as they are written. One that is no JSON (see
+ * `chainFaults`) goes in as something that the server refuses at `/transforms/<index>/config`.
  */
 export function chainJson(links) {
-  const faults = chainFaults(links);
-  if (faults.length) {
-    throw Object.assign(new Error('A configuration in the chain is not JSON.'), { errors: faults });
-  }
   const member = (name, text) => `${JSON.stringify(name)}:${text}`;
   const link = ({ plugin, config, on_failure: onFailure, limits }) => `{${[
     member('plugin', JSON.stringify(plugin)),
-    config?.trim() && config.trim() !== 'null' && member('config', config),
+    // Said even where it is empty: a change without it would keep what is stored.
+    member('config', !config?.trim() || config.trim() === 'null' ? '{}' : faultOf(config) ? REFUSED : config),
     onFailure && member('on_failure', JSON.stringify(onFailure)),
     limits && Object.keys(limits).length > 0 && member('limits', JSON.stringify(limits)),
   ].filter(Boolean).join(',')}}`;
   return `[${(links ?? []).map(link).join(',')}]`;
 }
 
-/** Whether two chains come to the same. */
-export function sameChain(one, other) {
-  try {
-    return chainJson(one) === chainJson(other);
-  } catch {
-    return JSON.stringify(one) === JSON.stringify(other);
-  }
-}
+/** Whether two chains are the same, to the letter. */
+export const sameChain = (one, other) => chainJson(one) === chainJson(other) && JSON.stringify(one) === JSON.stringify(other);
 
 /** Whether a text of a configuration is one that the server stores and does not show. */
 export const isMaskedChain = (links) => (links ?? []).some((link) => link.config?.includes(JSON.stringify(MASK)));
