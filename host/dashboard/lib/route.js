@@ -1,6 +1,6 @@
 // Where the reader is: `#/page/part?filter=value`. The address bar holds all of it, so that a view can be sent to somebody.
 
-import { useEffect, useState } from './html.js';
+import { useEffect, useLayoutEffect, useState } from './html.js';
 
 export function parse(hash = location.hash) {
   const [path, search = ''] = hash.replace(/^#\/?/, '').split('?');
@@ -57,9 +57,9 @@ export function useRoute() {
   return route;
 }
 
-/** While `dirty`, leaving the page asks first. */
+/** While `dirty`, leaving the page asks first. Known before the address changes: what was saved leaves without a question. */
 export function useUnsaved(dirty) {
-  useEffect(() => {
+  useLayoutEffect(() => {
     unsaved = () => dirty;
     return () => { unsaved = () => false; };
   }, [dirty]);
