@@ -1,0 +1,70 @@
+// Names of endpoints by their ids, asked for once and kept while the dashboard is open.
+
+import { useContext, useEffect, useReducer } from '../../lib/html.js';
+import { all, api, part } from '../../lib/api.js';
+import { Session } from '../../lib/session.js';
+
+/** The list is asked for again when it is older. */
+const FRESH_MS = 30_000;
+
+/** By id; `null` for one that is there no more. */
+let known = new Map();
+let asked = new Set();
+let loadedAt = 0;
+let whose = null;
+const watchers = new Set();
+
+const tell = () => watchers.forEach((watcher) => watcher());
+
+function forget(session) {
+  const now = `${session.role} ${session.tenant}`;
+  if (whose === now) return;
+  whose = now;
+  known = new Map();
+  asked = new Set();
+  loadedAt = 0;
+}
+
+async function loadAll() {
+  if (Date.now() - loadedAt < FRESH_MS) return;
+  loadedAt = Date.now();
+  try {
+    for (const endpoint of await all('/v1/endpoints')) known.set(endpoint.id, endpoint);
+    tell();
+  } catch {
+    loadedAt = 0;
+  }
+}
+
+/** One that the list did not hold: deleted, or beyond its end. */
+async function loadOne(id) {
+  if (asked.has(id)) return;
+  asked.add(id);
+  try {
+    known.set(id, await api.get(`/v1/endpoints/${part(id)}`));
+  } catch (error) {
+    if (error.status !== 404) return;
+    known.set(id, null);
+  }
+  tell();
+}
+
+/**
+ * `{list, nameOf}`. `nameOf(id)` answers `undefined` while it is not known, and `null` where there is no such endpoint any
+ * more.
+ */
+export function useEndpoints(ids = []) {
+  forget(useContext(Session));
+  const [, draw] = useReducer((count) => count + 1, 0);
+  useEffect(() => {
+    watchers.add(draw);
+    loadAll();
+    return () => watchers.delete(draw);
+  }, []);
+  const unknown = known.size ? ids.filter((id) => id && !known.has(id)) : [];
+  useEffect(() => { [...new Set(unknown)].slice(0, 20).forEach(loadOne); }, [unknown.join()]);
+  return {
+    list: [...known.values()].filter(Boolean),
+    nameOf: (id) => (known.has(id) ? known.get(id)?.name ?? null : undefined),
+  };
+}
