@@ -242,6 +242,14 @@ export function Confirm({ title, children, verb, danger = true, act, onClose }) 
   <//>`;
 }
 
+/** Below the button, above it where there is no room; fixed, so that no table with a scroll bar cuts it off. */
+function place(list, button) {
+  const at = button.getBoundingClientRect();
+  const below = at.bottom + 4 + list.offsetHeight <= innerHeight;
+  list.style.top = `${below ? at.bottom + 4 : Math.max(4, at.top - 4 - list.offsetHeight)}px`;
+  list.style.left = `${Math.max(4, Math.min(at.right - list.offsetWidth, innerWidth - list.offsetWidth - 4))}px`;
+}
+
 /** `items`: `[{text, act, danger?, href?}]`. */
 export function Menu({ label, items, icon = 'more', children }) {
   const [open, setOpen] = useState(false);
@@ -253,7 +261,19 @@ export function Menu({ label, items, icon = 'more', children }) {
     addEventListener('pointerdown', away);
     return () => removeEventListener('pointerdown', away);
   }, [open]);
-  useLayoutEffect(() => { if (open) list.current.querySelector('[role=menuitem]')?.focus(); }, [open]);
+  useLayoutEffect(() => {
+    if (!open) return undefined;
+    place(list.current, root.current);
+    list.current.querySelector('[role=menuitem]')?.focus({ preventScroll: true });
+    // It stands where its button was.
+    const moved = (event) => { if (!list.current?.contains(event.target)) setOpen(false); };
+    addEventListener('scroll', moved, true);
+    addEventListener('resize', moved);
+    return () => {
+      removeEventListener('scroll', moved, true);
+      removeEventListener('resize', moved);
+    };
+  }, [open]);
   const close = () => {
     setOpen(false);
     root.current.querySelector('button').focus();

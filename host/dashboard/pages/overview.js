@@ -85,7 +85,7 @@ function Numbers({ overview: { totals, queue, endpoints }, tenant }) {
   const waiting = queue.pending - queue.held;
   const deliveries = (state) => link('deliveries', { state, tenant });
   return html`
-    <dl class="stats">
+    <dl class="stats eight">
       <${Stat} label="Delivered" value=${short(totals.delivered)} note=${html`of ${short(totals.events)} events`} />
       <${Stat} label="Failed" tone=${totals.failed > 0 ? 'bad' : ''} value=${html`<a href=${deliveries('failed')}>${short(totals.failed)}</a>`} note="for good" />
       <${Stat} label="Success rate" value=${percent(totals.success_rate)} tone=${totals.success_rate !== null && totals.success_rate < 0.9 ? 'bad' : ''} note="of what ended" />
@@ -107,7 +107,7 @@ export const counts = (buckets) => [
   { label: 'Held', values: buckets.map((bucket) => bucket.held), colour: '--warn', kind: 'bars' },
 ];
 
-export const answers = (buckets) => [['Least', 'min', '--calm'], ['Average', 'avg', '--accent'], ['95 of 100 below', 'p95', '--warn'], ['Most', 'max', '--bad']]
+export const answers = (buckets) => [['Min', 'min', '--calm'], ['Average', 'avg', '--accent'], ['p95', 'p95', '--warn'], ['Max', 'max', '--bad']]
   .map(([label, member, colour]) => ({ label, values: buckets.map((bucket) => bucket.answer_ms?.[member] ?? null), colour, kind: 'line' }));
 
 export function Charts({ overview: { buckets, totals } }) {
@@ -119,8 +119,8 @@ export function Charts({ overview: { buckets, totals } }) {
       <${Card} title="Response times">
         ${answer ? html`
           <dl class="stats compact">
-            <${Stat} label="Least" value=${millis(answer.min)} /><${Stat} label="Average" value=${millis(answer.avg)} />
-            <${Stat} label="95 of 100 below" value=${millis(answer.p95)} /><${Stat} label="Most" value=${millis(answer.max)} />
+            <${Stat} label="Min" value=${millis(answer.min)} /><${Stat} label="Average" value=${millis(answer.avg)} />
+            <${Stat} label="p95" value=${millis(answer.p95)} /><${Stat} label="Max" value=${millis(answer.max)} />
           </dl>
           <${TimeChart} label="Response times over time" at=${at} series=${answers(buckets)} write=${millis} />`
           : html`<p class="faint">No receiver has answered in this span.</p>`}
@@ -171,7 +171,7 @@ export const Warnings = ({ warnings }) => html`
 
 export function Types({ types, partial, tenant, endpoint }) {
   const columns = [
-    { head: 'Type', cell: (type) => html`<a class="mono" href=${link('deliveries', { type: type.type, endpoint, tenant })}>${type.type}</a>` },
+    { head: 'Type', class: 'nowrap', cell: (type) => html`<a class="mono" href=${link('deliveries', { type: type.type, endpoint, tenant })}>${type.type}</a>` },
     { head: 'Events', class: 'number', cell: (type) => number(type.events) },
     { head: 'Delivered', class: 'number', cell: (type) => number(type.delivered) },
     { head: 'Failed', class: 'number', cell: (type) => html`<span class=${type.failed ? 'rate bad' : ''}>${number(type.failed)}</span>` },

@@ -5,7 +5,7 @@ import { duration, plural, seconds } from '../../lib/format.js';
 import { Field, Input } from '../../lib/ui.js';
 
 /** Attempts of a policy without an end that are drawn. */
-const DRAWN = 40;
+const DRAWN = 8;
 const WIDTH = 640;
 const EDGE = 14;
 
@@ -50,14 +50,19 @@ export function told(policy) {
 export function TimeLine({ policy }) {
   const line = moments(policy);
   if (!line) return null;
-  const last = Math.max(line.at.at(-1), 1);
-  const x = (at) => EDGE + (Math.log1p(at) / Math.log1p(last)) * (WIDTH - 2 * EDGE - 30);
-  const marks = labelled(line.at, x);
+  const drawn = line.at.at(-1);
   const goesOn = policy.every && line.count > line.at.length;
+  const last = Math.max(goesOn && line.end !== Infinity ? line.end : drawn, 1);
+  // What goes on without an end leaves room to the right.
+  const width = (WIDTH - 2 * EDGE - 30) * (line.end === Infinity ? 0.8 : 1);
+  const x = (at) => EDGE + (Math.log1p(at) / Math.log1p(last)) * width;
+  const marks = labelled(goesOn && line.end !== Infinity ? [...line.at, line.end] : line.at, x);
   return html`
     <figure class="time-line">
       <svg viewBox="0 0 ${WIDTH} 46" role="img" aria-label=${told(policy)}>
-        <line x1=${EDGE} x2=${goesOn ? WIDTH - EDGE : x(last)} y1="14" y2="14" stroke-dasharray=${goesOn ? '' : undefined} />
+        <line x1=${EDGE} x2=${x(line.at.length === 1 ? 0 : drawn)} y1="14" y2="14" />
+        ${goesOn && html`<line x1=${x(drawn)} x2=${line.end === Infinity ? WIDTH - EDGE : x(last)} y1="14" y2="14" stroke-dasharray="3 4" />`}
+        ${goesOn && line.end !== Infinity && html`<circle cx=${x(last)} cy="14" r="5" />`}
         ${line.at.map((at, index) => html`<circle key=${index} cx=${x(line.at.length === 1 ? 0 : at)} cy="14" r=${index === 0 ? 6 : 5} class=${index === 0 ? 'first' : ''} />`)}
         ${marks.map((at) => html`<text key=${at} x=${x(at)} y="38" text-anchor=${at === 0 ? 'start' : at === last ? 'end' : 'middle'} dx=${at === 0 ? -EDGE / 2 : at === last ? 20 : 0}>${at === 0 ? 'at once' : duration(at)}</text>`)}
       </svg>

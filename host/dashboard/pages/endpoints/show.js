@@ -136,7 +136,7 @@ function Chain({ endpoint, plugins }) {
       const run = of(one.plugin);
       return html`<span class=${run?.failures ? 'rate bad' : ''} title=${run?.last_failure_kind ?? ''}>${number(run?.failures ?? 0)}</span>`;
     } },
-    { head: 'Time, half and 99 of 100 below', class: 'number', cell: (one) => (of(one.plugin) ? `${millis(of(one.plugin).time_ms.p50)} · ${millis(of(one.plugin).time_ms.p99)}` : '–') },
+    { head: 'Time, p50 · p99', class: 'number', cell: (one) => (of(one.plugin) ? `${millis(of(one.plugin).time_ms.p50)} · ${millis(of(one.plugin).time_ms.p99)}` : '–') },
     { head: 'Memory', class: 'number', cell: (one) => bytes(of(one.plugin)?.memory_peak_bytes || null) },
   ];
   return html`

@@ -72,7 +72,7 @@ function Group({ name, members, value, onValue, set }) {
   return html`
     <div class="group" role="group" aria-label=${visible(name)}>
       <label class="check strong"><input type="checkbox" ref=${whole} disabled=${open.length === 0} checked=${open.length === 0 || chosen === open.length}
-        onChange=${(e) => setAll(e.target.checked)} />${visible(name)} <span class="faint">(${number(members.length)})</span></label>
+        onChange=${(e) => setAll(e.target.checked)} /><span>${visible(name)} <span class="faint nowrap">(${number(members.length)})</span></span></label>
       <ul class="plain">${members.map((type) => {
         const pattern = by(type);
         return html`<li key=${type.name}>
