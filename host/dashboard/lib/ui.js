@@ -26,6 +26,8 @@ const SHAPES = {
   up: 'M12 19V5M6 11l6-6 6 6',
   down: 'M12 5v14M6 13l6 6 6-6',
   sun: 'M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM12 2v2m0 16v2M2 12h2m16 0h2M5 5l1.4 1.4M17.6 17.6 19 19M5 19l1.4-1.4M17.6 6.4 19 5',
+  open: 'M6 9l6 6 6-6',
+  shut: 'M9 6l6 6-6 6',
   out: 'M10 4H5v16h5M15 8l4 4-4 4M19 12H9',
 };
 
@@ -213,8 +215,14 @@ export function Dialog({ title, onClose, children, wide }) {
     return () => dialog.current?.close();
   }, []);
   const [id] = useState(nextId);
+  // A browser closes it with the second Escape, whatever the first one came to; one that asks first is shown again.
+  const closed = (event) => {
+    if (event.target !== dialog.current || !dialog.current.isConnected) return;
+    onClose();
+    setTimeout(() => { if (dialog.current?.isConnected && !dialog.current.open) dialog.current.showModal(); });
+  };
   return html`
-    <dialog class=${wide ? 'wide' : ''} ref=${dialog} aria-labelledby=${id} onCancel=${(e) => { e.preventDefault(); onClose(); }}>
+    <dialog class=${wide ? 'wide' : ''} ref=${dialog} aria-labelledby=${id} onCancel=${(e) => { if (e.target === dialog.current) { e.preventDefault(); onClose(); } }} onClose=${closed}>
       <header><h2 id=${id}>${title}</h2><button type="button" class="button quiet" aria-label="Close" onClick=${onClose}><${Icon} name="close" /></button></header>
       ${children}
     </dialog>`;

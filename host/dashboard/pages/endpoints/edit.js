@@ -61,7 +61,12 @@ function Form({ endpoint, copied, initial, others, admin }) {
   useEffect(() => { if (saved && !saved.show) go('endpoints', saved.endpoint.id); }, [saved]);
   const error = useErrors(failed, form);
   const place = useRef(null);
-  useEffect(() => { if (failed) place.current.querySelector('[aria-invalid=true], .problem')?.focus?.(); }, [failed]);
+  useEffect(() => {
+    if (!failed) return undefined;
+    // Sections that hold something wrong have to open first.
+    const timer = setTimeout(() => place.current?.querySelector('[aria-invalid=true]')?.focus(), 50);
+    return () => clearTimeout(timer);
+  }, [failed]);
   const types = useLoad((signal) => all('/v1/event-types', {}, { signal }), []);
 
   const retenant = async (tenant) => {

@@ -126,7 +126,7 @@ function Rows({ found, query, showTenant, onChange, onDialog }) {
   const columns = [
     { head: 'Name', cell: (endpoint) => html`
       <div class="name-cell"><a class="strong" href=${link('endpoints', endpoint.id)}>${visible(endpoint.name)}</a>
-        <span class="mono faint">${visible(endpoint.url)}</span>${showTenant && html`<span class="faint">Tenant ${endpoint.tenant}</span>`}</div>` },
+        <span class="mono faint" title=${endpoint.url}>${visible(endpoint.url)}</span>${showTenant && html`<span class="faint">Tenant ${endpoint.tenant}</span>`}</div>` },
     { head: 'Events', cell: (endpoint) => html`<${Events} endpoint=${endpoint} />` },
     { head: 'Status', cell: (endpoint) => html`<div class="status-cell"><${Status} endpoint=${endpoint} />
       ${reason(endpoint) && html`<span class="reason">${visible(reason(endpoint))}</span>`}</div>` },
@@ -164,10 +164,13 @@ const Pager = ({ page, pages, count }) => html`
 /** How many it listens to, and which. */
 export function Events({ endpoint: { events } }) {
   const text = events.includes('*') ? 'all' : plural(events.length, 'event');
-  if (events.length === 1) return html`<span class="mono">${events[0] === '*' ? 'all' : events[0]}</span>`;
+  if (events.length === 1) return html`<span class="mono">${events[0] === '*' ? 'all' : broken(events[0])}</span>`;
   return html`<details class="inline-details"><summary title=${events.join('\n')}>${text}</summary>
     <ul class="plain mono">${events.map((pattern) => html`<li key=${pattern}>${pattern}</li>`)}</ul></details>`;
 }
+
+/** A type may be broken after its dots. */
+const broken = (type) => type.split('.').map((piece, at) => (at === 0 ? piece : html`.<wbr />${piece}`));
 
 function Dialogs({ dialog, onDialog, onChange, onDeleted }) {
   if (!dialog) return null;

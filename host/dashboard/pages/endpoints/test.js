@@ -1,7 +1,8 @@
 // One event to one endpoint, of which nothing is kept: what was sent, what came back, how long it took.
 
-import { html, useEffect, useState } from '../../lib/html.js';
+import { html, useEffect, useRef, useState } from '../../lib/html.js';
 import { all, api, part, useLoad } from '../../lib/api.js';
+import { Segments } from '../../lib/choose.js';
 import { bytes, millis, visible } from '../../lib/format.js';
 import { elements, fault, pretty } from '../../lib/json.js';
 import { Area, Badge, Button, Code, Dialog, Facts, Field, Headers, Input, Problem, Tabs } from '../../lib/ui.js';
@@ -53,7 +54,7 @@ export function TestDialog({ endpoint, onClose }) {
         ${mode === 'own' ? html`
           <${Field} label="Payload, in JSON" error=${wrong ?? at('/payload')}>${(a) => html`<${Area} ...${a} rows="10" value=${own} onValue=${setOwn} />`}<//>`
           : html`
-          ${samples.length > 1 && html`<${Tabs} label="Which sample" value=${which} onValue=${setWhich} tabs=${samples.map((_, index) => [index, `Sample ${index + 1}`])} />`}
+          ${samples.length > 1 && html`<${Segments} label="Which sample" value=${which} onValue=${setWhich} options=${samples.map((_, index) => [index, `Sample ${index + 1}`])} />`}
           ${sample === undefined ? html`<p class="faint">The catalogue has no sample of this type: a small payload of the host’s own is sent.</p>` : html`
             <${Code} text=${sample} label="Sample" copy=${false} />
             <${Button} onClick=${change}>Change it<//>`}`}
@@ -80,10 +81,12 @@ function useSamples(type, types) {
 
 function Result({ result }) {
   const [tab, setTab] = useState('answer');
+  const place = useRef(null);
+  useEffect(() => place.current.scrollIntoView({ block: 'start', behavior: 'smooth' }), []);
   const { request, response, timing_ms: timing } = result;
   const times = [['Transform', timing.transform], ['DNS', timing.dns], ['Connect', timing.connect], ['TLS', timing.tls], ['First byte', timing.first_byte]].filter(([, ms]) => ms !== null);
   return html`
-    <section class="test-result" aria-live="polite">
+    <section class="test-result" aria-live="polite" ref=${place}>
       <h3>Result</h3>
       <p class="row"><${Badge} state=${result.outcome === 'delivered' ? 'delivered' : 'failed'}>${result.outcome.replace('_', ' ')}<//>
         ${result.status !== null && html`<strong>${result.status}</strong>`}<span>in ${millis(result.duration_ms)}</span>
