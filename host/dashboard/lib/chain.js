@@ -73,10 +73,10 @@ export const usePlugins = () => useLoad(async (signal) => (await api.get('/v1/pl
 
 /**
  * `value`: a chain. `onValue`: told of each new one. `errors`: `[{pointer, message}]` of the server, with pointers such as
- * `/transforms/0/config/fields`. `tenant`: whose chain it is; kept for what will differ between tenants. `runs`: what a trial
- * made of the links, in their order, shown at each: `{verdict, duration_ms, reason}`.
+ * `/transforms/0/config/fields`. `runs`: what a trial made of the links, in their order: `{verdict}`. `onExample`: told of the
+ * plugin's example that a configuration was taken from.
  */
-export function ChainEditor({ value, onValue, errors = [], label = 'Chain', runs }) {
+export function ChainEditor({ value, onValue, errors = [], label = 'Chain', runs, onExample }) {
   const links = value ?? [];
   const [adding, setAdding] = useState(false);
   const [opened, setOpened] = useState({});
@@ -124,7 +124,7 @@ export function ChainEditor({ value, onValue, errors = [], label = 'Chain', runs
       ${links.length === 0 && html`<p class="chain-none">No links: the payload goes out as it was posted.</p>`}
       <ol class="chain-links">${links.map((link, index) => html`
         <li key=${ids[index]} data-link=${index}>
-          <${Link} link=${link} index=${index} count=${links.length} errors=${ofLink(index)} run=${runs?.[index]}
+          <${Link} link=${link} index=${index} count=${links.length} errors=${ofLink(index)} run=${runs?.[index]} onExample=${onExample}
             open=${opened[ids[index]] ?? true} onOpen=${(open) => setOpened({ ...opened, [ids[index]]: open })}
             onLink=${(next) => change(index, next)} onMove=${(to, what) => move(index, to, what)} onRemove=${() => takeAway(index)} />
         </li>`)}</ol>
@@ -137,7 +137,7 @@ const TONES = { pass: 'good', replace: 'info', drop: 'warn', reject: 'bad' };
 /** A verdict, or the kind of a failure. */
 export const Verdict = ({ word }) => html`<${Badge} tone=${TONES[word] ?? 'bad'}>${visible(word.replaceAll('_', ' '))}<//>`;
 
-function Link({ link, index, count, errors, run, open, onOpen, onLink, onMove, onRemove }) {
+function Link({ link, index, count, errors, run, open, onOpen, onLink, onMove, onRemove, onExample }) {
   const { name, digest } = named(link.plugin);
   const plugin = usePlugin(name);
   const key = (event) => {
@@ -158,7 +158,7 @@ function Link({ link, index, count, errors, run, open, onOpen, onLink, onMove, o
           ${digest && html`<${Badge} tone="calm">${digest.slice(0, 8)}<//>`}
           ${run && html`<${Verdict} word=${run.verdict} />`}
           ${errors.length > 0 && !open && html`<${Badge} tone="bad">wrong<//>`}
-          <${Icon} name=${open ? 'up' : 'down'} />
+          <${Icon} name=${open ? 'open' : 'shut'} />
         </button>
         <div class="form-tools">
           <${Button} kind="quiet" icon="up" data-move="up" aria-label="Move ${title} up" disabled=${index === 0} onClick=${() => onMove(index - 1, 'up')} />
@@ -170,14 +170,15 @@ function Link({ link, index, count, errors, run, open, onOpen, onLink, onMove, o
         ${atLink.map((error) => html`<p class="error" role="alert">${visible(error.message)}</p>`)}
         ${plugin.error && html`<p class="error">${plugin.error.status === 404 ? `There is no plugin ${name} on this server now.` : visible(plugin.error.message)}</p>`}
         <p class="hint chain-summary">${visible(plugin.data?.summary ?? '')}</p>
-        <${Configuration} link=${link} plugin=${plugin.data} loading=${plugin.loading && !plugin.data} errors=${errors} onConfig=${(config) => onLink({ ...link, config })} />
+        <${Configuration} link=${link} plugin=${plugin.data} loading=${plugin.loading && !plugin.data} errors=${errors} onExample=${onExample}
+          onConfig=${(config) => onLink({ ...link, config })} />
         <${Manner} link=${link} plugin=${plugin.data} errors=${errors} onLink=${onLink} />
       </div>
     </article>`;
 }
 
 /** The configuration as a form or as JSON. */
-function Configuration({ link, plugin, loading, errors, onConfig }) {
+function Configuration({ link, plugin, loading, errors, onConfig, onExample }) {
   const text = link.config === 'null' ? '' : link.config ?? '';
   const [wanted, setWanted] = useState('form');
   const [id] = useState(() => `config-${(areas += 1)}`);
@@ -196,7 +197,7 @@ function Configuration({ link, plugin, loading, errors, onConfig }) {
     <div class="chain-config">
       <div class="chain-config-bar">
         ${plugin?.schema ? html`<${Tabs} label="Configuration as" tabs=${[['form', 'Form'], ['json', 'As JSON']]} value=${mode} onValue=${pick} />` : html`<p class="strong">Configuration</p>`}
-        ${examples.length > 0 && html`<${FromExample} examples=${examples} onConfig=${onConfig} isUsed=${text.trim() !== ''} />`}
+        ${examples.length > 0 && html`<${FromExample} examples=${examples} isUsed=${text.trim() !== ''} onTake=${(example) => { onConfig(pretty(example.config)); onExample?.(example); }} />`}
       </div>
       ${mode === 'form'
         ? html`<${SchemaForm} schema=${plugin.schema} value=${text} errors=${inside} onValue=${onConfig} />`
@@ -210,23 +211,27 @@ let areas = 0;
 /** A place inside a template or a script is none in the JSON around it. */
 const jsonError = (errors) => (errors.length ? { message: errors[0].pointer === '' ? errors[0].message : '' } : undefined);
 
-function FromExample({ examples, onConfig, isUsed }) {
-  const [before, setBefore] = useState(null);
+function FromExample({ examples, isUsed, onTake }) {
+  const [asked, setAsked] = useState(null);
+  // Drawn anew after each choice: what is shown is the invitation, not what was taken.
+  const [turn, setTurn] = useState(0);
   const usable = examples.filter((example) => example.config && example.config !== 'null');
   if (usable.length === 0) return null;
   const take = (word) => {
     if (word === '') return;
-    setBefore(isUsed ? word : null);
-    if (!isUsed) onConfig(pretty(usable[Number(word)].config));
+    const example = usable[Number(word)];
+    setTurn(turn + 1);
+    if (isUsed) setAsked(example);
+    else onTake(example);
   };
   return html`
     <div class="chain-example">
-      <${Select} aria-label="Start from an example" value="" options=${[['', 'Start from an example …'], ...usable.map((example, index) => [String(index), example.title])]}
+      <${Select} key=${turn} aria-label="Start from an example" value="" options=${[['', 'Start from an example …'], ...usable.map((example, index) => [String(index), example.title])]}
         onValue=${take} />
-      ${before !== null && html`<${Dialog} title="Replace the configuration?" onClose=${() => setBefore(null)}>
-        <p>What is configured here now gives way to the example “${visible(usable[Number(before)].title)}”.</p>
-        <footer><${Button} onClick=${() => setBefore(null)}>Keep it<//>
-          <${Button} kind="primary" onClick=${() => { onConfig(pretty(usable[Number(before)].config)); setBefore(null); }}>Replace<//></footer>
+      ${asked && html`<${Dialog} title="Replace the configuration?" onClose=${() => setAsked(null)}>
+        <p>What is configured here now gives way to the example “${visible(asked.title)}”.</p>
+        <footer><${Button} onClick=${() => setAsked(null)}>Keep it<//>
+          <${Button} kind="primary" onClick=${() => { onTake(asked); setAsked(null); }}>Replace<//></footer>
       <//>`}
     </div>`;
 }
@@ -264,7 +269,7 @@ function Manner({ link, plugin, errors, onLink }) {
   return html`
     <div class="chain-manner">
       <button type="button" class="button quiet" aria-expanded=${open ? 'true' : 'false'} aria-controls=${id} onClick=${() => setOpen(!open)}>
-        <${Icon} name=${open ? 'up' : 'down'} />Version, failures and limits <span class="faint">${summary}</span></button>
+        <${Icon} name=${open ? 'open' : 'shut'} /><span>Version, failures and limits <small>${summary}</small></span></button>
       <div id=${id} hidden=${!open}>
         ${open && html`
           <div class="columns">

@@ -12,8 +12,8 @@ const NUMBERED_MOST = 20_000;
 export function placeOf(error) {
   if (!error) return null;
   if (error.line) return { line: error.line, column: error.column };
-  const match = /\bline (\d+)(?:, column (\d+))?/i.exec(error.message ?? error);
-  return match && { line: Number(match[1]), column: match[2] && Number(match[2]) };
+  const match = /\bline (\d+), column (\d+)/i.exec(error.message ?? error);
+  return match && { line: Number(match[1]), column: Number(match[2]) };
 }
 
 /**

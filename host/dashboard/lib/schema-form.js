@@ -142,7 +142,7 @@ const isLong = (shape) => shape.kind === 'text' && shape.schema.maxLength >= EDI
  * `schema`: a parsed JSON Schema. `value`: the configuration's JSON text; empty where there is none. `errors`:
  * `[{pointer, message}]`, with pointers into the configuration. A text that is no JSON is not shown: see `canShow`.
  */
-export function SchemaForm({ schema, value, onValue, errors = [], syntax }) {
+export function SchemaForm({ schema, value, onValue, errors = [] }) {
   const root = useRef(null);
   const wanted = useRef(null);
   const node = useMemo(() => (value?.trim() ? read(value) : undefined), [value]);
@@ -153,7 +153,7 @@ export function SchemaForm({ schema, value, onValue, errors = [], syntax }) {
     wanted.current = null;
     place?.querySelector('input, select, textarea, button')?.focus();
   });
-  const form = { root: schema, errors, syntax, focus: (pointer) => { wanted.current = pointer; } };
+  const form = { root: schema, errors, focus: (pointer) => { wanted.current = pointer; } };
   const onNode = (next) => onValue(next === undefined ? '' : write(next));
   return html`<div class="schema-form" ref=${root}>
     <${Value} form=${form} shape=${shape} node=${node} onNode=${onNode} at="" label="Configuration" bare top />
@@ -203,14 +203,14 @@ function Value(props) {
 
 /* Single controls. `bare`: the label is for screen readers alone, since something else stands before it. */
 
-const hintOf = ({ shape, note, more }) => {
-  const parts = [shape.schema.description, note, more].filter(Boolean);
+const hintOf = ({ form, shape, note, more }) => {
+  const parts = [!form.quiet && shape.schema.description, note, more].filter(Boolean);
   return parts.length ? parts.map((part, index) => html`${index > 0 && ' '}${prose(part)}`) : undefined;
 };
 
 const Labelled = ({ form, at: pointer, label, optional, bare, shape, node, note, more, error, children, long }) => html`
   <div class="form-cell ${long ? 'long' : ''} ${bare ? 'bare' : ''}" data-pointer=${pointer}>
-    <${Field} label=${label} optional=${optional && !bare} hint=${bare ? note : hintOf({ shape, node, note, more })}
+    <${Field} label=${label} optional=${optional && !bare} hint=${bare ? note : hintOf({ form, shape, note, more })}
       error=${error ?? said(below(form, pointer))}>${children}<//>
   </div>`;
 
@@ -277,8 +277,8 @@ function LongText({ form, shape, node, onNode, label, at: pointer, masked }) {
       <${Button} onClick=${() => { form.focus(pointer); onNode(text('')); }}>Write a new one<//></div></div>`;
   }
   return html`<div class="form-cell long" data-pointer=${pointer}>
-    <${CodeField} id=${id} label=${label} hint=${prose(shape.schema.description)} value=${node?.text ?? ''} rows=${14}
-      error=${errors[0] ?? form.syntax?.(pointer)} message=${said(errors)} onValue=${(next) => onNode(text(next))} />
+    <${CodeField} id=${id} label=${label} hint=${form.quiet ? undefined : prose(shape.schema.description)} value=${node?.text ?? ''} rows=${14}
+      error=${errors[0]} message=${said(errors)} onValue=${(next) => onNode(text(next))} />
     ${masked.current && html`<${Button} onClick=${() => onNode(text(MASK))}>Keep the stored one<//>`}
   </div>`;
 }
@@ -339,7 +339,7 @@ function Truth({ form, shape, node, onNode, optional, label, at: pointer, bare }
   }
   return html`<div class="form-cell" data-pointer=${pointer}><div class="field ${errors ? 'wrong' : ''}">
     <${Check} on=${on} label=${label} onChange=${(next) => onNode(plain(String(next)))} />
-    ${!bare && shape.schema.description && html`<p class="hint">${prose(shape.schema.description)}</p>`}
+    ${!bare && !form.quiet && shape.schema.description && html`<p class="hint">${prose(shape.schema.description)}</p>`}
     ${errors && html`<p class="error">${visible(errors)}</p>`}</div></div>`;
 }
 
@@ -424,7 +424,8 @@ function List(props) {
   return html`<${Group} ...${props} errors=${said(at(form, pointer))}>
     <ul class="form-list ${simple ? 'simple' : ''}">${items.map((item, index) => html`
       <li key=${ids[index]}>
-        <${Value} form=${form} shape=${ofItems} node=${item} at="${pointer}/${index}" label="${label} ${index + 1}" bare
+        ${!simple && html`<p class="form-item">${index + 1}</p>`}
+        <${Value} form=${index > 0 ? { ...form, quiet: true } : form} shape=${ofItems} node=${item} at="${pointer}/${index}" label="${label} ${index + 1}" bare
           onNode=${(next) => change(items.map((own, place) => (place === index ? next ?? blank(ofItems, form.root) : own)))} />
         <${Tools} name="${label} ${index + 1}" index=${index} count=${items.length}
           move=${(from, to) => { swap(from, to); form.focus(`${pointer}/${to}`); change(swapped(items, from, to)); }}
