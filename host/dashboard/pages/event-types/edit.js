@@ -6,7 +6,7 @@ import { elements, fault, pretty } from '../../lib/json.js';
 import { go, link, useUnsaved } from '../../lib/route.js';
 import { Area, Button, Card, Check, Field, Input, Page, Problem, Spinner, toast } from '../../lib/ui.js';
 
-const EMPTY = { name: '', group: '', description: '', samples: ['{}'], schema: '', check: false, deprecated: false };
+const EMPTY = { name: '', group: '', description: '', samples: ['{}'], schema: '', check: false, deprecated: false, stored: new Map() };
 const SAMPLES_MOST = 16;
 
 export function EditType({ name }) {
@@ -21,18 +21,25 @@ export function EditType({ name }) {
     <//>`;
 }
 
-const formOf = (type) => ({
-  ...type,
-  // What was posted on one line is easier to change in several; what has lines already stays as it is.
-  samples: (elements(type.samples) ?? []).map((sample) => (sample.includes('\n') ? sample : pretty(sample))),
-  schema: type.schema === 'null' ? '' : type.schema.includes('\n') ? type.schema : pretty(type.schema),
-});
+/** What was posted on one line is easier to change in several; what has lines already stays as it is. */
+const shownOf = (text) => (text.includes('\n') ? text : pretty(text));
+
+function formOf(type) {
+  const samples = elements(type.samples) ?? [];
+  return {
+    ...type,
+    samples: samples.map(shownOf),
+    // A sample that nobody changed goes back byte for byte.
+    stored: new Map(samples.map((sample) => [shownOf(sample), sample])),
+    schema: type.schema === 'null' ? '' : shownOf(type.schema),
+  };
+}
 
 /** The members as JSON text. */
 function textOf(form) {
-  const { group, description, check, deprecated, samples, schema } = form;
+  const { group, description, check, deprecated, samples, stored, schema } = form;
   const rest = JSON.stringify({ group, description, check, deprecated }).slice(0, -1);
-  return `${rest},"samples":[${samples.join(',')}],"schema":${schema.trim() || 'null'}}`;
+  return `${rest},"samples":[${samples.map((sample) => stored.get(sample) ?? sample).join(',')}],"schema":${schema.trim() || 'null'}}`;
 }
 
 /** What no request is needed to find. */

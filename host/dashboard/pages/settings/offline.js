@@ -13,7 +13,7 @@ export function Offline({ state: { offline, offline_since: since }, whose, chang
   return html`
     <${Card} title="Offline" actions=${html`<${Button} kind=${offline ? 'primary' : 'danger'} onClick=${() => setAsked(true)}>${offline ? 'Go online' : 'Go offline'}<//>`}>
       <p>${offline ? html`<${Badge} state="offline" /> since <${Time} at=${since} />. Events are taken on, and nothing ${whose} is delivered.`
-    : html`<${Badge} state="active">online<//> Offline, events are taken on, and nothing ${whose} is delivered until it is online again.`}</p>
+    : html`<${Badge} state="active">online<//> Deliveries go out. While it is offline, events are taken on, and nothing ${whose} is delivered.`}</p>
       ${asked && html`
         <${Confirm} title=${offline ? 'Go online?' : 'Go offline?'} verb=${offline ? 'Go online' : 'Go offline'} danger=${!offline} act=${act} onClose=${() => setAsked(false)}>
           ${offline ? html`<fieldset><legend>What has waited meanwhile</legend>${choice('deliver', 'is delivered')}${choice('skip', 'is cancelled')}</fieldset>`
