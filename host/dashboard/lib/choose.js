@@ -23,7 +23,7 @@ export function TenantFilter({ value = '', onValue }) {
   const typed = (event) => {
     setText(event.target.value);
     // What is picked from the list, or emptied, holds at once; what is typed holds with Enter or on leaving.
-    if (event.target.value === '' || (event.inputType === undefined && tenants.includes(event.target.value))) onValue(event.target.value);
+    if (event.target.value === '' || ((!event.inputType || event.inputType === 'insertReplacementText') && tenants.includes(event.target.value))) onValue(event.target.value);
   };
   return html`
     <div class="field">

@@ -115,7 +115,9 @@ export function Charts({ overview: { buckets, totals } }) {
   const answer = totals.answer_ms;
   return html`
     <div class="grid charts">
-      <${Card} title="Deliveries"><${TimeChart} label="Deliveries over time" at=${at} series=${counts(buckets)} stacked write=${short} /><//>
+      <${Card} title="Deliveries">${totals.delivered + totals.failed + totals.filtered + totals.held > 0
+        ? html`<${TimeChart} label="Deliveries over time" at=${at} series=${counts(buckets)} stacked write=${short} />`
+        : html`<p class="faint">Nothing was delivered in this span.</p>`}<//>
       <${Card} title="Response times">
         ${answer ? html`
           <dl class="stats compact">
@@ -142,9 +144,10 @@ export function Errors({ span, tenant, endpoint, admin }) {
     { head: 'What', cell: (group) => html`<p class="strong tight-below">${group.title}</p><p class="hint">${group.hint}</p>` },
     !endpoint && { head: 'Endpoint', cell: (group) => html`<a href=${link('endpoints', group.endpoint)}>${visible(group.endpoint_name ?? 'a deleted one')}</a>
       ${admin && !tenant && html`<br /><small class="faint">${group.tenant}</small>`}` },
-    { head: 'Times', class: 'number', cell: (group) => html`<a href=${link('deliveries', { endpoint: group.endpoint, state: 'failed' })} title="The deliveries of this endpoint that failed">${number(group.count)}</a>` },
+    { head: 'Times', class: 'number', cell: (group) => number(group.count) },
     { head: 'Last', class: 'nowrap', cell: (group) => html`<${Time} at=${group.last_at} relative />` },
-    { head: 'Last message', cell: (group) => html`<p class="message">${visible(group.last_message)}</p><a href=${link('deliveries', group.last_delivery)}>Its delivery</a>` },
+    { head: 'Last message', cell: (group) => html`<p class="message">${visible(group.last_message)}</p><span class="links close"><a href=${link('deliveries', group.last_delivery)}>Its delivery</a>
+      <a href=${link('deliveries', { endpoint: group.endpoint, state: 'failed' })}>All that failed</a></span>` },
   ].filter(Boolean);
   return html`
     <${Card} title="Recent errors">
@@ -199,7 +202,7 @@ function OfflineSwitch({ queue, onChange }) {
   };
   return html`
     ${offline && html`<span class="faint">for ${ago(from).replace(' ago', '')}</span>`}
-    <${Toggle} on=${offline} label="Offline" onChange=${(on) => setAsking(on ? 'offline' : 'online')} key=${`${offline}-${asking}`} />
+    <${Toggle} on=${offline} label="Offline" onChange=${(on) => setAsking(on ? 'offline' : 'online')} />
     ${asking === 'offline' && html`<${GoOffline} act=${() => change({ offline: true })} onClose=${() => setAsking(null)} />`}
     ${asking === 'online' && html`
       <${WaitingChoice} title="Go online again?" waiting=${queue?.pending ?? 0} verb="Go online" onClose=${() => setAsking(null)}

@@ -69,10 +69,11 @@ function Form({ endpoint, copied, initial, others, admin }) {
   }, [failed]);
   const types = useLoad((signal) => all('/v1/event-types', {}, { signal }), []);
 
-  const retenant = async (tenant) => {
-    set({ tenant });
-    setInherited(await inheritedBy(tenant.trim() || undefined, admin));
-  };
+  useEffect(() => {
+    if (form.tenant === before.tenant && inherited === others) return undefined;
+    const timer = setTimeout(async () => setInherited(await inheritedBy(form.tenant.trim() || undefined, admin)), PAUSE_MS);
+    return () => clearTimeout(timer);
+  }, [form.tenant]);
   const save = async (event) => {
     event.preventDefault();
     setBusy(true);
@@ -87,7 +88,7 @@ function Form({ endpoint, copied, initial, others, admin }) {
   return html`
     <form class="endpoint-form" onSubmit=${save} ref=${place} novalidate>
       ${copied && html`<p class="note">A copy of “${visible(copied.name)}”. What is sealed cannot be copied: the path of its URL, credentials, values of headers, and the texts in configurations of plugins. Fill these in again.</p>`}
-      <${Card} title="What and where"><${Basics} ...${props} admin=${admin} onTenant=${retenant} /><//>
+      <${Card} title="What and where"><${Basics} ...${props} admin=${admin} onTenant=${(tenant) => set({ tenant })} /><//>
       <${Card} title="What it listens to">
         <${Subscription} value=${form.events} onValue=${(events) => set({ events })} types=${types.data} error=${error('/events', true)} />
         <${Field} label="Channels" optional hint="With channels, only events that share one come. Names, with commas between them." error=${error('/channels', true)}>${(a) => html`

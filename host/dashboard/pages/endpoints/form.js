@@ -63,6 +63,7 @@ export function copyOf(endpoint, others) {
   const form = formOf(endpoint, others);
   return {
     ...form,
+    version: form.version || NEWEST,
     name: `${form.name} (copy)`.slice(0, 200),
     url: form.url.includes(MASK) ? form.url.slice(0, form.url.indexOf(MASK)) : form.url,
     auth: { ...form.auth, stored: null },

@@ -53,6 +53,7 @@ export function EnabledToggle({ endpoint, onChange, quiet }) {
     onChange(changed);
   };
   const flip = async (on) => {
+    if (busy) return;
     setBusy(true);
     await attempt(async () => {
       if (!on) return change({ enabled: false });
@@ -62,7 +63,7 @@ export function EnabledToggle({ endpoint, onChange, quiet }) {
     setBusy(false);
   };
   return html`
-    <${Toggle} key=${`${endpoint.enabled}-${busy}-${asking}`} on=${endpoint.enabled} quiet=${quiet} disabled=${busy}
+    <${Toggle} on=${endpoint.enabled} quiet=${quiet} aria-busy=${busy ? 'true' : undefined}
       label=${quiet ? `“${visible(endpoint.name)}” is enabled` : 'Enabled'} onChange=${flip} />
     ${asking && html`<${WaitingChoice} title=${`Enable “${visible(endpoint.name)}”?`} waiting=${asking} verb="Enable" onClose=${() => setAsking(null)}
       act=${(waiting) => change({ enabled: true, waiting })} />`}`;
