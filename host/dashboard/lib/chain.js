@@ -237,9 +237,9 @@ function FromExample({ examples, isUsed, onTake }) {
 }
 
 const FAILURES = {
-  retry: 'try again: the delivery waits for its next attempt',
-  fail: 'give up: the delivery has failed',
-  pass: 'go on: the message passes as it was',
+  retry: 'retry: the delivery is tried again',
+  fail: 'fail: the delivery has failed',
+  pass: 'pass: the message goes on as it was',
 };
 
 /** What happens when it fails, which version runs, and what one call may use. */
@@ -293,9 +293,9 @@ function Version({ name, digest, plugin, onDigest }) {
   const items = versions.data?.items ?? (plugin ? [{ digest: plugin.digest, version: plugin.version, active: true }] : []);
   const missing = digest && !items.some((item) => item.digest === digest);
   const options = [
-    ['', `the active one, whichever it is${plugin ? ` (now ${plugin.version})` : ''}`],
-    ...items.map((item) => [item.digest, `always ${item.version}, ${item.digest.slice(0, 8)}${item.active ? ' (active now)' : ''}`]),
-    ...(missing ? [[digest, `always ${digest.slice(0, 8)}`]] : []),
+    ['', `the active one${plugin ? `, now ${plugin.version}` : ''}`],
+    ...items.map((item) => [item.digest, `${item.version}, pinned to ${item.digest.slice(0, 8)}${item.active ? ' (active)' : ''}`]),
+    ...(missing ? [[digest, `pinned to ${digest.slice(0, 8)}`]] : []),
   ];
   return html`<${Field} label="Version" hint="A pinned version stays when a new one is activated.">${(a) => html`
     <${Select} ...${a} value=${digest ?? ''} options=${options} onValue=${onDigest} />`}<//>`;

@@ -9,13 +9,13 @@ import { faultOf, isTooDeep, member, nodeOf, plain, read, step, text, withMember
 
 /** What the server shows in the place of a stored text; sent back, it keeps that. */
 export const MASK = '***';
-const KEPT = 'Stored, and not shown. It stays unless you write something else.';
+const KEPT = 'Stored, and not shown. It stays unless you change it.';
 const NUMBER = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$/;
 /** Texts that may be longer than this are written in the editor, or in an area. */
 const EDITOR_LENGTH = 16_384;
 const AREA_LENGTH = 2_000;
 /** An object with more optional members than this shows those that it has, and buttons for the others. */
-const SHOWN_OPTIONAL = 5;
+const SHOWN_OPTIONAL = 3;
 const LONGEST_REFERENCE = 32;
 
 /* Reading a schema */
@@ -208,9 +208,12 @@ const hintOf = ({ form, shape, note, more }) => {
   return parts.length ? parts.map((part, index) => html`${index > 0 && ' '}${prose(part)}`) : undefined;
 };
 
+/** Most members may be left out, so those that may not are marked. */
+const needed = (label) => html`${label} <span class="faint">(needed)</span>`;
+
 const Labelled = ({ form, at: pointer, label, optional, bare, shape, node, note, more, error, children, long }) => html`
   <div class="form-cell ${long ? 'long' : ''} ${bare ? 'bare' : ''}" data-pointer=${pointer}>
-    <${Field} label=${label} optional=${optional && !bare} hint=${bare ? note : hintOf({ form, shape, note, more })}
+    <${Field} label=${optional || bare ? label : needed(label)} hint=${bare ? note : hintOf({ form, shape, note, more })}
       error=${error ?? said(below(form, pointer))}>${children}<//>
   </div>`;
 
@@ -229,7 +232,7 @@ function OneOf({ shape, node, onNode, optional, ...rest }) {
   const now = node && !isNull(node) ? write(node) : '';
   const word = shape.words.find((one) => JSON.stringify(one.value) === now);
   const options = [
-    (optional || !node) && ['', preset === undefined ? 'not said' : `${shown(preset)} (as long as nothing is said)`],
+    (optional || !node) && ['', preset === undefined ? 'not said' : `${shown(preset)} (default)`],
     isMasked(node) && [now, 'stored, and not shown'],
     ...shape.words.map((one) => [JSON.stringify(one.value), shown(one.value)]),
   ].filter(Boolean);
@@ -253,7 +256,6 @@ function Text(props) {
   const preset = defaultOf(schema);
   const more = [
     isKept ? KEPT : null,
-    preset !== undefined && !node ? `As long as nothing is said: \`${preset}\`.` : null,
     ...(schema.examples?.length ? [`For example: ${schema.examples.map((one) => `\`${one}\``).join(', ')}.`] : []),
   ].filter(Boolean).join(' ');
   const lines = schema.maxLength >= AREA_LENGTH || value.includes('\n');
@@ -299,7 +301,6 @@ function Num({ shape, node, onNode, optional, ...rest }) {
       : minimum > 0 ? `At least ${minimum}.` : maximum !== undefined ? `At most ${maximum}.` : null,
     exclusiveMinimum !== undefined && `More than ${exclusiveMinimum}.`,
     exclusiveMaximum !== undefined && `Less than ${exclusiveMaximum}.`,
-    preset !== undefined && !node && `As long as nothing is said: ${preset}.`,
   ].filter(Boolean).join(' ');
   return html`<${Labelled} shape=${shape} optional=${optional} more=${more} error=${wrong ?? undefined} ...${rest}>${(a) => html`
     <${Input} ...${a} inputmode="decimal" value=${draft} placeholder=${preset} onValue=${change} />`}<//>`;
@@ -354,7 +355,7 @@ function AnyValue({ form, shape, node, onNode, optional, label, at: pointer, bar
   };
   const hint = [!bare && shape.schema.description && html`${prose(shape.schema.description)} `, note ? `${note} ` : '', 'Any JSON value; a text stands in quotes.'];
   return html`<div class="form-cell ${draft.length > 60 ? 'long' : ''}" data-pointer=${pointer}>
-    <${Field} label=${label} optional=${optional && !bare} hint=${hint} error=${fault?.message ?? said(below(form, pointer))}>${(a) => html`
+    <${Field} label=${optional || bare ? label : needed(label)} hint=${hint} error=${fault?.message ?? said(below(form, pointer))}>${(a) => html`
       <${Area} ...${a} rows=${Math.min(12, draft.split('\n').length)} value=${draft} onValue=${change} />`}<//></div>`;
 }
 
@@ -447,7 +448,7 @@ function Members(props) {
   const shapes = useMemo(() => Object.entries(properties).map(([name, one]) => [name, shapeOf(one, form.root)]), [properties, form.root]);
   const has = (name) => member(own, name) !== undefined;
   const isOptional = (name) => !required.includes(name);
-  const rare = shapes.filter(([name, one]) => isOptional(name) && isSimple(one)).length > (top ? 3 : 1) * SHOWN_OPTIONAL;
+  const rare = shapes.filter(([name, one]) => isOptional(name) && isSimple(one)).length > (top ? 4 : 1) * SHOWN_OPTIONAL;
   const isShown = ([name, one]) => !isOptional(name) || has(name) || (isSimple(one) && !rare);
   const others = shapes.filter((entry) => !isShown(entry));
   const unknown = own.members.filter(([name]) => !Object.hasOwn(properties, name));
@@ -488,7 +489,7 @@ function Mapped({ form, own, names, schema, onNode, at: pointer, most }) {
     members([...own.members, [name, blank(shape, form.root)]]);
   };
   return html`
-    <ul class="form-map">${names.map((name, index) => html`
+    <ul class="form-map ${isSimple(shape) ? 'simple' : ''}">${names.map((name, index) => html`
       <li key=${ids[index]}>
         <${MemberName} name=${name} at="${pointer}${step(name)}#name" taken=${(next) => own.members.some(([known]) => known === next)} onName=${(next) => rename(index, next)} />
         <${Value} form=${form} shape=${shape} node=${member(own, name)} at=${pointer + step(name)} label="Value of ${name}" bare
@@ -529,8 +530,8 @@ function Choice(props) {
     if (index < 0) onNode(optional ? undefined : plain('null'));
     else onNode(blank(alternatives[index], form.root));
   };
-  return html`<div class="form-choice long" data-pointer=${pointer}>
-    <${Field} label=${bare ? `Kind of ${label}` : label} optional=${optional && !bare} hint=${bare ? undefined : prose(shape.schema.description)} error=${now < 0 ? said(below(form, pointer)) : undefined}>${(a) => html`
+  return html`<div class="form-choice long ${bare ? 'bare' : ''}" data-pointer=${pointer}>
+    <${Field} label=${bare ? `Kind of ${label}` : optional ? label : needed(label)} hint=${bare ? undefined : prose(shape.schema.description)} error=${now < 0 ? said(below(form, pointer)) : undefined}>${(a) => html`
       <${Select} ...${a} value=${String(now)} options=${options} onValue=${pick} />`}<//>
     ${now >= 0 && html`<${Value} key=${now} form=${form} shape=${alternatives[now]} node=${node} onNode=${onNode} at=${pointer} label=${label} bare />`}
   </div>`;

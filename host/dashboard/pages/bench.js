@@ -6,7 +6,7 @@ import { Badge, Button, Card, Confirm, Field, Page, Problem, Select, Tabs, toast
 import { Session } from '../lib/session.js';
 import { visible } from '../lib/format.js';
 import { go, setQuery, useUnsaved } from '../lib/route.js';
-import { ChainEditor, chainFaults, chainJson, named, sameChain } from '../lib/chain.js';
+import { ChainEditor, chainFaults, chainJson, isMaskedChain, named, sameChain } from '../lib/chain.js';
 import { faultOf } from '../lib/tree.js';
 import { Payload, eventOf, sampleOf } from './bench/payload.js';
 import { Outcome, Result } from './bench/result.js';
@@ -78,7 +78,10 @@ export default function Bench({ query }) {
 
   const isEdited = Boolean(scene && base && scene.payload !== base.payload);
   const isChanged = useMemo(() => !sameChain(chain, kept), [chain, kept]);
-  useUnsaved(isChanged || isEdited);
+  const [leaving, setLeaving] = useState(false);
+  useUnsaved((isChanged || isEdited) && !leaving);
+  // Once the line above has told that nothing would be lost.
+  useEffect(() => { if (leaving) go('endpoints', 'new'); }, [leaving]);
 
   const faults = useMemo(() => chainFaults(chain), [chain]);
   const fault = useMemo(() => (scene ? faultOf(scene.payload) : null), [scene?.payload]);
@@ -96,11 +99,12 @@ export default function Bench({ query }) {
     endpoints.reload();
   };
   const handOver = () => {
-    sessionStorage.setItem(HANDED_OVER, chainJson(chain));
-    setKept(chain);
-    setBase(scene);
-    // After the page knows that nothing is unsaved any more.
-    setTimeout(() => go('endpoints', 'new'));
+    try {
+      sessionStorage.setItem(HANDED_OVER, chainJson(chain));
+      setLeaving(true);
+    } catch {
+      toast('The browser keeps nothing for this page, so the chain cannot be taken along. Copy it as JSON.', 'bad');
+    }
   };
 
   const tenantOf = endpoint?.tenant ?? query.tenant;
@@ -275,6 +279,7 @@ function Saving({ endpoint, chain, isChanged, faults, onSaved, onRefused, onHand
         <${Button} disabled=${faults.length > 0} onClick=${onHandOver}>New endpoint with this chain<//>
         ${isChanged && html`<${Button} kind="quiet" onClick=${onRevert}>Take back<//>`}
       </div>
+      ${isMaskedChain(chain) && html`<p class="hint">A new endpoint does not get the texts that are stored and not shown: they are to be written there.</p>`}
       ${overtaken && html`<${Confirm} title="Somebody else changed this chain" verb="Save mine" act=${write} onClose=${() => setOvertaken(false)}>
         <p>${visible(endpoint.name)} has another chain than when it was loaded here. Saving replaces it by yours.</p><//>`}
     </div>`;

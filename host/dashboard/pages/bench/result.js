@@ -33,7 +33,7 @@ export function Result({ trial, scene, onRetry, actions }) {
   const stage = stages.find((one) => one.word === now);
   const isOld = Boolean(error || held);
   return html`
-    <${Card} title="Result" class="bench-card" actions=${html`${running && html`<span class="faint" role="status">Running …</span>`}<${Outcome} data=${data} />${actions}`}>
+    <${Card} title="Result" class="bench-card" actions=${html`${running && html`<span class="faint" role="status">Running …</span>`}<${Outcome} data=${isOld ? null : data} />${actions}`}>
       ${held && html`<p class="problem">${held} ${data && 'Below is the last result.'}</p>`}
       ${error && html`<${Problem} error=${{ message: isMasked(error) ? MASKED : error.message, errors: error.errors }} retry=${error.status === 0 || error.status >= 500 ? onRetry : undefined} />`}
       ${!data && !error && !held && html`<${Spinner} label="Running the chain" />`}
