@@ -5,10 +5,15 @@ import { useEffect, useMemo, useReducer } from '../../lib/html.js';
 import { api, follow } from '../../lib/api.js';
 
 /** Rows beyond those that the reader asked for leave at the bottom. */
-const SHOWN_MOST = 200;
+const SHOWN_MOST = 100;
 /** What is new while one reads; older of it is counted and left to the list. */
-const HELD_MOST = 200;
+const HELD_MOST = 100;
+/** A page out of sight draws nothing, and must not keep everything either. */
+const ARRIVED_MOST = 1_000;
 const DRAWN_EVERY_MS = 200;
+/** Between two drawings lies so many times what one takes: a slow machine draws less often. */
+const REST = 4;
+const RESTED_MOST_MS = 2_000;
 /** Where there is no stream. */
 const RELOADED_EVERY_MS = 5_000;
 const PAGE = 50;
@@ -37,6 +42,7 @@ export class Feed {
   #arrived = new Map();
   #timer = null;
   #drawnAt = 0;
+  #pause = DRAWN_EVERY_MS;
   #end = null;
 
   constructor(filters) {
@@ -170,10 +176,9 @@ export class Feed {
       this.#arrived.delete(item.id);
       this.#arrived.set(item.id, item);
     }
-    // A page out of sight draws nothing, and must not keep everything either.
-    while (this.#arrived.size > SHOWN_MOST) this.#arrived.delete(this.#arrived.keys().next().value);
+    while (this.#arrived.size > ARRIVED_MOST) this.#arrived.delete(this.#arrived.keys().next().value);
     if (this.#timer !== null) return;
-    const wait = Math.max(0, this.#drawnAt + DRAWN_EVERY_MS - performance.now());
+    const wait = Math.max(0, this.#drawnAt + this.#pause - performance.now());
     this.#timer = setTimeout(() => requestAnimationFrame(() => this.#take()), wait);
   }
 
@@ -197,6 +202,15 @@ export class Feed {
     if (this.holding) this.#keep(fresh);
     else if (fresh.length) this.#put(fresh.reverse());
     this.#draw();
+    this.#measure(this.#drawnAt);
+  }
+
+  #measure(began) {
+    requestAnimationFrame(() => setTimeout(() => {
+      const now = performance.now();
+      this.#pause = Math.min(RESTED_MOST_MS, Math.max(DRAWN_EVERY_MS, (now - began) * REST));
+      this.#drawnAt = now;
+    }));
   }
 
   #fits(row) {

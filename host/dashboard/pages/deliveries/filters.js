@@ -1,6 +1,6 @@
 // The filters above the lists. The address holds them.
 
-import { html, useContext, useEffect, useState } from '../../lib/html.js';
+import { html, Component, useContext, useEffect, useState } from '../../lib/html.js';
 import { all, useLoad } from '../../lib/api.js';
 import { go, setQuery } from '../../lib/route.js';
 import { Session } from '../../lib/session.js';
@@ -33,15 +33,26 @@ export const Moment = ({ label, value, onValue, ...rest }) => html`
   <${Field} label=${label} ...${rest}>${(a) => html`
     <input ...${a} type="datetime-local" step="1" value=${toLocal(value)} onChange=${(e) => onValue(fromLocal(e.target.value))} />`}<//>`;
 
+const NONE = [];
+
+/** The component, drawn anew only when one of its properties is another. */
+export const steady = (drawn) => class extends Component {
+  shouldComponentUpdate(next) {
+    return [...Object.keys(next), ...Object.keys(this.props)].some((name) => next[name] !== this.props[name]);
+  }
+
+  render(props) { return html`<${drawn} ...${props} />`; }
+};
+
 /** Event types to choose from, and those that somebody types. */
 export function useEventTypes() {
   const { data } = useLoad((signal) => all('/v1/event-types', {}, { signal }), []);
-  return data ?? [];
+  return data ?? NONE;
 }
 
 export function useTenants(wanted = true) {
-  const { data } = useLoad((signal) => (wanted ? all('/v1/tenants', {}, { signal }) : []), [wanted]);
-  return data ?? [];
+  const { data } = useLoad((signal) => (wanted ? all('/v1/tenants', {}, { signal }) : NONE), [wanted]);
+  return data ?? NONE;
 }
 
 export const Names = ({ id, names }) => html`<datalist id=${id}>${names.map((name) => html`<option key=${name} value=${name} />`)}</datalist>`;
@@ -76,7 +87,7 @@ function IdField({ query }) {
     <${Typed} ...${a} value=${query.event ?? query.webhook_id ?? ''} onTaken=${take} placeholder="evt_, msg_ or dlv_" />`}<//>`;
 }
 
-export function Filters({ query, endpoints, types }) {
+export const Filters = steady(({ query, endpoints, types }) => {
   const isAdmin = useContext(Session).role === 'admin';
   const tenants = useTenants(isAdmin);
   const of = query.tenant ? endpoints.filter((endpoint) => endpoint.tenant === query.tenant) : endpoints;
@@ -95,4 +106,4 @@ export function Filters({ query, endpoints, types }) {
       <${Moment} label="Events before" value=${until} onValue=${(at) => setQuery({ until: at })} />
       ${any && html`<${Button} kind="quiet" onClick=${clear}>Clear filters<//>`}
     </div>`;
-}
+});

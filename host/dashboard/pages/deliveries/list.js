@@ -1,13 +1,13 @@
 // The list of deliveries, live.
 
-import { html, Component, useContext, useEffect, useState } from '../../lib/html.js';
+import { html, useContext, useEffect, useState } from '../../lib/html.js';
 import { number, plural } from '../../lib/format.js';
 import { link } from '../../lib/route.js';
 import { Session } from '../../lib/session.js';
 import { Badge, Button, Empty, Problem, Spinner, Time, visible } from '../../lib/ui.js';
 import { EventHead } from './event.js';
 import { useFeed } from './feed.js';
-import { Filters, useEventTypes } from './filters.js';
+import { Filters, steady, useEventTypes } from './filters.js';
 import { useEndpoints } from './names.js';
 
 const FILTERS = ['state', 'endpoint', 'type', 'tenant', 'event', 'webhook_id', 'since', 'until'];
@@ -88,25 +88,17 @@ function Rows({ rows, nameOf, tenants }) {
     </div>`;
 }
 
-/** Drawn anew only when it changed: with hundreds of rows, a few change at a time. */
-class Row extends Component {
-  shouldComponentUpdate({ row, name, tenants }) {
-    return row !== this.props.row || name !== this.props.name || tenants !== this.props.tenants;
-  }
-
-  render({ row, name, tenants }) {
-    return html`
-      <tr>
-        <th scope="row" data-head="Event type"><a href=${link('deliveries', row.id)}>${row.type}</a></th>
-        <td data-head="State"><${State} delivery=${row} /></td>
-        <td data-head="Endpoint"><${EndpointName} id=${row.endpoint} name=${name} /></td>
-        ${tenants && html`<td data-head="Tenant">${row.tenant}</td>`}
-        <td data-head="Attempts" class="number">${number(row.attempts)}</td>
-        <td data-head="Created" class="tight"><${Time} at=${row.created_at} /></td>
-        <td data-head="Reason" class="reason">${row.reason ? html`<span class="clamp" title=${visible(row.reason)}>${visible(row.reason)}</span>` : ''}</td>
-      </tr>`;
-  }
-}
+/** With hundreds of rows, a few change at a time. */
+const Row = steady(({ row, name, tenants }) => html`
+  <tr>
+    <th scope="row" data-head="Event type"><a href=${link('deliveries', row.id)}>${row.type}</a></th>
+    <td data-head="State"><${State} delivery=${row} /></td>
+    <td data-head="Endpoint"><${EndpointName} id=${row.endpoint} name=${name} /></td>
+    ${tenants && html`<td data-head="Tenant">${row.tenant}</td>`}
+    <td data-head="Attempts" class="number">${number(row.attempts)}</td>
+    <td data-head="Created" class="tight"><${Time} at=${row.created_at} /></td>
+    <td data-head="Reason" class="reason">${row.reason ? html`<span class="clamp" title=${visible(row.reason)}>${visible(row.reason)}</span>` : ''}</td>
+  </tr>`);
 
 export const State = ({ delivery }) => html`
   <span class="states"><${Badge} state=${delivery.state} />${delivery.held && html`<${Badge} state="held" title="It waits for a person." />`}${delivery.replay_of && html`<${Badge} tone="calm" title="It delivers again what was delivered before.">replay<//>`}</span>`;

@@ -13,14 +13,20 @@ let asked = new Set();
 let loadedAt = 0;
 let whose = null;
 const watchers = new Set();
+/** The same array until something changes, so that what is drawn from it can tell. */
+let list = [];
 
-const tell = () => watchers.forEach((watcher) => watcher());
+function tell() {
+  list = [...known.values()].filter(Boolean);
+  watchers.forEach((watcher) => watcher());
+}
 
 function forget(session) {
   const now = `${session.role} ${session.tenant}`;
   if (whose === now) return;
   whose = now;
   known = new Map();
+  list = [];
   asked = new Set();
   loadedAt = 0;
 }
@@ -64,7 +70,7 @@ export function useEndpoints(ids = []) {
   const unknown = known.size ? ids.filter((id) => id && !known.has(id)) : [];
   useEffect(() => { [...new Set(unknown)].slice(0, 20).forEach(loadOne); }, [unknown.join()]);
   return {
-    list: [...known.values()].filter(Boolean),
+    list,
     nameOf: (id) => (known.has(id) ? known.get(id)?.name ?? null : undefined),
   };
 }
