@@ -150,7 +150,7 @@ function Link({ link, index, count, errors, run, open, onOpen, onLink, onMove, o
   const atLink = errors.filter(({ pointer }) => ['', '/plugin'].includes(pointer));
   const title = `Link ${index + 1}: ${name}`;
   return html`
-    <article class="chain-link ${errors.length ? 'wrong' : ''}" aria-label=${title} onKeyDown=${key}>
+    <article class="chain-link ${errors.length ? 'faulty' : ''}" aria-label=${title} onKeyDown=${key}>
       <header>
         <button type="button" class="chain-head" data-head="" aria-expanded=${open ? 'true' : 'false'} aria-controls=${body}
           title="Alt with the arrow keys moves the link" onClick=${() => onOpen(!open)}>

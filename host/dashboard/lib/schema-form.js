@@ -132,6 +132,12 @@ function blank(shape, root, deep = 6) {
   }
 }
 
+/** As `blank`, for somebody who asked for it: a list has its first item. */
+function started(shape, root) {
+  const node = blank(shape, root);
+  return node.kind === 'array' && node.items.length === 0 ? { kind: 'array', items: [blank(shapeOf(shape.schema.items ?? {}, root), root)] } : node;
+}
+
 /** Whether a value of this shape is one control, and not a group of them. */
 const isSimple = (shape) => ['text', 'number', 'truth', 'enum', 'const'].includes(shape.kind) && !isLong(shape);
 const isLong = (shape) => shape.kind === 'text' && shape.schema.maxLength >= EDITOR_LENGTH;
@@ -151,7 +157,7 @@ export function SchemaForm({ schema, value, onValue, errors = [] }) {
     if (wanted.current === null) return;
     const place = [...root.current.querySelectorAll('[data-pointer]')].find((one) => one.dataset.pointer === wanted.current);
     wanted.current = null;
-    place?.querySelector('input, select, textarea, button')?.focus();
+    (place?.querySelector('input, select, textarea') ?? place?.querySelector('button'))?.focus();
   });
   const form = { root: schema, errors, focus: (pointer) => { wanted.current = pointer; } };
   const onNode = (next) => onValue(next === undefined ? '' : write(next));
@@ -440,12 +446,20 @@ function List(props) {
 const hasMask = (node) => isMasked(node)
   || (node?.kind === 'array' ? node.items.some(hasMask) : node?.kind === 'object' && node.members.some(([, value]) => hasMask(value)));
 
+/** Plugins describe their members in the order of the alphabet. People expect what has to be there first, and a title before its text. */
+const FIRST = ['keep', 'title', 'label', 'name', 'path', 'value', 'text', 'template', 'code', 'fields', 'link'];
+
+function inOrder(properties, required) {
+  const rank = ([name]) => (required.includes(name) ? 0 : 100) + (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
+  return Object.entries(properties).map((entry, at) => [entry, at]).sort(([a, i], [b, j]) => rank(a) - rank(b) || i - j).map(([entry]) => entry);
+}
+
 function Members(props) {
   const { form, shape, node, onNode, at: pointer, top } = props;
   const { schema } = shape;
   const { properties = {}, required = [] } = schema;
   const own = node?.kind === 'object' ? node : { kind: 'object', members: [] };
-  const shapes = useMemo(() => Object.entries(properties).map(([name, one]) => [name, shapeOf(one, form.root)]), [properties, form.root]);
+  const shapes = useMemo(() => inOrder(properties, required).map(([name, one]) => [name, shapeOf(one, form.root)]), [properties, form.root]);
   const has = (name) => member(own, name) !== undefined;
   const isOptional = (name) => !required.includes(name);
   const rare = shapes.filter(([name, one]) => isOptional(name) && isSimple(one)).length > (top ? 4 : 1) * SHOWN_OPTIONAL;
@@ -471,7 +485,7 @@ function Members(props) {
     ${further && html`<${Mapped} form=${form} own=${own} names=${unknown.map(([name]) => name)} schema=${further} onNode=${onNode} at=${pointer} most=${schema.maxProperties} />`}
     ${!further && unknown.length > 0 && html`<p class="hint">Not in the plugin's description, and kept as it is: ${unknown.map(([name], index) => html`${index > 0 && ', '}<code>${visible(name)}</code>`)}.</p>`}
     ${others.length > 0 && html`<div class="form-more" role="group" aria-label="Add"><span class="faint">Add</span>${others.map(([name, one]) => html`
-      <${Button} key=${name} kind="quiet" icon="plus" title=${one.schema.description} onClick=${() => { form.focus(pointer + step(name)); set(name, blank(one, form.root)); }}>${one.schema.title ?? name}<//>`)}</div>`}
+      <${Button} key=${name} kind="quiet" icon="plus" title=${one.schema.description} onClick=${() => { form.focus(pointer + step(name)); set(name, started(one, form.root)); }}>${one.schema.title ?? name}<//>`)}</div>`}
   <//>`;
 }
 
@@ -530,7 +544,7 @@ function Choice(props) {
     if (index < 0) onNode(optional ? undefined : plain('null'));
     else onNode(blank(alternatives[index], form.root));
   };
-  return html`<div class="form-choice long ${bare ? 'bare' : ''}" data-pointer=${pointer}>
+  return html`<div class="form-choice long ${bare ? 'bare' : ''} ${bare && now >= 0 && isSimple(alternatives[now]) ? 'flat' : ''}" data-pointer=${pointer}>
     <${Field} label=${bare ? `Kind of ${label}` : optional ? label : needed(label)} hint=${bare ? undefined : prose(shape.schema.description)} error=${now < 0 ? said(below(form, pointer)) : undefined}>${(a) => html`
       <${Select} ...${a} value=${String(now)} options=${options} onValue=${pick} />`}<//>
     ${now >= 0 && html`<${Value} key=${now} form=${form} shape=${alternatives[now]} node=${node} onNode=${onNode} at=${pointer} label=${label} bare />`}
