@@ -85,7 +85,8 @@ function options(UPlot, place, series, stacked, write) {
     fill: one.kind === 'line' ? undefined : colour(one.colour),
     width: one.kind === 'line' ? 2 : 0,
     paths: one.kind === 'line' ? undefined : UPlot.paths.bars({ size: [0.8, 40], align: 1 }),
-    points: { show: false },
+    // Few moments would make lines too short to be seen.
+    points: one.kind === 'line' ? { show: (chart, at) => chart.data[at].filter((value) => value != null).length < 24, size: 6 } : { show: false },
     value: (_, value) => (value == null ? '–' : write(value)),
   }));
   return {

@@ -28,7 +28,7 @@ export function TenantFilter({ value = '', onValue }) {
   return html`
     <div class="field">
       <label for="tenant-filter">Tenant</label>
-      <input id="tenant-filter" type="search" list="tenants" placeholder="all" autocomplete="off" spellcheck="false" value=${text}
+      <input id="tenant-filter" type="search" list="tenants" placeholder="all" autocomplete="off" spellcheck=${false} value=${text}
         onInput=${typed} onBlur=${take} onKeyDown=${(e) => { if (e.key === 'Enter') take(); }} />
       <${TenantNames} tenants=${tenants} />
     </div>`;

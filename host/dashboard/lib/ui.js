@@ -172,7 +172,7 @@ export function Field({ label, hint, error, optional, children, class: more = ''
     </div>`;
 }
 
-export const Input = ({ onValue, ...rest }) => html`<input autocomplete="off" spellcheck="false" ...${rest} onInput=${(e) => onValue(e.target.value)} />`;
+export const Input = ({ onValue, ...rest }) => html`<input autocomplete="off" spellcheck=${false} ...${rest} onInput=${(e) => onValue(e.target.value)} />`;
 
 export const Select = ({ value, options, onValue, ...rest }) => html`
   <select ...${rest} onChange=${(e) => onValue(e.target.value)}>${options.map(([word, text]) => html`
@@ -180,7 +180,7 @@ export const Select = ({ value, options, onValue, ...rest }) => html`
 
 /** A text of many lines; the tab key goes on to the next control, as everywhere. */
 export const Area = ({ onValue, rows = 8, ...rest }) => html`
-  <textarea spellcheck="false" autocomplete="off" rows=${rows} ...${rest} onInput=${(e) => onValue(e.target.value)}></textarea>`;
+  <textarea spellcheck=${false} autocomplete="off" rows=${rows} ...${rest} onInput=${(e) => onValue(e.target.value)}></textarea>`;
 
 export const Toggle = ({ on, label, onChange, quiet, ...rest }) => html`
   <label class="toggle"><input type="checkbox" role="switch" checked=${on} onChange=${(e) => onChange(e.target.checked)} ...${rest} />

@@ -8,7 +8,7 @@ import { ago, duration, millis, number, percent, plural, short, visible } from '
 import { link, setQuery } from '../lib/route.js';
 import { Session } from '../lib/session.js';
 import { Badge, Button, Card, Code, Dialog, Page, Problem, Spinner, Stat, Table, Time, Toggle, toast } from '../lib/ui.js';
-import { WaitingChoice } from './endpoints/parts.js';
+import { WaitingChoice, dotted, told } from './endpoints/parts.js';
 
 const REFRESH_MS = 10_000;
 
@@ -141,7 +141,7 @@ export function Errors({ span, tenant, endpoint, admin }) {
   if (!errors.data) return html`<${Card} title="Recent errors"><${Spinner} /><//>`;
   const { items, next } = errors.data;
   const columns = [
-    { head: 'What', cell: (group) => html`<p class="strong tight-below">${group.title}</p><p class="hint">${group.hint}</p>` },
+    { head: 'What', cell: (group) => html`<p class="strong tight-below">${group.title}</p><p class="hint">${told(group.hint)}</p>` },
     !endpoint && { head: 'Endpoint', cell: (group) => html`<a href=${link('endpoints', group.endpoint)}>${visible(group.endpoint_name ?? 'a deleted one')}</a>
       ${admin && !tenant && html`<br /><small class="faint">${group.tenant}</small>`}` },
     { head: 'Times', class: 'number', cell: (group) => number(group.count) },
@@ -170,20 +170,25 @@ export const Warnings = ({ warnings }) => html`
   <${Card} title="Warnings">${warnings.length === 0 ? html`<p class="faint">Nothing to look at.</p>` : html`
     <ul class="entries">${warnings.map((warning) => html`
       <li key=${warning.kind}><p class="row between"><span class="strong">${WARNINGS[warning.kind] ?? warning.kind}</span><span class="nowrap">${plural(warning.count, 'time')}</span></p>
-        <p class="hint">${warning.hint}</p></li>`)}</ul>`}<//>`;
+        <p class="hint">${told(warning.hint)}</p></li>`)}</ul>`}<//>`;
+
+/** Types that are shown before somebody asks for more. */
+const TYPES = 10;
 
 export function Types({ types, partial, tenant, endpoint }) {
   const columns = [
-    { head: 'Type', class: 'nowrap', cell: (type) => html`<a class="mono" href=${link('deliveries', { type: type.type, endpoint, tenant })}>${type.type}</a>` },
+    { head: 'Type', class: 'whole-words', cell: (type) => html`<a class="mono" href=${link('deliveries', { type: type.type, endpoint, tenant })}>${dotted(type.type)}</a>` },
     { head: 'Events', class: 'number', cell: (type) => number(type.events) },
     { head: 'Delivered', class: 'number', cell: (type) => number(type.delivered) },
     { head: 'Failed', class: 'number', cell: (type) => html`<span class=${type.failed ? 'rate bad' : ''}>${number(type.failed)}</span>` },
   ];
+  const [whole, setWhole] = useState(false);
   const rows = [...types].sort((one, other) => other.events - one.events);
   return html`
     <${Card} title="Event types">
-      <${Table} caption="Event types by volume" columns=${columns} rows=${rows.slice(0, 20)} id=${(type) => type.type} empty=${html`<p class="faint">No event came in this span.</p>`} />
-      ${(partial || rows.length > 20) && html`<p class="hint after-table">The ones with the most events are shown.</p>`}
+      <${Table} caption="Event types by volume" columns=${columns} rows=${whole ? rows : rows.slice(0, TYPES)} id=${(type) => type.type} empty=${html`<p class="faint">No event came in this span.</p>`} />
+      ${!whole && rows.length > TYPES && html`<p class="more"><${Button} onClick=${() => setWhole(true)}>Show all ${number(rows.length)}<//></p>`}
+      ${partial && html`<p class="hint after-table">There are so many types that not all of the span was looked at.</p>`}
     <//>`;
 }
 

@@ -100,7 +100,7 @@ function Form({ endpoint, copied, initial, others, admin }) {
       <${Fold} title="Retries and failures" summary=${retryTold(form, inherited)} error=${['/retry', '/timeout', '/success', '/auto_disable'].some((pointer) => error(pointer, true))}><${Retries} ...${props} /><//>
       <${Fold} title="Pace and order" summary=${paceTold(form)} error=${['/rate_limit', '/concurrency', '/order'].some((pointer) => error(pointer, true))}><${Pace} ...${props} /><//>
       ${!endpoint && html`<p><${Check} on=${!form.enabled} label="Begin disabled: events wait until it is enabled" onChange=${(on) => set({ enabled: !on })} /></p>`}
-      <${Problem} error=${failed?.problem} />
+      <${Problem} error=${failed && (!failed.problem.errors?.length || error.list.length > 0) ? failed.problem : null} />
       <footer class="save-bar">
         ${dirty && html`<span class="faint">Not saved yet</span>`}
         <${ButtonLink} href=${endpoint ? link('endpoints', endpoint.id) : link('endpoints')}>Cancel<//>

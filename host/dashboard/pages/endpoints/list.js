@@ -7,7 +7,7 @@ import { number, plural, visible } from '../../lib/format.js';
 import { link, setQuery } from '../../lib/route.js';
 import { Session } from '../../lib/session.js';
 import { Button, ButtonLink, Empty, Field, Input, Menu, Page, Problem, Rate, Select, Sparkline, Spinner, Table, Time } from '../../lib/ui.js';
-import { DeleteDialog, EnabledToggle, RotateDialog, SecretDialog, Status, reason } from './parts.js';
+import { DeleteDialog, EnabledToggle, RotateDialog, SecretDialog, Status, dotted, reason } from './parts.js';
 import { TestDialog } from './test.js';
 
 const REFRESH_MS = 30_000;
@@ -164,13 +164,10 @@ const Pager = ({ page, pages, count }) => html`
 /** How many it listens to, and which. */
 export function Events({ endpoint: { events } }) {
   const text = events.includes('*') ? 'all' : plural(events.length, 'event');
-  if (events.length === 1) return html`<span class="mono">${events[0] === '*' ? 'all' : broken(events[0])}</span>`;
+  if (events.length === 1) return html`<span class="mono">${events[0] === '*' ? 'all' : dotted(events[0])}</span>`;
   return html`<details class="inline-details"><summary title=${events.join('\n')}>${text}</summary>
     <ul class="plain mono">${events.map((pattern) => html`<li key=${pattern}>${pattern}</li>`)}</ul></details>`;
 }
-
-/** A type may be broken after its dots. */
-const broken = (type) => type.split('.').map((piece, at) => (at === 0 ? piece : html`.<wbr />${piece}`));
 
 function Dialogs({ dialog, onDialog, onChange, onDeleted }) {
   if (!dialog) return null;

@@ -5,6 +5,12 @@ import { api, part } from '../../lib/api.js';
 import { plural, visible } from '../../lib/format.js';
 import { Badge, Button, Confirm, Copy, Dialog, Field, Input, Problem, Time, Toggle, attempt, download, toast } from '../../lib/ui.js';
 
+/** A type, to be broken after its dots and nowhere else. */
+export const dotted = (type) => type.split('.').map((piece, at) => (at === 0 ? piece : html`.<wbr />${piece}`));
+
+/** A sentence of the server, in which names stand in backticks. */
+export const told = (sentence) => sentence.split('`').map((piece, at) => (at % 2 ? html`<code>${visible(piece)}</code>` : visible(piece)));
+
 export const path = (id, ...rest) => ['/v1/endpoints', part(id), ...rest].join('/');
 
 /** Why it is not active, and since when. */

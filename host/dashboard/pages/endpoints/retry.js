@@ -59,7 +59,7 @@ export function TimeLine({ policy }) {
   const marks = labelled(goesOn && line.end !== Infinity ? [...line.at, line.end] : line.at, x);
   return html`
     <figure class="time-line">
-      <svg viewBox="0 0 ${WIDTH} 46" role="img" aria-label=${told(policy)}>
+      <svg viewBox="0 0 ${WIDTH} 46" aria-hidden="true" focusable="false">
         <line x1=${EDGE} x2=${x(line.at.length === 1 ? 0 : drawn)} y1="14" y2="14" />
         ${goesOn && html`<line x1=${x(drawn)} x2=${line.end === Infinity ? WIDTH - EDGE : x(last)} y1="14" y2="14" stroke-dasharray="3 4" />`}
         ${goesOn && line.end !== Infinity && html`<circle cx=${x(last)} cy="14" r="5" />`}

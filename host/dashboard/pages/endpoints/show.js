@@ -87,7 +87,7 @@ function Standing({ endpoint, stats, admin }) {
     <${Card}>
       ${!endpoint.enabled && html`<p class="note warn"><strong>Disabled ${ago(endpoint.disabled_since)}.</strong> ${visible(endpoint.disabled_because ?? '')} ${waiting ? `${plural(waiting, 'delivery waits', 'deliveries wait')} for it.` : 'Events that come wait for it.'}</p>`}
       ${endpoint.enabled && failing && html`<p class="note bad"><strong>Failing${stats?.failing_since ? ` since ${ago(stats.failing_since)}` : ''}.</strong> ${visible(failing)}
-        ${stats?.consecutive_failures ? ` ${plural(stats.consecutive_failures, 'failure')} in a row.` : ''} <a href=${link('deliveries', { endpoint: endpoint.id, state: 'failed' })}>What failed</a></p>`}
+        <a href=${link('deliveries', { endpoint: endpoint.id, state: 'failed' })}>What failed</a></p>`}
       ${endpoint.description && html`<p>${visible(endpoint.description)}</p>`}
       <${Facts} pairs=${[
         ['Status', html`<${Status} endpoint=${endpoint} />`],

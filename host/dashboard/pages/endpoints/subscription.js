@@ -31,7 +31,7 @@ function groupsOf(types) {
     groups.set(name, [...(groups.get(name) ?? []), type]);
   }
   const own = OWN.map(([name, description]) => ({ name, description }));
-  return [...groups, [OWN_GROUP, own]];
+  return [...[...groups].sort(([one], [other]) => one.localeCompare(other)), [OWN_GROUP, own]];
 }
 
 export function Subscription({ value, onValue, types, error }) {
