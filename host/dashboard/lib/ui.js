@@ -109,11 +109,14 @@ export const Facts = ({ pairs }) => html`
 export const Empty = ({ title, children, action }) => html`
   <div class="empty"><p class="strong">${title}</p>${children && html`<p>${children}</p>`}${action}</div>`;
 
+/** The places that say more than the sentence above them. */
+const told = (error) => (error.errors ?? []).filter((one) => one.pointer || one.message !== error.message);
+
 /** What went wrong, in the server's own words. */
 export const Problem = ({ error, retry }) => error && html`
   <div class="problem" role="alert">
     <p>${visible(error.message)}</p>
-    ${error.errors?.length > 0 && html`<ul>${error.errors.map((e) => html`
+    ${told(error).length > 0 && html`<ul>${told(error).map((e) => html`
       <li key=${e.pointer + e.message}><code>${visible(e.pointer)}</code> ${visible(e.message)}</li>`)}</ul>`}
     ${retry && html`<${Button} onClick=${retry}>Try again<//>`}
   </div>`;
