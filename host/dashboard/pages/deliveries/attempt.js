@@ -21,8 +21,9 @@ const WARNINGS = {
   judge_failed: 'The plugin that reads the receiver’s answers failed at this one, so its status alone decided.',
 };
 
-/** Open where it is the newest when it comes into sight; what the reader opened or closed stays so. */
-export function Attempt({ attempt, open: opened }) {
+/** Open where it is the newest when it comes into sight; what the reader opened or closed stays so. `told`: why it did not arrive
+ *  stands above already. */
+export function Attempt({ attempt, open: opened, told }) {
   const [open] = useState(opened);
   const { number, status, outcome, duration_ms: spent, started_at: at } = attempt;
   return html`
@@ -34,8 +35,8 @@ export function Attempt({ attempt, open: opened }) {
         <span>${millis(spent)}</span>
         <span class="faint"><${Time} at=${at} /></span>
       </summary>
-      ${attempt.reason && html`<p class="strong">${visible(attempt.reason)}</p>`}
-      ${attempt.hint && html`<p class="note">${visible(attempt.hint)}</p>`}
+      ${!told && attempt.reason && html`<p class="strong">${visible(attempt.reason)}</p>`}
+      ${!told && attempt.hint && html`<p class="note">${visible(attempt.hint)}</p>`}
       ${attempt.retry_after_s != null && html`<p>The receiver asked to be left alone for ${duration(attempt.retry_after_s)}.</p>`}
       ${attempt.warnings.map((word) => html`<p key=${word} class="warned"><${Badge} state="warning">${word.replaceAll('_', ' ')}<//> ${WARNINGS[word]}</p>`)}
       <${Times} attempt=${attempt} />

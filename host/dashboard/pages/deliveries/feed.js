@@ -15,7 +15,9 @@ const DRAWN_EVERY_MS = 200;
 const REST = 4;
 const RESTED_MOST_MS = 2_000;
 /** Where there is no stream. */
-const RELOADED_EVERY_MS = 5_000;
+const RELOADED_EVERY_S = 5;
+/** A few rows, which somebody waits for. */
+const FEW_RELOADED_EVERY_S = 2;
 const PAGE = 50;
 
 const isFinal = (delivery) => delivery.state !== 'pending';
@@ -35,6 +37,8 @@ export class Feed {
   holding = false;
   /** Rows left at the bottom: what follows is no longer the next page. */
   cut = false;
+  /** Seconds between two looks, where there is no stream. */
+  every = RELOADED_EVERY_S;
   #filters;
   #draw = () => {};
   #cursor = null;
@@ -59,12 +63,16 @@ export class Feed {
       this.mode = 'fixed';
       return;
     }
-    const polls = setInterval(() => { if (this.mode === 'polling' && !document.hidden) this.refresh(); }, RELOADED_EVERY_MS);
-    this.#end.signal.addEventListener('abort', () => clearInterval(polls));
     const { event, webhook_id: webhook } = this.#filters;
     // The stream knows neither: all of it would come for a few rows.
-    if (event || webhook) this.mode = 'polling';
-    else this.#follow();
+    if (event || webhook) {
+      this.mode = 'polling';
+      this.every = FEW_RELOADED_EVERY_S;
+    } else {
+      this.#follow();
+    }
+    const polls = setInterval(() => { if (this.mode === 'polling' && !document.hidden) this.refresh(); }, this.every * 1_000);
+    this.#end.signal.addEventListener('abort', () => clearInterval(polls));
   }
 
   stop() {

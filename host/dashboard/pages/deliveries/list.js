@@ -59,7 +59,7 @@ const MODES = {
   connecting: ['calm', 'Connecting'],
   live: ['good', 'Live'],
   waiting: ['warn', 'Reconnecting'],
-  polling: ['info', 'Looked up every 5 s'],
+  polling: ['info', null],
   fixed: ['calm', 'Not live: what came later is filtered out'],
 };
 
@@ -67,7 +67,7 @@ function Live({ feed, paused, onPause }) {
   const [tone, text] = paused && feed.mode !== 'fixed' ? ['calm', 'Paused'] : MODES[feed.mode];
   return html`
     <div class="row">
-      <span role="status"><${Badge} tone=${tone}>${text}<//></span>
+      <span role="status"><${Badge} tone=${tone}>${text ?? `Looked up every ${feed.every} s`}<//></span>
       ${feed.mode !== 'fixed' && html`<${Button} kind="quiet" aria-pressed=${paused ? 'true' : 'false'} onClick=${() => onPause(!paused)}>${paused ? 'Go on' : 'Pause'}<//>`}
     </div>`;
 }

@@ -93,7 +93,7 @@ function Shown({ delivery }) {
     <div class="row between section-head"><h2>Attempts</h2>
       ${delivery.attempts > attempts.length && html`<p class="hint">The latest ${plural(attempts.length, 'attempt')} of ${number(delivery.attempts)} ${attempts.length === 1 ? 'is' : 'are'} kept.</p>`}</div>
     ${attempts.length === 0 && html`<p class="faint">There was none yet.</p>`}
-    ${attempts.map((attempt, at) => html`<${Attempt} key=${attempt.number} attempt=${attempt} open=${at === 0} />`)}`;
+    ${attempts.map((attempt, at) => html`<${Attempt} key=${attempt.number} attempt=${attempt} open=${at === 0} told=${at === 0 && attempt.reason === reason} />`)}`;
 }
 
 function Payload({ event, endpoint }) {
