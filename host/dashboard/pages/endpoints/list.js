@@ -60,7 +60,7 @@ function useEndpoints(tenant) {
       const items = [];
       let cursor;
       do {
-        const page = await api.get('/v1/endpoints', { tenant, limit: items.length ? 450 : ROWS, cursor }, { signal: abort.signal, keep: ['config'] });
+        const page = await api.get('/v1/endpoints', { tenant, limit: items.length ? 450 : ROWS, cursor }, { signal: abort.signal });
         items.push(...page.items);
         cursor = page.next;
         // The first page is shown at once; later loads replace all of it in one step.
@@ -90,8 +90,8 @@ function useEndpoints(tenant) {
 function matches(endpoint, search, status) {
   if (status && endpoint.status !== status) return false;
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
-  const text = [endpoint.name, endpoint.description, endpoint.url, endpoint.id, endpoint.tenant, ...endpoint.events, ...endpoint.channels].join('\n').toLowerCase();
-  return words.every((word) => text.includes(word));
+  const text = [endpoint.name, endpoint.description, endpoint.url, endpoint.tenant, ...endpoint.events, ...endpoint.channels].join('\n').toLowerCase();
+  return words.every((word) => (word.startsWith('ep_') ? endpoint.id.startsWith(word) : text.includes(word)));
 }
 
 const STATUS_ORDER = ['failing', 'disabled', 'active'];
