@@ -3,10 +3,11 @@
 // A chain is the interface's `transforms` in which each `config` is JSON text, as `api.get(path, values, {keep: ['config']})`
 // gives it: digits and the order of members survive.
 
-import { html, useEffect, useMemo, useRef, useState } from './html.js';
+import { html, useContext, useEffect, useMemo, useRef, useState } from './html.js';
 import { api, part, useLoad } from './api.js';
 import { Badge, Button, Dialog, Field, Icon, Input, Problem, Select, Spinner, Tabs } from './ui.js';
 import { visible } from './format.js';
+import { Session } from './session.js';
 import { pretty } from './json.js';
 import { CodeField } from './editor.js';
 import { MASK, SchemaForm, canShow, prose, swapped, useIds } from './schema-form.js';
@@ -289,7 +290,8 @@ function Manner({ link, plugin, errors, onLink }) {
 
 /** Follow the name, or keep one version. Which versions there are an administrator alone may know. */
 function Version({ name, digest, plugin, onDigest }) {
-  const versions = useLoad((signal) => api.get(`/v1/plugins/${part(name)}/versions`, {}, { signal }), [name]);
+  const isAdmin = useContext(Session)?.role === 'admin';
+  const versions = useLoad((signal) => (isAdmin ? api.get(`/v1/plugins/${part(name)}/versions`, {}, { signal }) : Promise.resolve(null)), [name, isAdmin]);
   const items = versions.data?.items ?? (plugin ? [{ digest: plugin.digest, version: plugin.version, active: true }] : []);
   const missing = digest && !items.some((item) => item.digest === digest);
   const options = [

@@ -90,6 +90,12 @@ export default function Bench({ query }) {
   const runs = useMemo(() => runsOf(trial.data, chain), [trial.data]);
   const errors = [...(trial.error?.errors ?? []), ...refused, ...(trial.error || trial.held ? [] : failuresOf(runs, chain))];
 
+  // What was typed is given up only by somebody who says so.
+  const offer = (source) => {
+    if (source.kind === 'written' && source.payload === scene.payload) setScene(sceneOf(source));
+    else if (isEdited) setAsking({ what: 'payload', source });
+    else takeSource(source);
+  };
   const ask = (id) => (isChanged ? setAsking({ what: 'endpoint', id }) : takeEndpoint(id));
   const saved = (now) => {
     setEndpoint(now);
@@ -118,7 +124,7 @@ export default function Bench({ query }) {
       <div class="bench">
         <div class="bench-pane ${pane === 'payload' ? 'shown' : ''}">
           ${scene && html`<${Payload} scene=${scene} types=${types.data} fault=${fault} errors=${trial.error?.errors ?? []} edited=${isEdited} offered=${offered}
-            tenant=${tenantOf} onSource=${takeSource} onScene=${setScene} onOffered=${() => setOffered(null)} />`}
+            tenant=${tenantOf} onSource=${offer} onScene=${setScene} onOffered=${() => setOffered(null)} />`}
         </div>
         <div class="bench-pane ${pane === 'chain' ? 'shown' : ''}">
           <${Card} title="Chain" class="bench-card" actions=${isChanged && html`<${Badge} tone="warn">not saved<//>`}>
@@ -130,11 +136,13 @@ export default function Bench({ query }) {
           ${session.role === 'admin' && html`<${Backtest} chain=${chain} endpoint=${endpoint} faults=${faults} />`}
         </div>
         <div class="bench-pane bench-result ${pane === 'result' ? 'shown' : ''}">
-          <${Result} trial=${trial} scene=${scene} onRetry=${trial.again} />
+          <${Result} trial=${trial} scene=${scene} steps=${(trial.data?.links.length ?? 0) - runs.length} onRetry=${trial.again} />
         </div>
       </div>
       ${asking?.what === 'endpoint' && html`<${Confirm} title="Leave what you changed in the chain?" verb="Leave it" act=${() => takeEndpoint(asking.id)} onClose=${() => setAsking(null)}>
         <p>It is not saved. The chain of what you chose takes its place.</p><//>`}
+      ${asking?.what === 'payload' && html`<${Confirm} title="Leave what you changed in the payload?" verb="Leave it" act=${async () => takeSource(asking.source)} onClose=${() => setAsking(null)}>
+        <p>It is kept nowhere else.</p><//>`}
       ${asking?.what === 'revert' && html`<${Confirm} title="Take back what you changed?" verb="Take it back" act=${async () => { setChain(kept); setRefused([]); }} onClose=${() => setAsking(null)}>
         <p>The chain becomes what it was when it was loaded or saved.</p><//>`}
     <//>`;

@@ -3,7 +3,10 @@
 import { html } from '../html.js';
 import { Anchor, Marked, Omitted, Plain, list, string } from './words.js';
 
-const Words = ({ text }) => html`<${Marked} text=${text} language="discord" />`;
+// Embeds mention nobody.
+const Words = ({ text }) => html`<${Marked} text=${text} language="silent" />`;
+
+const mentions = (body) => !Array.isArray(body.allowed_mentions?.parse) || body.allowed_mentions.parse.includes('everyone');
 
 const hex = (number) => (Number.isInteger(number) && number >= 0 && number <= 0xffffff ? `#${number.toString(16).padStart(6, '0')}` : 'var(--line-strong)');
 
@@ -20,7 +23,7 @@ const Embed = ({ of }) => html`
 
 export default function Discord({ body }) {
   return html`
-    ${body.content && html`<div class="words"><${Words} text=${body.content} /></div>`}
+    ${body.content && html`<div class="words"><${Marked} text=${body.content} language=${mentions(body) ? 'discord' : 'silent'} /></div>`}
     ${list(body.embeds).map((embed) => html`<${Embed} of=${embed} />`)}`;
 }
 

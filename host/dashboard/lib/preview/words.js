@@ -22,7 +22,16 @@ export const Anchor = ({ url, children, class: more }) => {
     : html`<span class="no-link">${children}</span>`;
 };
 
-export const string = (value) => (typeof value === 'string' ? value : value === undefined || value === null ? '' : JSON.stringify(value));
+export function string(value) {
+  if (typeof value === 'string') return value;
+  if (value === undefined || value === null) return '';
+  try {
+    return JSON.stringify(value);
+  } catch {
+    // Nested deeper than that can be written.
+    return '…';
+  }
+}
 export const list = (value) => (Array.isArray(value) ? value.filter((item) => item && typeof item === 'object') : []);
 export const cut = (text) => (text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text);
 
@@ -110,9 +119,11 @@ const LARK = [
   ...MARKDOWN.filter((rule) => rule !== escaped),
   entity, bare,
 ];
-const DIALECTS = { slack: SLACK, teams: TEAMS, discord: DISCORD, lark: LARK };
+/** Where nobody is told, the words are there and mean nothing. */
+const SILENT = DISCORD.filter(([pattern]) => !pattern.source.startsWith('@'));
+const DIALECTS = { silent: SILENT, slack: SLACK, teams: TEAMS, discord: DISCORD, lark: LARK };
 /** Which have headings and lists. */
-const BLOCKS = { teams: true, discord: true, lark: true };
+const BLOCKS = { teams: true, discord: true, silent: true, lark: true };
 
 /** Lines with marks. `language`: slack, teams, discord, lark. */
 export function Marked({ text, language }) {

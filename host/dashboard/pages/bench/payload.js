@@ -49,7 +49,7 @@ export function Payload({ scene, types, fault, errors, edited, offered, onSource
   const wrong = fault ?? (said('/payload') && { message: said('/payload') });
   return html`
     <${Card} title="Payload" class="bench-card">
-      <${Tabs} label="Where the payload comes from" value=${tab} tabs=${[['sample', 'Sample'], ['event', 'Stored event'], ['written', 'Own']]}
+      <${Tabs} label="Where the payload comes from" value=${tab} tabs=${[['sample', 'Sample'], ['event', 'Stored'], ['written', 'Own']]}
         onValue=${(next) => (next === 'written' ? written() : setTab(next))} />
       ${tab === 'sample' && html`<${Samples} source=${scene.source} types=${types} onPick=${(type, index) => load(() => sampleOf(type, index))} />`}
       ${tab === 'event' && html`<${Stored} source=${scene.source} types=${types} tenant=${tenant} onPick=${(id) => load(() => eventOf(id))} error=${said('/event')} />`}

@@ -1,9 +1,10 @@
 // The right of the bench: what the chain makes of the payload, link by link, up to the request.
 
-import { html, useEffect, useMemo, useState } from '../../lib/html.js';
+import { html, useMemo, useState } from '../../lib/html.js';
 import { Badge, Button, Card, Code, Facts, Headers, Problem, Spinner, Tabs } from '../../lib/ui.js';
 import { bytes, millis, visible } from '../../lib/format.js';
 import { Verdict } from '../../lib/chain.js';
+import { prose } from '../../lib/schema-form.js';
 import { Preview, recognise } from '../../lib/preview.js';
 
 const OUTCOMES = {
@@ -23,9 +24,9 @@ export function Outcome({ data }) {
 /**
  * `trial`: `{data, error, running, held}`: the last good answer, what the newest one failed with, and why nothing is asked.
  */
-export function Result({ trial, scene, onRetry, actions }) {
+export function Result({ trial, scene, steps, onRetry }) {
   const { data, error, running, held } = trial;
-  const stages = useMemo(() => stagesOf(data, scene), [data]);
+  const stages = useMemo(() => stagesOf(data, scene, steps), [data, steps]);
   const [picked, setPicked] = useState('end');
   // The end is the request, or the link at which it ended.
   const end = stages.at(-1)?.word;
@@ -33,9 +34,9 @@ export function Result({ trial, scene, onRetry, actions }) {
   const stage = stages.find((one) => one.word === now);
   const isOld = Boolean(error || held);
   return html`
-    <${Card} title="Result" class="bench-card" actions=${html`${running && html`<span class="faint" role="status">Running …</span>`}<${Outcome} data=${isOld ? null : data} />${actions}`}>
+    <${Card} title="Result" class="bench-card" actions=${html`<span class="row" role="status">${running && html`<span class="faint">Running …</span>`}<${Outcome} data=${isOld ? null : data} /></span>`}>
       ${held && html`<p class="problem">${held} ${data && 'Below is the last result.'}</p>`}
-      ${error && html`<${Problem} error=${{ message: isMasked(error) ? MASKED : error.message, errors: error.errors }} retry=${error.status === 0 || error.status >= 500 ? onRetry : undefined} />`}
+      ${error && html`<${Problem} error=${told(error)} retry=${error.status === 0 || error.status >= 500 ? onRetry : undefined} />`}
       ${!data && !error && !held && html`<${Spinner} label="Running the chain" />`}
       ${data && html`
         <div class=${isOld ? 'bench-old' : ''}>
@@ -49,14 +50,24 @@ export function Result({ trial, scene, onRetry, actions }) {
     <//>`;
 }
 
-const MASKED = 'The chain has texts that the server stores and does not show (***). They stay known only as long as their place in the chain is clear.';
-const isMasked = (error) => error.errors?.some(({ message }) => message.startsWith('it is masked'));
+const MASKED = 'The chain has texts that the server stores and does not show. They are known as long as their place is clear: in a chain of the same plugins, in lists of the same length. Write the others anew.';
+
+/** A refusal in the words of the page: what is said at a link is not said again in full. */
+function told(error) {
+  const { errors = [] } = error;
+  if (errors.some(({ message }) => message.startsWith('it is masked'))) return { message: MASKED };
+  const lines = errors.map(({ pointer, message }) => {
+    const [, place, rest] = /^\/transforms\/(\d+)(?:\/config)?(.*)$/.exec(pointer) ?? [];
+    return place === undefined ? `${pointer.slice(1)}: ${message}` : `Link ${Number(place) + 1}${rest && `, ${rest.slice(1)}`}: ${message}`;
+  });
+  return { message: lines.length ? lines.join(' ') : error.message };
+}
 
 const colourOf = (verdict) => ({ pass: 'good', replace: 'info', drop: 'warn', reject: 'bad' })[verdict] ?? 'bad';
 
-function stagesOf(data, scene) {
+function stagesOf(data, scene, steps) {
   if (!data) return [];
-  const links = data.links.map((run, index) => ({ word: `link-${index}`, text: `${index + 1} ${run.plugin}`, run }));
+  const links = data.links.map((run, index) => ({ word: `link-${index}`, text: index < steps ? run.plugin : `${index - steps + 1} ${run.plugin}`, run }));
   return [{ word: 'input', text: 'Input', body: scene.payload }, ...links, ...(data.request ? [{ word: 'request', text: 'Request' }] : [])];
 }
 
@@ -64,8 +75,8 @@ function stagesOf(data, scene) {
 const Ended = ({ data }) => html`
   <div class=${data.outcome === 'filtered' ? 'note' : 'problem'} role="status">
     <p class="strong">${(OUTCOMES[data.outcome] ?? [null, null, 'Nothing is sent.'])[2]}${data.kind && html` <code>${visible(data.kind)}</code>`}</p>
-    ${data.reason && html`<p>${visible(data.reason)}</p>`}
-    ${data.hint && html`<p class="hint">${visible(data.hint)}</p>`}
+    ${data.reason && html`<p>${prose(data.reason)}</p>`}
+    ${data.hint && html`<p class="hint">${prose(data.hint)}</p>`}
   </div>`;
 
 /** What one link did. */
@@ -102,7 +113,6 @@ function Sent({ data }) {
   const found = useMemo(() => (request.body.encoding === 'utf-8' && !request.body.truncated
     ? recognise(request.body.content, { url: request.url, plugins: data.links.map((link) => link.plugin) }) : null), [data]);
   const [shown, setShown] = useState('preview');
-  useEffect(() => { if (!found && shown === 'preview') return; }, [found]);
   const now = shown === 'preview' && !found ? 'body' : shown;
   const total = data.links.reduce((sum, link) => sum + link.duration_ms, 0);
   return html`
