@@ -82,7 +82,6 @@ const Step = ({ done, title, text, href, children }) => html`
   <li><p class="strong">${href ? html`<a href=${href}>${title}</a>` : title} ${done && html`<${Badge} tone="good">done<//>`}</p><p>${text}</p>${children}</li>`;
 
 function Numbers({ overview: { totals, queue, endpoints }, tenant }) {
-  const waiting = queue.pending - queue.held;
   const deliveries = (state) => link('deliveries', { state, tenant });
   return html`
     <dl class="stats eight">
@@ -92,7 +91,7 @@ function Numbers({ overview: { totals, queue, endpoints }, tenant }) {
       <${Stat} label="Retried" value=${short(totals.retried)} note=${`${short(totals.recovered)} arrived then`} />
       <${Stat} label="Filtered" value=${short(totals.filtered)} note="dropped by a plugin" />
       <${Stat} label="Held" value=${short(totals.held)} note=${queue.held ? `${short(queue.held)} wait now` : 'none wait now'} tone=${queue.held ? 'warn' : ''} />
-      <${Stat} label="In the queue" value=${html`<a href=${deliveries('pending')}>${short(waiting)}${queue.partial ? '+' : ''}</a>`}
+      <${Stat} label="In the queue" value=${html`<a href=${deliveries('pending')}>${short(queue.pending)}${queue.partial ? '+' : ''}</a>`}
         note=${queue.oldest_pending_age_s === null ? 'nothing waits' : `the oldest for ${duration(queue.oldest_pending_age_s)}`} />
       <${Stat} label="Endpoints" value=${html`<a href=${link('endpoints', { tenant })}>${number(endpoints.active + endpoints.failing + endpoints.disabled)}</a>`}
         note=${html`<span class="stat-links">${['active', 'failing', 'disabled'].map((status) => html`

@@ -5,6 +5,7 @@ import { all, api, useLoad } from '../../lib/api.js';
 import { ChainEditor } from '../../lib/chain.js';
 import { TenantNames, useTenants } from '../../lib/choose.js';
 import { duration, seconds, visible } from '../../lib/format.js';
+import { parseKeeping } from '../../lib/json.js';
 import { go, link, useUnsaved } from '../../lib/route.js';
 import { Session } from '../../lib/session.js';
 import { Area, Button, ButtonLink, Card, Check, Field, Input, Page, Problem, Select, Spinner, toast } from '../../lib/ui.js';
@@ -23,6 +24,7 @@ export function Edit({ id, from, query }) {
     const inherited = await inheritedBy(endpoint?.tenant ?? (query.tenant || undefined), admin, signal);
     return { endpoint, inherited };
   }, [id, from]);
+  const [chain] = useState(() => (id || from ? null : handedOver()));
   const title = id ? 'Edit the endpoint' : 'Add an endpoint';
   const back = id ? { href: link('endpoints', id), text: start.data?.endpoint.name ?? 'The endpoint' } : { href: link('endpoints'), text: 'Endpoints' };
   if (start.error) return html`<${Page} title=${title} back=${back}><${Problem} error=${start.error} retry=${start.reload} /><//>`;
@@ -30,7 +32,20 @@ export function Edit({ id, from, query }) {
   const { endpoint, inherited } = start.data;
   const others = Object.keys(inherited?.headers ?? {});
   const initial = !endpoint ? blank(query.tenant ?? '') : id ? formOf(endpoint, others) : copyOf(endpoint, others);
-  return html`<${Page} title=${title} back=${back}><${Form} endpoint=${id ? endpoint : null} copied=${!id && endpoint} initial=${initial} others=${inherited} admin=${admin} /><//>`;
+  return html`<${Page} title=${title} back=${back}><${Form} endpoint=${id ? endpoint : null} copied=${!id && endpoint} initial=${initial} chain=${chain} others=${inherited} admin=${admin} /><//>`;
+}
+
+/** Where the bench leaves a chain that is to become an endpoint's. It is taken once. */
+const HANDED_OVER = 'hookwright.chain';
+
+function handedOver() {
+  try {
+    const text = sessionStorage.getItem(HANDED_OVER);
+    sessionStorage.removeItem(HANDED_OVER);
+    return text && parseKeeping(text, ['config']);
+  } catch {
+    return null;
+  }
 }
 
 /**
@@ -47,9 +62,9 @@ async function inheritedBy(tenant, admin, signal) {
   }
 }
 
-function Form({ endpoint, copied, initial, others, admin }) {
+function Form({ endpoint, copied, initial, chain, others, admin }) {
   const [before] = useState(initial);
-  const [form, setForm] = useState(initial);
+  const [form, setForm] = useState(() => (chain ? { ...initial, ownChain: true, transforms: chain } : initial));
   const [inherited, setInherited] = useState(others);
   const [busy, setBusy] = useState(false);
   const [saved, setSaved] = useState(null);
