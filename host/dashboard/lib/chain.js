@@ -82,6 +82,7 @@ export function ChainEditor({ value, onValue, errors = [], label = 'Chain', runs
   const [adding, setAdding] = useState(false);
   const [opened, setOpened] = useState({});
   const [focus, setFocus] = useState(null);
+  const [told, setTold] = useState('');
   const root = useRef(null);
   const { ids, swap, remove } = useIds(links.length);
   const plugins = usePlugins();
@@ -101,6 +102,7 @@ export function ChainEditor({ value, onValue, errors = [], label = 'Chain', runs
     if (to < 0 || to >= links.length) return;
     swap(from, to);
     onValue(swapped(links, from, to));
+    setTold(`${named(links[from].plugin).name} is link ${to + 1} of ${links.length} now.`);
     // The button that was pressed may be at its end now; then the other one.
     const end = what === 'up' ? to === 0 : to === links.length - 1;
     setFocus(`[data-link="${to}"] ${what && !end ? `[data-move=${what}]` : '[data-head]'}`);
@@ -108,6 +110,7 @@ export function ChainEditor({ value, onValue, errors = [], label = 'Chain', runs
   const takeAway = (index) => {
     remove(index);
     onValue(links.filter((_, place) => place !== index));
+    setTold(`${named(links[index].plugin).name} is removed.`);
     setFocus(links.length > 1 ? `[data-link="${Math.max(0, index - 1)}"] [data-head]` : '[data-add]');
   };
   const add = (plugin, config) => {
@@ -121,6 +124,7 @@ export function ChainEditor({ value, onValue, errors = [], label = 'Chain', runs
 
   return html`
     <section class="chain" aria-label=${label} ref=${root}>
+      <p class="hidden" role="status">${told}</p>
       ${ofChain.map((error) => html`<p class="error" role="alert">${visible(error.message)}</p>`)}
       ${links.length === 0 && html`<p class="chain-none">No links: the payload goes out as it was posted.</p>`}
       <ol class="chain-links">${links.map((link, index) => html`
@@ -154,7 +158,7 @@ function Link({ link, index, count, errors, run, open, onOpen, onLink, onMove, o
     <article class="chain-link ${errors.length ? 'faulty' : ''}" aria-label=${title} onKeyDown=${key}>
       <header>
         <button type="button" class="chain-head" data-head="" aria-expanded=${open ? 'true' : 'false'} aria-controls=${body}
-          title="Alt with the arrow keys moves the link" onClick=${() => onOpen(!open)}>
+          title="Alt with the arrow keys moves the link" aria-keyshortcuts="Alt+ArrowUp Alt+ArrowDown" onClick=${() => onOpen(!open)}>
           <span class="chain-place" aria-hidden="true">${index + 1}</span><span class="hidden">Link ${index + 1}: </span><span class="strong">${visible(name)}</span>
           ${digest && html`<${Badge} tone="calm">${digest.slice(0, 8)}<//>`}
           ${run && html`<${Verdict} word=${run.verdict} />`}
@@ -182,6 +186,8 @@ function Link({ link, index, count, errors, run, open, onOpen, onLink, onMove, o
 function Configuration({ link, plugin, loading, errors, onConfig, onExample }) {
   const text = link.config === 'null' ? '' : link.config ?? '';
   const [wanted, setWanted] = useState('form');
+  // What is laid out for reading is no change, until somebody edits it.
+  const [laid, setLaid] = useState(null);
   const [id] = useState(() => `config-${(areas += 1)}`);
   const inside = errors.filter(({ pointer }) => pointer === '/config' || pointer.startsWith('/config/'))
     .map((error) => ({ ...error, pointer: error.pointer.slice('/config'.length) }));
@@ -190,10 +196,11 @@ function Configuration({ link, plugin, loading, errors, onConfig, onExample }) {
   const mode = possible ? wanted : 'json';
   const fault = text.trim() ? faultOf(text) : null;
   const pick = (next) => {
-    if (next === 'json' && mode === 'form') onConfig(pretty(text));
+    if (next === 'json' && mode === 'form') setLaid({ of: text, text: pretty(text) });
     setWanted(next);
   };
   const examples = plugin?.examples ?? [];
+  const shown = laid?.of === text ? laid.text : text;
   return html`
     <div class="chain-config">
       <div class="chain-config-bar">
@@ -202,7 +209,7 @@ function Configuration({ link, plugin, loading, errors, onConfig, onExample }) {
       </div>
       ${mode === 'form'
         ? html`<${SchemaForm} schema=${plugin.schema} value=${text} errors=${inside} onValue=${onConfig} />`
-        : html`<${CodeField} id=${id} label="Configuration in JSON" rows=${Math.min(24, Math.max(6, text.split('\n').length + 1))} value=${text} onValue=${onConfig}
+        : html`<${CodeField} id=${id} label="Configuration in JSON" rows=${Math.min(24, Math.max(6, shown.split('\n').length + 1))} value=${shown} onValue=${onConfig}
             error=${fault ?? jsonError(inside)} message=${fault ? fault.message : inside.map(({ pointer, message }) => (pointer ? `${pointer}: ${message}` : message)).join(' ')}
             hint=${!fault && !possible && plugin?.schema ? 'The form cannot show this text.' : undefined} />`}
     </div>`;

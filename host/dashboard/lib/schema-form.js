@@ -238,7 +238,7 @@ function OneOf({ shape, node, onNode, optional, ...rest }) {
   const now = node && !isNull(node) ? write(node) : '';
   const word = shape.words.find((one) => JSON.stringify(one.value) === now);
   const options = [
-    (optional || !node) && ['', preset === undefined ? 'not said' : `${shown(preset)} (default)`],
+    (optional || !node) && ['', preset === undefined ? 'as the plugin has it' : `${shown(preset)} (default)`],
     isMasked(node) && [now, 'stored, and not shown'],
     ...shape.words.map((one) => [JSON.stringify(one.value), shown(one.value)]),
   ].filter(Boolean);
@@ -342,7 +342,7 @@ function Truth({ form, shape, node, onNode, optional, label, at: pointer, bare }
   if (isOpen) {
     const value = node && !isNull(node) ? node.text : '';
     return html`<${Labelled} form=${form} at=${pointer} label=${label} shape=${shape} optional bare=${bare}>${(a) => html`
-      <${Select} ...${a} value=${value} options=${[['', 'not said'], ['true', 'yes'], ['false', 'no']]} onValue=${(word) => onNode(word ? plain(word) : undefined)} />`}<//>`;
+      <${Select} ...${a} value=${value} options=${[['', 'as the plugin has it'], ['true', 'yes'], ['false', 'no']]} onValue=${(word) => onNode(word ? plain(word) : undefined)} />`}<//>`;
   }
   return html`<div class="form-cell" data-pointer=${pointer}><div class="field ${errors ? 'wrong' : ''}">
     <${Check} on=${on} label=${label} onChange=${(next) => onNode(plain(String(next)))} />
@@ -535,7 +535,7 @@ function Choice(props) {
     : picked !== null && suit(picked) ? picked : alternatives.findIndex((_, index) => suit(index));
   const names = useMemo(() => namesOf(alternatives), [alternatives]);
   const options = [
-    (optional || shape.nullable || now < 0) && ['-1', optional ? 'not said' : 'nothing'],
+    (optional || shape.nullable || now < 0) && ['-1', optional ? 'left out' : 'nothing'],
     ...names.map((name, index) => [String(index), name]),
   ].filter(Boolean);
   const pick = (word) => {

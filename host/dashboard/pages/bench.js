@@ -129,7 +129,7 @@ export default function Bench({ query }) {
         <div class="bench-pane ${pane === 'chain' ? 'shown' : ''}">
           <${Card} title="Chain" class="bench-card" actions=${isChanged && html`<${Badge} tone="warn">not saved<//>`}>
             <${StartFrom} endpoints=${endpoints} endpoint=${endpoint} session=${session} onPick=${ask} />
-            <${ChainEditor} value=${chain} errors=${errors} runs=${runs} onExample=${setOffered} onValue=${(next) => { setRefused([]); setChain(next); }} />
+            <${ChainEditor} value=${chain} errors=${errors} runs=${trial.error || trial.held ? [] : runs.map((run, index) => (named(chain[index]?.plugin).name === run.plugin ? run : null))} onExample=${setOffered} onValue=${(next) => { setRefused([]); setChain(next); }} />
             <${Saving} endpoint=${endpoint} chain=${chain} isChanged=${isChanged} faults=${faults} onSaved=${saved} onRefused=${setRefused} onHandOver=${handOver}
               onRevert=${() => setAsking({ what: 'revert' })} />
           <//>

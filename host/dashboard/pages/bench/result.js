@@ -82,7 +82,7 @@ const Ended = ({ data }) => html`
 /** What one link did. */
 const Ran = ({ run }) => html`
   <p class="row"><${Verdict} word=${run.verdict} /><span class="faint">${visible(run.plugin)} ${visible(run.version)}, <span title=${run.digest}>${run.digest.slice(0, 8)}</span></span></p>
-  ${run.reason && html`<p>${visible(run.reason)}</p>`}
+  ${run.reason && html`<p>${prose(run.reason)}</p>`}
   <${Facts} pairs=${[['Time', millis(run.duration_ms)], ['Memory', run.memory_bytes ? bytes(run.memory_bytes) : 'not kept']]} />
   <${Log} lines=${run.log} />
   <${Message} message=${run.message} unchanged=${run.verdict !== 'replace'} />`;
