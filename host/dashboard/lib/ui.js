@@ -102,7 +102,7 @@ export const Stat = ({ label, value, note, tone }) => html`
 
 /** `pairs`: `[[name, value], ...]`; what has no value is left out. */
 export const Facts = ({ pairs }) => html`
-  <dl class="facts">${pairs.filter(Boolean).map(([name, value]) => value != null && value !== '' && html`
+  <dl class="facts">${pairs.filter(Boolean).map(([name, value]) => value != null && value !== false && value !== '' && html`
     <div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
 
 /** What to do where there is nothing yet. */

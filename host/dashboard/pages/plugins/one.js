@@ -6,6 +6,8 @@ import { bytes, millis, number } from '../../lib/format.js';
 import { go, link } from '../../lib/route.js';
 import { Session } from '../../lib/session.js';
 import { Badge, Button, ButtonLink, Card, Code, Confirm, Copy, Empty, Facts, Page, Problem, Spinner, Stat, Table, Time, toast, visible } from '../../lib/ui.js';
+import { EndpointName } from '../deliveries/list.js';
+import { useEndpoints } from '../deliveries/names.js';
 import { Schema } from './schema.js';
 import { DropPlugin, Upload } from './upload.js';
 import { Versions } from './versions.js';
@@ -83,22 +85,25 @@ const Stats = ({ stats }) => html`
     <${Stat} label="Calls since the start" value=${number(stats.calls)} note=${stats.verdicts.map(VERDICT).join(', ')} />
     <${Stat} label="Failures" tone=${stats.failures ? 'bad' : ''} value=${number(stats.failures)}
       note=${stats.last_failure_at && html`last <${Time} at=${stats.last_failure_at} relative />, ${visible(String(stats.last_failure_kind).replaceAll('_', ' '))}`} />
-    <${Stat} label="Time p50" value=${millis(stats.time_ms.p50)} note=${`most ${millis(stats.time_ms.max)}`} />
+    <${Stat} label="Time p50" value=${millis(stats.time_ms.p50)} note=${stats.time_ms.max != null && `most ${millis(stats.time_ms.max)}`} />
     <${Stat} label="Time p99" value=${millis(stats.time_ms.p99)} />
     <${Stat} label="Memory peak" value=${bytes(stats.memory_peak_bytes)} />
   </dl>
   ${stats.failures > 0 && html`<${Failing} endpoints=${stats.endpoints.filter((one) => one.failures > 0)} />`}`;
 
-const Failing = ({ endpoints }) => endpoints.length > 0 && html`
-  <${Card} title="Where it fails">
-    <${Table} caption="Endpoints where it fails" rows=${endpoints} id=${(one) => one.endpoint} class="cards" columns=${[
-      { head: 'Endpoint', cell: (one) => html`<a class="mono" href=${link('endpoints', one.endpoint)}>${one.endpoint}</a>` },
-      { head: 'Failures', class: 'number', cell: (one) => number(one.failures) },
-      { head: 'In a row', class: 'number', cell: (one) => number(one.failures_in_a_row) },
-      { head: 'Last', cell: (one) => html`<${Time} at=${one.last_failure_at} relative />` },
-      { head: 'Kind', cell: (one) => visible(String(one.last_failure_kind ?? '').replaceAll('_', ' ')) },
-    ]} />
-  <//>`;
+function Failing({ endpoints }) {
+  const { nameOf } = useEndpoints(endpoints.map((one) => one.endpoint));
+  return endpoints.length > 0 && html`
+    <${Card} title="Where it fails">
+      <${Table} caption="Endpoints where it fails" rows=${endpoints} id=${(one) => one.endpoint} class="cards" columns=${[
+        { head: 'Endpoint', cell: (one) => html`<${EndpointName} id=${one.endpoint} name=${nameOf(one.endpoint)} />` },
+        { head: 'Failures', class: 'number', cell: (one) => number(one.failures) },
+        { head: 'In a row', class: 'number', cell: (one) => number(one.failures_in_a_row) },
+        { head: 'Last', cell: (one) => html`<${Time} at=${one.last_failure_at} relative />` },
+        { head: 'Kind', cell: (one) => visible(String(one.last_failure_kind ?? '').replaceAll('_', ' ')) },
+      ]} />
+    <//>`;
+}
 
 const Examples = ({ examples }) => html`
   <${Card} title="Examples">

@@ -1,6 +1,7 @@
 // A JSON Schema for people: its members with what each may be. The schema itself is one click away.
 
 import { html } from '../../lib/html.js';
+import { plural } from '../../lib/format.js';
 import { Badge, Code, visible } from '../../lib/ui.js';
 
 /** A schema can name itself. */
@@ -35,9 +36,13 @@ function kind(given, root, depth = 0) {
 
 function bounds(schema) {
   const { minimum, maximum, minLength, maxLength, minItems, maxItems, pattern } = schema;
-  const range = (least, most, what) => (least == null && most == null ? null
-    : least == null ? `at most ${most}${what}` : most == null ? `at least ${least}${what}` : `${least} to ${most}${what}`);
-  return [range(minimum, maximum, ''), range(minLength, maxLength, ' characters'), range(minItems, maxItems, ' entries'), pattern && `pattern ${pattern}`]
+  const range = (least, most, word, words) => {
+    if (least == null && most == null) return null;
+    const count = (number) => (word ? plural(number, word, words) : number);
+    if (least == null) return `at most ${count(most)}`;
+    return most == null ? `at least ${count(least)}` : `${least} to ${count(most)}`;
+  };
+  return [range(minimum, maximum), range(minLength, maxLength, 'character'), range(minItems, maxItems, 'entry', 'entries'), pattern && `pattern ${pattern}`]
     .filter(Boolean).join('; ');
 }
 
