@@ -14,7 +14,9 @@ const REFRESH_MS = 30_000;
 /** Rows that are drawn at once: a page of the table. */
 const ROWS = 50;
 /** Endpoints that are loaded before somebody asks for more. */
-const LOADED = 1_000;
+const LOADED = 2_000;
+/** The interface's own limit of a page. */
+const MOST_AT_ONCE = 500;
 
 export function List({ query }) {
   const session = useContext(Session);
@@ -32,8 +34,9 @@ export function List({ query }) {
       ${items?.length === 0 ? html`<${None} tenant=${tenant} />` : html`
         <${Filters} query=${query} search=${search} admin=${admin} tenant=${tenant} />
         ${!found ? !error && html`<${Spinner} />` : html`
-          <${Rows} found=${found} query=${query} showTenant=${admin && !tenant} onChange=${replace} onDialog=${setDialog} />
-          ${endpoints.more && html`<p class="more">The first ${number(items.length)} endpoints are here. <${Button} busy=${endpoints.loading} onClick=${endpoints.loadMore}>Load more<//></p>`}`}`}
+          ${endpoints.more && html`<p class="note row between">There are more than the ${number(items.length)} oldest endpoints, which are listed here.
+            <${Button} busy=${endpoints.loading} onClick=${endpoints.loadMore}>Load more<//></p>`}
+          <${Rows} found=${found} query=${query} showTenant=${admin && !tenant} onChange=${replace} onDialog=${setDialog} />`}`}
       <${Dialogs} dialog=${dialog} onDialog=${setDialog} onChange=${replace}
         onDeleted=${(id) => endpoints.set((old) => old.filter((one) => one.id !== id))} />
     <//>`;
@@ -46,7 +49,7 @@ const None = ({ tenant }) => html`
     action=${html`<${ButtonLink} kind="primary" icon="plus" href=${link('endpoints', 'new', { tenant })}>Add an endpoint<//>`}>
     An endpoint is a URL that takes events: which ones, in which shape, and how they are signed and retried.<//>`;
 
-/** Loads page after page, and shows what is there so far. */
+/** All of them, since the newest come last; in few requests. */
 function useEndpoints(tenant) {
   const [state, setState] = useState({ items: null, more: false, loading: true, error: null });
   const [most, setMost] = useState(LOADED);
@@ -60,13 +63,11 @@ function useEndpoints(tenant) {
       const items = [];
       let cursor;
       do {
-        const page = await api.get('/v1/endpoints', { tenant, limit: items.length ? 450 : ROWS, cursor }, { signal: abort.signal });
+        const page = await api.get('/v1/endpoints', { tenant, limit: MOST_AT_ONCE, cursor }, { signal: abort.signal });
         items.push(...page.items);
         cursor = page.next;
-        // The first page is shown at once; later loads replace all of it in one step.
-        setState((old) => (old.items === null || !cursor || items.length >= most || old.items.length < items.length
-          ? { items: [...items], more: !!cursor && items.length >= most, loading: !!cursor && items.length < most, error: null } : old));
       } while (cursor && items.length < most);
+      setState({ items, more: cursor != null, loading: false, error: null });
     } catch (error) {
       if (!abort.signal.aborted) setState((old) => ({ ...old, loading: false, error }));
     }
