@@ -72,13 +72,25 @@ export const usePlugins = () => useLoad(async (signal) => (await api.get('/v1/pl
 
 /* The editor */
 
+/** Counts the chains that come from outside: what an editor remembers of one, such as a masked text, is not for the next. */
+function useGeneration(links, tell) {
+  const state = useRef({ own: links, generation: 0 });
+  const { own } = state.current;
+  if (links !== own) {
+    const generation = state.current.generation + (sameChain(links, own) ? 0 : 1);
+    state.current = { own: links, generation };
+  }
+  return [state.current.generation, (next) => { state.current.own = next; tell(next); }];
+}
+
 /**
  * `value`: a chain. `onValue`: told of each new one. `errors`: `[{pointer, message}]` of the server, with pointers such as
  * `/transforms/0/config/fields`. `runs`: what a trial made of the links, in their order: `{verdict}`. `onExample`: told of the
  * plugin's example that a configuration was taken from.
  */
-export function ChainEditor({ value, onValue, errors = [], label = 'Chain', runs, onExample }) {
+export function ChainEditor({ value, onValue: tell, errors = [], label = 'Chain', runs, onExample }) {
   const links = value ?? [];
+  const [generation, onValue] = useGeneration(links, tell);
   const [adding, setAdding] = useState(false);
   const [opened, setOpened] = useState({});
   const [focus, setFocus] = useState(null);
@@ -128,7 +140,7 @@ export function ChainEditor({ value, onValue, errors = [], label = 'Chain', runs
       ${ofChain.map((error) => html`<p class="error" role="alert">${visible(error.message)}</p>`)}
       ${links.length === 0 && html`<p class="chain-none">No links: the payload goes out as it was posted.</p>`}
       <ol class="chain-links">${links.map((link, index) => html`
-        <li key=${ids[index]} data-link=${index}>
+        <li key=${`${generation}-${ids[index]}`} data-link=${index}>
           <${Link} link=${link} index=${index} count=${links.length} errors=${ofLink(index)} run=${runs?.[index]} onExample=${onExample}
             open=${opened[ids[index]] ?? true} onOpen=${(open) => setOpened({ ...opened, [ids[index]]: open })}
             onLink=${(next) => change(index, next)} onMove=${(to, what) => move(index, to, what)} onRemove=${() => takeAway(index)} />
@@ -188,6 +200,7 @@ function Configuration({ link, plugin, loading, errors, onConfig, onExample }) {
   const [wanted, setWanted] = useState('form');
   // What is laid out for reading is no change, until somebody edits it.
   const [laid, setLaid] = useState(null);
+  const [taken, setTaken] = useState(0);
   const [id] = useState(() => `config-${(areas += 1)}`);
   const inside = errors.filter(({ pointer }) => pointer === '/config' || pointer.startsWith('/config/'))
     .map((error) => ({ ...error, pointer: error.pointer.slice('/config'.length) }));
@@ -205,10 +218,10 @@ function Configuration({ link, plugin, loading, errors, onConfig, onExample }) {
     <div class="chain-config">
       <div class="chain-config-bar">
         ${plugin?.schema ? html`<${Tabs} label="Configuration as" tabs=${[['form', 'Form'], ['json', 'As JSON']]} value=${mode} onValue=${pick} />` : html`<p class="strong">Configuration</p>`}
-        ${examples.length > 0 && html`<${FromExample} examples=${examples} isUsed=${text.trim() !== ''} onTake=${(example) => { onConfig(pretty(example.config)); onExample?.(example); }} />`}
+        ${examples.length > 0 && html`<${FromExample} examples=${examples} isUsed=${text.trim() !== ''} onTake=${(example) => { setTaken(taken + 1); onConfig(pretty(example.config)); onExample?.(example); }} />`}
       </div>
       ${mode === 'form'
-        ? html`<${SchemaForm} schema=${plugin.schema} value=${text} errors=${inside} onValue=${onConfig} />`
+        ? html`<${SchemaForm} key=${taken} schema=${plugin.schema} value=${text} errors=${inside} onValue=${onConfig} />`
         : html`<${CodeField} id=${id} label="Configuration in JSON" rows=${Math.min(24, Math.max(6, shown.split('\n').length + 1))} value=${shown} onValue=${onConfig}
             error=${fault ?? jsonError(inside)} message=${fault ? fault.message : inside.map(({ pointer, message }) => (pointer ? `${pointer}: ${message}` : message)).join(' ')}
             hint=${!fault && !possible && plugin?.schema ? 'The form cannot show this text.' : undefined} />`}
