@@ -1,6 +1,6 @@
 // What pages are made of. Text from payloads goes into elements as text, never as markup; `visible` shows hidden controls.
 
-import { html, useEffect, useErrorBoundary, useLayoutEffect, useRef, useState } from './html.js';
+import { html, useEffect, useErrorBoundary, useLayoutEffect, useMemo, useRef, useState } from './html.js';
 import { ago, percent, time, utc, visible } from './format.js';
 import { pretty } from './json.js';
 
@@ -343,10 +343,11 @@ export function Toasts() {
 
 /* Text that came from elsewhere */
 
+/** `text`, or what makes it when it is wanted. */
 export function Copy({ text, label = 'Copy' }) {
   const copy = async () => {
     try {
-      await navigator.clipboard.writeText(text);
+      await navigator.clipboard.writeText(typeof text === 'function' ? text() : text);
       toast('Copied.');
     } catch {
       toast('The browser does not let this page copy. Select the text and copy it by hand.', 'bad');
@@ -368,7 +369,7 @@ const DRAWN_MOST = 50_000;
 /** A body: JSON in lines, everything else as it is. */
 export function Code({ text, label, json = true, copy = true }) {
   const [whole, setWhole] = useState(false);
-  const shown = json ? pretty(text) : text;
+  const shown = useMemo(() => (json ? pretty(text) : text), [text, json]);
   const cut = !whole && shown.length > DRAWN_MOST;
   return html`
     <div class="code">

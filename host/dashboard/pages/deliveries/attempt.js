@@ -4,7 +4,7 @@ import { html, useState } from '../../lib/html.js';
 import { bytes, duration, millis } from '../../lib/format.js';
 import { link } from '../../lib/route.js';
 import { Badge, Code, Copy, Headers, Time, visible } from '../../lib/ui.js';
-import { curl } from './curl.js';
+import { curl, lacks } from './curl.js';
 
 const OUTCOMES = {
   delivered: 'delivered', refused: 'refused', gone: 'gone', unreachable: 'unreachable', filtered: 'filtered', rejected: 'rejected',
@@ -89,10 +89,9 @@ const Plugins = ({ runs }) => runs.length > 0 && html`
 
 function Sent({ request }) {
   if (!request) return html`<h3>Request</h3><p class="faint">None was made: the chain ended before.</p>`;
-  const command = curl(request);
   return html`
-    <div class="row between"><h3>Request</h3><${Copy} text=${command.text} label="Copy as curl" /></div>
-    ${command.notes.map((note) => html`<p key=${note} class="hint">${note}</p>`)}
+    <div class="row between"><h3>Request</h3><${Copy} text=${() => curl(request)} label="Copy as curl" /></div>
+    ${lacks(request).map((note) => html`<p key=${note} class="hint">${note}</p>`)}
     <p class="mono">${visible(request.method)} ${visible(request.url)}</p>
     <${Folded} title="Headers" count=${request.headers.length}><${Headers} headers=${request.headers} /><//>
     <${Body} body=${request.body} label="Body of the request" />`;

@@ -22,21 +22,25 @@ function base64(text) {
   return btoa(binary);
 }
 
-/** `{text, notes}`. */
+const sentOf = (headers) => headers.filter(([name, value]) => !ITS_OWN.has(name.toLowerCase()) && !STEERS.test(name + value));
+
 export function curl({ method, url, headers, body }) {
-  const notes = [];
-  const sent = headers.filter(([name, value]) => !ITS_OWN.has(name.toLowerCase()) && !STEERS.test(name + value));
   const lines = [`--request ${quote(method)}`];
-  for (const [name, value] of sent) lines.push(`--header ${quote(value === '' ? `${name};` : `${name}: ${value}`)}`);
-  const asText = body.encoding === 'utf-8' && !STEERS.test(body.content) && body.content.length < ARGUMENT_MOST;
+  for (const [name, value] of sentOf(headers)) lines.push(`--header ${quote(value === '' ? `${name};` : `${name}: ${value}`)}`);
+  const asText = body.encoding === 'utf-8' && body.content.length < ARGUMENT_MOST && !STEERS.test(body.content);
   const isThere = body.content !== '';
   if (isThere) lines.push(asText ? `--data-raw ${quote(body.content)}` : '--data-binary @-');
   lines.push(`--globoff ${quote(url)}`);
-  const pipe = isThere && !asText
-    ? `printf %s ${quote(body.encoding === 'base64' ? body.content : base64(body.content))} | base64 -d | ` : '';
-  if (url.includes(MASK) || sent.some(([, value]) => value.includes(MASK))) {
-    notes.push('Credentials, and most of the URL, are masked here as everywhere: put your own in where *** stands.');
-  }
-  if (body.truncated) notes.push('Only the first part of the body was kept, so this sends less, and a signature will not match.');
-  return { text: `${pipe}curl ${lines.join(' \\\n  ')}`, notes };
+  const encoded = () => (body.encoding === 'base64' ? body.content : base64(body.content));
+  const pipe = isThere && !asText ? `printf %s ${quote(encoded())} | base64 -d | ` : '';
+  return `${pipe}curl ${lines.join(' \\\n  ')}`;
+}
+
+/** What the command cannot hold, as sentences. */
+export function lacks({ url, headers, body }) {
+  const masked = url.includes(MASK) || sentOf(headers).some(([, value]) => value.includes(MASK));
+  return [
+    masked && 'Credentials, and most of the URL, are masked here as everywhere: put your own in where *** stands.',
+    body.truncated && 'Only the first part of the body was kept, so the command sends less, and a signature will not match.',
+  ].filter(Boolean);
 }

@@ -1,11 +1,13 @@
 // Names of endpoints by their ids, asked for once and kept while the dashboard is open.
 
 import { useContext, useEffect, useReducer } from '../../lib/html.js';
-import { all, api, part } from '../../lib/api.js';
+import { api, part } from '../../lib/api.js';
 import { Session } from '../../lib/session.js';
 
 /** The list is asked for again when it is older. */
 const FRESH_MS = 30_000;
+const REST_AFTER_MS = 1_500;
+const KNOWN_MOST = 5_000;
 
 /** By id; `null` for one that is there no more. */
 let known = new Map();
@@ -31,12 +33,21 @@ function forget(session) {
   loadedAt = 0;
 }
 
+/** The first page at once, the others when the page that is shown has had its turn. */
 async function loadAll() {
   if (Date.now() - loadedAt < FRESH_MS) return;
   loadedAt = Date.now();
+  const mine = known;
+  let cursor;
   try {
-    for (const endpoint of await all('/v1/endpoints')) known.set(endpoint.id, endpoint);
-    tell();
+    do {
+      const page = await api.get('/v1/endpoints', { limit: 200, cursor });
+      if (mine !== known) return;
+      for (const endpoint of page.items) known.set(endpoint.id, { id: endpoint.id, name: endpoint.name, tenant: endpoint.tenant });
+      tell();
+      cursor = page.next;
+      if (cursor) await new Promise((wake) => { setTimeout(wake, REST_AFTER_MS); });
+    } while (cursor && known.size < KNOWN_MOST);
   } catch {
     loadedAt = 0;
   }
