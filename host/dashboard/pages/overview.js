@@ -45,7 +45,7 @@ export default function Overview({ query }) {
         <${Numbers} overview=${data} tenant=${tenant} />
         <${Charts} overview=${data} />
         <${Errors} span=${span} tenant=${tenant} admin=${admin} />
-        <div class="grid">
+        <div class="grid apart">
           <${Warnings} warnings=${data.warnings} />
           <${Types} types=${data.event_types} partial=${data.event_types_partial} tenant=${tenant} />
         </div>`}
@@ -87,7 +87,7 @@ function Numbers({ overview: { totals, queue, endpoints }, tenant }) {
     <dl class="stats eight">
       <${Stat} label="Delivered" value=${short(totals.delivered)} note=${html`of ${short(totals.events)} events`} />
       <${Stat} label="Failed" tone=${totals.failed > 0 ? 'bad' : ''} value=${html`<a href=${deliveries('failed')}>${short(totals.failed)}</a>`} note="for good" />
-      <${Stat} label="Success rate" value=${percent(totals.success_rate)} tone=${totals.success_rate !== null && totals.success_rate < 0.9 ? 'bad' : ''} note="of what ended" />
+      <${Stat} label="Success rate" value=${percent(totals.success_rate)} tone=${totals.success_rate !== null && totals.success_rate < 0.9 ? 'bad' : ''} note="of all attempts" />
       <${Stat} label="Retried" value=${short(totals.retried)} note=${`${short(totals.recovered)} arrived then`} />
       <${Stat} label="Filtered" value=${short(totals.filtered)} note="dropped by a plugin" />
       <${Stat} label="Held" value=${short(totals.held)} note=${queue.held ? `${short(queue.held)} wait now` : 'none wait now'} tone=${queue.held ? 'warn' : ''} />

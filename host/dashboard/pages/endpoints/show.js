@@ -57,7 +57,7 @@ export function Show({ id, query }) {
       ${stats.error && html`<${Problem} error=${stats.error} retry=${stats.reload} />`}
       ${stats.data ? html`<${Statistics} stats=${stats.data} id=${id} />` : !stats.error && html`<${Spinner} />`}
       <${Errors} span=${span} endpoint=${id} />
-      ${stats.data && html`<div class="grid"><${Warnings} warnings=${stats.data.warnings} /><${Types} types=${stats.data.event_types} partial=${stats.data.event_types_partial} endpoint=${id} /></div>`}
+      ${stats.data && html`<div class="grid apart"><${Warnings} warnings=${stats.data.warnings} /><${Types} types=${stats.data.event_types} partial=${stats.data.event_types_partial} endpoint=${id} /></div>`}
       <${Chain} endpoint=${data} plugins=${stats.data?.plugins ?? []} />
       <${Terms} endpoint=${data} />
       <${Secrets} endpoint=${data} onChange=${endpoint.set} onRotate=${() => setDialog('rotate')} />
@@ -114,7 +114,7 @@ function Statistics({ stats, id }) {
     <dl class="stats">
       <${Stat} label="Delivered" value=${html`<a href=${deliveries('delivered')}>${short(totals.delivered)}</a>`} />
       <${Stat} label="Failed" value=${html`<a href=${deliveries('failed')}>${short(totals.failed)}</a>`} tone=${totals.failed ? 'bad' : ''} />
-      <${Stat} label="Success rate" value=${percent(totals.success_rate)} />
+      <${Stat} label="Success rate" value=${percent(totals.success_rate)} note="of all attempts" />
       <${Stat} label="Retried" value=${short(totals.retried)} note=${`${short(totals.recovered)} arrived then`} />
       <${Stat} label="Filtered" value=${short(totals.filtered)} />
       <${Stat} label="Waiting" value=${html`<a href=${deliveries('pending')}>${short(queue.pending)}${queue.partial ? '+' : ''}</a>`} tone=${queue.held ? 'warn' : ''}
