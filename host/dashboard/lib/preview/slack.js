@@ -81,5 +81,5 @@ export default function Slack({ body }) {
     ${blocks.length > 0 && body.text && html`<p class="chat-small">Notifications say: <${Plain} text=${body.text} /></p>`}`;
 }
 
-export const fitsSlack = (body) => list(body.blocks).length > 0 || list(body.attachments).some((one) => one.blocks || one.text || one.fields || one.fallback);
+export const fitsSlack = (body) => list(body.blocks).some((block) => typeof block.type === 'string') || list(body.attachments).some((one) => one.blocks || one.text || one.fields || one.fallback);
 export const isEmptySlack = (body) => !fitsSlack(body) && !(typeof body.text === 'string' && body.text);
