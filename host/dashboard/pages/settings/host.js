@@ -40,7 +40,7 @@ function Form({ data, change }) {
   const [busy, setBusy] = useState(false);
   const dirty = JSON.stringify(form) !== JSON.stringify(start);
   useUnsaved(dirty);
-  const wrong = wrongIn(error);
+  const wrong = wrongIn(dirty ? error : null);
   const save = async (event) => {
     event.preventDefault();
     const found = faults(form);
@@ -57,7 +57,7 @@ function Form({ data, change }) {
   return html`
     <form onSubmit=${save}>
       <${TermsForm} form=${form} onForm=${setForm} wrong=${wrong} />
-      ${error && (PLACES.some(wrong) ? html`<p class="error" role="alert">It is not saved: see what is wrong above.</p>` : html`<${Problem} error=${error} />`)}
+      ${error && dirty && (PLACES.some(wrong) ? html`<p class="error" role="alert">It is not saved: see what is wrong above.</p>` : html`<${Problem} error=${error} />`)}
       <footer class="sticky-foot">${dirty && html`<${Button} onClick=${() => setForm(start)}>Undo changes<//>`}
         <${Button} kind="primary" type="submit" busy=${busy} disabled=${!dirty}>Save<//></footer>
     </form>`;

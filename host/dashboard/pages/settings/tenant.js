@@ -70,7 +70,7 @@ function Form({ data, change }) {
   const [busy, setBusy] = useState(false);
   const dirty = JSON.stringify(form) !== JSON.stringify(start);
   useUnsaved(dirty);
-  const wrong = wrongIn(error);
+  const wrong = wrongIn(dirty ? error : null);
   const places = ['/description', '/quota/ingest', '/quota/stored_bytes', ...PLACES];
   const elsewhere = error && !places.some(wrong);
   const save = async (event) => {
@@ -104,7 +104,7 @@ function Form({ data, change }) {
         </div>
       <//>
       <${TermsForm} form=${form.terms} onForm=${(terms) => set({ terms })} wrong=${wrong} next="the host" />
-      ${elsewhere ? html`<${Problem} error=${error} />` : error && html`<p class="error" role="alert">It is not saved: see what is wrong above.</p>`}
+      ${elsewhere ? html`<${Problem} error=${error} />` : error && dirty && html`<p class="error" role="alert">It is not saved: see what is wrong above.</p>`}
       <footer class="sticky-foot">${dirty && html`<${Button} onClick=${() => setForm(start)}>Undo changes<//>`}
         <${Button} kind="primary" type="submit" busy=${busy} disabled=${!dirty && !data.isNew}>Save<//></footer>
     </form>`;
