@@ -229,7 +229,7 @@ function Version({ form, set, versions, endpoint, error }) {
   const options = [
     !endpoint && [NEWEST, newest ? `The newest of now (${newest})` : 'The newest of now'],
     endpoint && ['', 'Always the newest, whatever that is'],
-    ...[...(versions ?? [])].reverse().map(({ name, description }) => [name, description ? `${name}: ${description}` : name]),
+    ...[...(versions ?? [])].reverse().map(({ name, description }) => [name, description ? `${name}: ${visible(description)}` : name]),
   ].filter(Boolean);
   if (!versions?.length) return null;
   return html`<${Field} label="Version" hint="It keeps the shape of the payloads as it is, while newer ones come." error=${error}>${(a) => html`

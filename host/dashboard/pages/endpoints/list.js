@@ -80,12 +80,17 @@ function useEndpoints(tenant) {
       latest.current?.abort();
     };
   }, [reload]);
+  const set = (change) => {
+    // What was asked for before the change would take it back.
+    latest.current?.abort();
+    setState((old) => ({ ...old, loading: false, items: change(old.items ?? []) }));
+  };
   const first = useRef(tenant);
   useEffect(() => {
     if (first.current !== tenant) setState((old) => ({ ...old, items: null }));
     first.current = tenant;
   }, [tenant]);
-  return { ...state, reload, loadMore: () => setMost(most + LOADED), set: (change) => setState((old) => ({ ...old, items: change(old.items ?? []) })) };
+  return { ...state, reload, loadMore: () => setMost(most + LOADED), set };
 }
 
 function matches(endpoint, search, status) {

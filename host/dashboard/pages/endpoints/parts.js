@@ -17,7 +17,7 @@ export const path = (id, ...rest) => ['/v1/endpoints', part(id), ...rest].join('
 export const reason = (endpoint) => (endpoint.enabled ? endpoint.failing_because : endpoint.disabled_because);
 
 export const Status = ({ endpoint }) => html`
-  <${Badge} state=${endpoint.status} title=${reason(endpoint) ?? undefined} />`;
+  <${Badge} state=${endpoint.status} title=${reason(endpoint) ? visible(reason(endpoint)) : undefined} />`;
 
 /** Asks what becomes of deliveries that have waited. */
 export function WaitingChoice({ title, waiting, verb, act, onClose }) {

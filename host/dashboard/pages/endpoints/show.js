@@ -34,6 +34,8 @@ export function Show({ id, query }) {
   if (!data) return html`<${Page} title="Endpoint" back=${back}>${error ? html`<${Problem} error=${error} retry=${endpoint.reload} />` : html`<${Spinner} />`}<//>`;
   const changed = (now) => {
     endpoint.set(now);
+    // What was asked for before the change would take it back.
+    endpoint.reload();
     stats.reload();
   };
   const actions = html`
