@@ -110,7 +110,7 @@ export const Empty = ({ title, children, action }) => html`
   <div class="empty"><p class="strong">${title}</p>${children && html`<p>${children}</p>`}${action}</div>`;
 
 /** The places that say more than the sentence above them. */
-const told = (error) => (error.errors ?? []).filter((one) => one.pointer || one.message !== error.message);
+const told = (error) => (error.errors ?? []).filter((one) => !(error.message.includes(one.message) && error.message.includes(one.pointer)));
 
 /** What went wrong, in the server's own words. */
 export const Problem = ({ error, retry }) => error && html`

@@ -83,7 +83,7 @@ const Plugins = ({ runs }) => runs.length > 0 && html`
         <span>${visible(run.version)}</span><code title=${run.digest}>${run.digest.slice(0, 12)}</code>
         <${Badge} state=${run.verdict}>${visible(run.verdict.replaceAll('_', ' '))}<//>
         <span class="faint">${TASKS[run.task]} in ${millis(run.duration_ms)}${run.memory_bytes > 0 && `, ${bytes(run.memory_bytes)} of memory`}</span></p>
-      ${run.log.length > 0 && html`<ul class="log" aria-label="Log">${run.log.map((entry, line) => html`
+      ${run.log.length > 0 && html`<ul class="run-log" aria-label="Log">${run.log.map((entry, line) => html`
         <li key=${line}><span class=${`level ${entry.level}`}>${visible(entry.level)}</span> ${visible(entry.line)}</li>`)}</ul>`}
     </li>`)}</ol>`;
 

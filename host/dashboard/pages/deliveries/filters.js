@@ -30,7 +30,7 @@ export function Typed({ value = '', onTaken, live, ...rest }) {
 }
 
 export const Moment = ({ label, value, onValue, ...rest }) => html`
-  <${Field} label=${label} ...${rest}>${(a) => html`
+  <${Field} label=${label} class="moment" ...${rest}>${(a) => html`
     <input ...${a} type="datetime-local" step="1" value=${toLocal(value)} onChange=${(e) => onValue(fromLocal(e.target.value))} />`}<//>`;
 
 const NONE = [];

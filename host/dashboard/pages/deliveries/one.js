@@ -90,7 +90,7 @@ function Shown({ delivery }) {
       ]} />
     <//>
     <${Payload} event=${delivery.event} endpoint=${delivery.endpoint} />
-    <div class="row between section-head"><h2>Attempts</h2>
+    <div class="row between attempts-head"><h2>Attempts</h2>
       ${delivery.attempts > attempts.length && html`<p class="hint">The latest ${plural(attempts.length, 'attempt')} of ${number(delivery.attempts)} ${attempts.length === 1 ? 'is' : 'are'} kept.</p>`}</div>
     ${attempts.length === 0 && html`<p class="faint">There was none yet.</p>`}
     ${attempts.map((attempt, at) => html`<${Attempt} key=${attempt.number} attempt=${attempt} open=${at === 0} told=${at === 0 && attempt.reason === reason} />`)}`;

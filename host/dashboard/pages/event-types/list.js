@@ -36,7 +36,7 @@ const Group = ({ group, types, volume }) => html`
   <${Card} title=${group || 'Without a group'} actions=${html`<span class="faint">${plural(types.length, 'type')}</span>`}>
     <${Table} caption=${`Event types: ${group || 'without a group'}`} rows=${types} id=${(type) => type.name} class="cards" columns=${[
       { head: 'Name', cell: (type) => html`<span class="named"><a href=${link('event-types', type.name)}>${type.name}</a>${type.deprecated && html`<${Badge} state="deprecated" />`}</span>` },
-      { head: 'When it is sent', class: 'summary', cell: (type) => html`<span class="clamp">${visible(type.description)}</span>` },
+      { head: 'When it is sent', class: 'summary-cell', cell: (type) => html`<span class="clamp">${visible(type.description)}</span>` },
       { head: 'Samples', class: 'number tight', cell: (type) => number(type.sample_count) },
       { head: 'Checked', class: 'tight', cell: (type) => (type.check ? 'yes' : '–') },
       { head: 'Last 7 days', class: 'number tight', cell: (type) => number(volume.of(type.name)?.events) },

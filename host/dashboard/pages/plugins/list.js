@@ -53,7 +53,7 @@ function columns(isAdmin, stats) {
   return [
     { head: 'Name', cell: (plugin) => html`<span class="named plugin-name"><a class="strong" href=${link('plugins', plugin.name)}>${visible(plugin.name)}</a>
         <span class="faint">${visible(plugin.version)}</span>${plugin.problem && html` <${Badge} state="warning" title=${visible(plugin.problem)}>problem<//>`}</span>` },
-    { head: 'Summary', class: 'summary', cell: (plugin) => visible(plugin.summary) },
+    { head: 'Summary', class: 'summary-cell', cell: (plugin) => visible(plugin.summary) },
     isAdmin && { head: 'Source', cell: (plugin) => html`<span title=${SOURCES[plugin.source]}>${plugin.source}</span>` },
     isAdmin && { head: 'Active since', cell: (plugin) => html`<span title=${`Because ${CAUSES[plugin.activated_by]}`}><${Time} at=${plugin.active_since} relative /></span>` },
     { head: 'Endpoints', class: 'number', cell: (plugin) => number(plugin.endpoints) },

@@ -109,7 +109,7 @@ const Examples = ({ examples }) => html`
   <${Card} title="Examples">
     ${examples.length === 0 && html`<p class="faint">It brings none.</p>`}
     ${examples.map((example, at) => html`
-      <details class="folded example" key=${at} open=${at === 0}>
+      <details class="folded plugin-example" key=${at} open=${at === 0}>
         <summary>${visible(example.title)} <${Badge} state=${example.verdict} /></summary>
         <p class="faint">Event type <code>${visible(example.event_type)}</code></p>
         <div class="example-sides">

@@ -57,7 +57,7 @@ function inner(schema, root) {
 function Members({ schema, root, depth = 0 }) {
   const properties = Object.entries(schema.properties ?? {});
   return html`
-    ${properties.length > 0 && html`<dl class="schema">${properties.map(([name, given]) => {
+    ${properties.length > 0 && html`<dl class="schema-members">${properties.map(([name, given]) => {
       const one = resolve(given, root);
       const below = depth < DEEPEST ? inner(one, root) : null;
       const limits = bounds(one);

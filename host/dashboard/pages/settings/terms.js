@@ -148,7 +148,7 @@ function HeaderRows({ headers, onHeaders, error }) {
     <fieldset>
       <legend>Headers</legend>
       ${headers.map((header, at) => html`
-        <div class="header-row" key=${at}>
+        <div class="default-header" key=${at}>
           <${Input} aria-label=${`Name of header ${at + 1}`} placeholder="Name" value=${header.name} onValue=${(name) => change(at, { name })} />
           <${Input} aria-label=${`Value of header ${at + 1}`} placeholder="Value" value=${header.value} onValue=${(value) => change(at, { value })} />
           <${Button} kind="quiet" icon="close" aria-label=${`Remove header ${at + 1}`} onClick=${() => onHeaders(headers.filter((_, place) => place !== at))} />
