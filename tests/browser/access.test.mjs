@@ -1,15 +1,13 @@
 // What axe-core finds on every page, light and dark, wide and narrow.
 
 import assert from 'node:assert/strict';
-import { before } from 'node:test';
 
 import { world } from './harness.mjs';
 import { pages, stage } from './stage.mjs';
 
-const here = world();
-const { scene } = here;
 let of;
-before(async () => { of = await stage(here.host, here.receiver); });
+const here = world({ prepare: async ({ host, receiver }) => { of = await stage(host, receiver); } });
+const { scene } = here;
 
 async function judge(tab, name, found) {
   const violations = await tab.violations();

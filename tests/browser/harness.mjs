@@ -25,8 +25,8 @@ const CHROMIUM = process.env.HOOKWRIGHT_CHROMIUM ?? '/usr/bin/chromium';
 const COMPILED = path.join(TARGET, 'browser/compiled');
 
 export const ADMIN_KEY = 'hwk_of-the-browser-tests';
-/** How long a host may take to start, and anything on a page to come about, in milliseconds. */
-const START_MS = 60_000;
+/** How long a host may take to start, where it has to compile all plugins, and anything on a page to come about, in milliseconds. */
+const START_MS = 240_000;
 export const PATIENCE_MS = 15_000;
 
 /** Asks until the answer is neither null, undefined nor false. What `look` throws counts as "not yet" and is told at the end. */
@@ -56,9 +56,10 @@ export class Host {
     fs.mkdirSync(data, { mode: 0o700 });
     copyCompiled(COMPILED, path.join(data, 'cache'));
     const variables = Object.fromEntries(Object.entries(settings).map(([name, value]) => [`HOOKWRIGHT_${name}`, String(value)]));
+    const outside = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('HOOKWRIGHT_')));
     const log = fs.openSync(path.join(host.folder, 'log'), 'w');
     host.child = spawn(BINARY, ['serve', '--listen', '127.0.0.1:0', '--allow-target', '127.0.0.0/8', '--data-dir', data], {
-      env: { ...process.env, HOOKWRIGHT_LOG_FILTER: 'warn', ...variables, HOOKWRIGHT_ADMIN_KEY: ADMIN_KEY },
+      env: { ...outside, HOOKWRIGHT_LOG_FILTER: 'warn', ...variables, HOOKWRIGHT_ADMIN_KEY: ADMIN_KEY },
       stdio: ['ignore', 'pipe', log],
     });
     fs.closeSync(log);
@@ -328,13 +329,15 @@ export class Tab {
 }
 
 /**
- * A host, a receiver and a browser for the tests of a file: `{host, receiver, browser}`, filled in before the first one, and
- * `scene(name, options, play)`, a test with a tab of its own, which is judged at the end. `options` are a tab's, or left out.
+ * A host, a receiver and a browser for the tests of a file: `{host, receiver, browser}`, filled in before the first one and
+ * handed to `prepare`; and `scene(name, options, play)`, a test with a tab of its own, which is judged at the end. `options`
+ * are a tab's, or left out.
  */
-export function world(options = {}) {
+export function world({ prepare, ...options } = {}) {
   const here = {};
   before(async () => {
     [here.host, here.receiver, here.browser] = await Promise.all([Host.start(options), Receiver.start(), launch()]);
+    await prepare?.(here);
   });
   after(async () => {
     await here.browser?.close();

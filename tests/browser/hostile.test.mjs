@@ -6,8 +6,10 @@ import { until, world } from './harness.mjs';
 
 const MARKUP = '<script>window.harmed=1</script>"><img src=x onerror="window.harmed=2"><svg onload=window.harmed=3>\' onclick=window.harmed=4 {{7*7}}';
 /** Turns what follows around: shown as it is, `exe.gpj` reads as `jpg.exe`. */
-const BIDI = '\u202egpj.exe\u2066\u200b';
+const BIDI = '\u202egpj.exe\u2066';
 const HARM = `${MARKUP} ${BIDI}`;
+/** Where less may stand. */
+const SHORT = `"><img src=x onerror=window.harmed=6>${BIDI}`;
 const DEEP = 10_000;
 /** With the event around it just below `ingest.event_limit`. */
 const LONG = 1_000_000;
@@ -21,8 +23,8 @@ async function isText(tab, name) {
   const seen = await tab.page.evaluate(() => ({
     harmed: window.harmed ?? null,
     foreign: [...document.querySelectorAll('#app script, #app iframe, #app object, #app img:not([src="/dashboard/icon.svg"]), [onerror], [onload], [onclick], a[href^="javascript:" i]')].map((one) => one.outerHTML.slice(0, 200)),
-    steering: /[\u202a-\u202e\u2066-\u2069\u200b]/.exec(document.documentElement.outerHTML)?.index ?? null,
-    around: document.documentElement.outerHTML.replace(/[^]*?(.{0,160}[\u202a-\u202e\u2066-\u2069\u200b].{0,20})[^]*/, '$1').slice(0, 200),
+    steering: /[\u202a-\u202e\u2066-\u2069]/.exec(document.documentElement.outerHTML)?.index ?? null,
+    around: document.documentElement.outerHTML.replace(/[^]*?(.{0,160}[\u202a-\u202e\u2066-\u2069].{0,20})[^]*/, '$1').slice(0, 200),
     wider: document.documentElement.scrollWidth - document.documentElement.clientWidth,
   }));
   assert.equal(seen.harmed, null, `${name}: a script ran`);
@@ -40,7 +42,7 @@ scene('hostile names, payloads and answers are shown as text in every view', asy
   const { page } = tab;
   const { host, receiver } = here;
   const payload = { [HARM]: HARM, nested: [{ title: HARM, url: 'javascript:window.harmed=5' }] };
-  await host.api('PUT', '/v1/event-types/harm.done', { group: HARM, description: HARM, samples: [payload], schema: { description: HARM, properties: { [MARKUP]: { description: HARM } } } });
+  await host.api('PUT', '/v1/event-types/harm.done', { group: SHORT, description: HARM, samples: [payload], schema: { description: HARM, properties: { [MARKUP]: { description: HARM } } } });
   receiver.answer('/harm', { status: 400, headers: { 'content-type': 'text/html', 'x-harm': MARKUP }, body: HARM });
   receiver.answer('/deep', { status: 500, headers: { 'content-type': 'application/json' }, body: `${'[{"a":'.repeat(DEEP)}1${'}]'.repeat(DEEP)}` });
   const code = `function handler(webhook) { console.log(${JSON.stringify(HARM)}); console.error(${JSON.stringify(MARKUP)}); webhook.headers["x-harm"] = ${JSON.stringify(MARKUP)}; return webhook; }`;

@@ -32,7 +32,7 @@ scene('k2_overview', async (tab) => {
   await tab.says(stat(page, 'Delivered'), '3');
   await tab.says(stat(page, 'Failed'), '1');
   await tab.says(stat(page, 'Success rate'), '75');
-  for (const label of ['Least', 'Average', 'Most']) await tab.says(stat(page, label), /\d (µs|ms|s)/);
+  for (const label of ['Min', 'Average', 'Max']) await tab.says(stat(page, label), /\d (µs|ms|s)/);
 
   // Over time: drawn, and in a table for those who do not see it.
   await tab.shows(page.locator('.chart canvas'));
@@ -56,15 +56,16 @@ scene('k2_overview', async (tab) => {
 scene('offline, nothing is delivered; online again, what waited is', async (tab) => {
   const { page } = tab;
   const { host, receiver } = here;
+  await host.endpoint({ name: 'Waiting', url: `${receiver.url}/waiting`, events: ['folder.created'] });
   await tab.go('overview', 'Overview');
-  await page.getByRole('switch', { name: 'Offline' }).check({ force: true });
+  await page.getByRole('switch', { name: 'Offline' }).click({ force: true });
   await page.getByRole('dialog').getByRole('button', { name: 'Go offline' }).click();
   await tab.says(page.locator('.banner'), 'The host is offline');
-  const before = receiver.at('/good').length;
-  const { id } = await host.post('record.created', {});
+  const { id } = await host.post('folder.created', {});
   assert.equal((await host.delivery(id, 'pending')).held, true);
-  await page.getByRole('switch', { name: 'Offline' }).uncheck({ force: true });
+  assert.deepEqual(receiver.at('/waiting'), []);
+  await page.getByRole('switch', { name: 'Offline' }).click({ force: true });
   await page.getByRole('dialog').getByRole('button', { name: 'Go online' }).click();
   await tab.gone(page.locator('.banner'));
-  await receiver.arrived('/good', before + 1);
+  await receiver.arrived('/waiting');
 });

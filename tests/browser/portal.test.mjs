@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import http from 'node:http';
-import { after, before } from 'node:test';
+import { after } from 'node:test';
 
 import { world } from './harness.mjs';
 
@@ -17,18 +17,17 @@ const { port } = site.address();
 const ALLOWED = `http://localhost:${port}`;
 const STRANGER = `http://127.0.0.1:${port}`;
 
-const here = world({ settings: { DASHBOARD_FRAME_ANCESTORS: ALLOWED } });
+const here = world({ settings: { DASHBOARD_FRAME_ANCESTORS: ALLOWED }, prepare });
 const { scene } = here;
 after(() => site.close());
 
-before(async () => {
-  const { host, receiver } = here;
+async function prepare({ host, receiver }) {
   for (const tenant of ['acme', 'rival']) {
     await host.endpoint({ name: `Of ${tenant}`, tenant, url: `${receiver.url}/${tenant}`, events: ['*'] });
     const { id } = await host.post('invoice.paid', { of: tenant }, { tenant });
     await host.delivery(id, 'delivered');
   }
-});
+}
 
 const link = async () => (await here.host.api('POST', '/v1/tenants/acme/portal', { expires: '10m' })).path;
 
