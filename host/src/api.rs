@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use crate::access::KeyDigest;
 use crate::book::Book;
 use crate::config::Config;
+use crate::dashboard;
 use crate::dispatch::Intake;
 use crate::dispatch::rehearsal::Rehearsal;
 use crate::dispatch::tester::Tester;
@@ -24,6 +25,7 @@ use crate::dispatch::usage::Usage;
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
 use crate::plugin::Catalog;
+use crate::seal::SealingKey;
 use crate::send::ssrf::Rule;
 use crate::store::Store;
 use crate::time::Clock;
@@ -50,6 +52,7 @@ mod profile;
 mod quota;
 mod replays;
 pub mod routes;
+mod session;
 mod statistics;
 mod tenants;
 mod terms;
@@ -60,6 +63,7 @@ mod versions;
 pub use body::Budget;
 use problem::{Kind, Problem};
 pub use quota::Meters;
+pub use session::Failures;
 
 /// What the handlers work with.
 pub struct Api {
@@ -73,6 +77,10 @@ pub struct Api {
     pub clock: Arc<dyn Clock>,
     pub config: Arc<Config>,
     pub admin_key: KeyDigest,
+    /// Under which passes are sealed.
+    pub sealing: SealingKey,
+    /// Who tried to sign in and could not.
+    pub failures: Failures,
     /// Bytes of request bodies that may be in memory at once: `ingest.in_flight_bytes`.
     pub budget: Budget,
     /// What tenants with a quota posted lately.
@@ -94,6 +102,7 @@ pub struct Api {
 /// All routes.
 pub fn router(api: Arc<Api>) -> Router {
     routes::router(&api)
+        .merge(dashboard::router(&api.config.dashboard))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&api), finish_refusals))

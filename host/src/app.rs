@@ -14,7 +14,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tracing::{info, warn};
 
 use crate::access::{KeyDigest, key_text};
-use crate::api::{self, Api, Budget, Meters};
+use crate::api::{self, Api, Budget, Failures, Meters};
 use crate::book::Book;
 use crate::config::Config;
 use crate::disk::Disk;
@@ -108,7 +108,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
     let data_dir = &config.host.data_dir;
     let key =
         seal::establish(store.as_ref(), config.sealing_key.as_ref(), &config.sealing_key_file()).await?;
-    let book = Arc::new(Book::open(store.clone(), key, config.delivery.timeout).await?);
+    let book = Arc::new(Book::open(store.clone(), key.clone(), config.delivery.timeout).await?);
     let catalog = Arc::new(open_catalog(&config, &store, &book, &clock).await?);
     let tls = open_tls(&config)?;
     let trust = open_trust(&config)?;
@@ -204,6 +204,8 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         meters: Meters::default(),
         config: config.clone(),
         admin_key,
+        sealing: key,
+        failures: Failures::default(),
         intake,
         tester,
         rehearsal,

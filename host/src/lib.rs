@@ -46,6 +46,7 @@ pub mod config;
 pub mod telemetry;
 pub mod server;
 pub mod supervisor;
+pub mod dashboard;
 pub mod api;
 pub mod receiver;
 pub mod app;

@@ -14,7 +14,6 @@ use crate::dispatch::feed::Agenda;
 use crate::dispatch::worker::{Settings, Workshop};
 use crate::id::EndpointId;
 use crate::plugin::{self, Engine};
-use crate::seal::SealingKey;
 use crate::send::{self, Client};
 use crate::store::memory::MemoryStore;
 use crate::time::SystemClock;
@@ -102,6 +101,8 @@ impl Host {
             metrics,
             clock,
             admin_key: KeyDigest::of(KEY),
+            sealing: SealingKey::generate(),
+            failures: Failures::default(),
             budget: Budget::new(config.ingest.in_flight_bytes.0),
             meters: Meters::default(),
             config: Arc::new(config),
