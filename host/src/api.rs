@@ -12,7 +12,7 @@ use axum::response::Response;
 use axum::{Router, middleware};
 use http::StatusCode;
 use serde::Serialize;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::access::KeyDigest;
 use crate::book::Book;
@@ -23,6 +23,7 @@ use crate::dispatch::rehearsal::Rehearsal;
 use crate::dispatch::tester::Tester;
 use crate::dispatch::usage::Usage;
 use crate::ingest::Ingest;
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::plugin::Catalog;
 use crate::seal::SealingKey;
@@ -42,6 +43,7 @@ mod fields;
 mod hooks;
 mod host;
 mod keys;
+mod live;
 pub mod openapi;
 mod page;
 mod plugins;
@@ -61,6 +63,7 @@ mod usage;
 mod versions;
 
 pub use body::Budget;
+pub use live::Seats;
 use problem::{Kind, Problem};
 pub use quota::Meters;
 pub use session::Failures;
@@ -81,6 +84,9 @@ pub struct Api {
     pub sealing: SealingKey,
     /// Who tried to sign in and could not.
     pub failures: Failures,
+    /// Tells what becomes of deliveries, to those who have a seat.
+    pub live: Arc<Live>,
+    pub seats: Arc<Seats>,
     /// Bytes of request bodies that may be in memory at once: `ingest.in_flight_bytes`.
     pub budget: Budget,
     /// What tenants with a quota posted lately.
@@ -97,6 +103,8 @@ pub struct Api {
     pub replay_news: Arc<Notify>,
     /// Set once the host drains: then it is no longer ready.
     pub stopping: Arc<AtomicBool>,
+    /// Turns true then, for what would go on.
+    pub draining: watch::Receiver<bool>,
 }
 
 /// All routes.

@@ -36,6 +36,7 @@ pub mod seal;
 pub mod book;
 pub mod rekey;
 pub mod metrics;
+pub mod live;
 pub mod plugin;
 pub mod send;
 pub mod dispatch;

@@ -129,6 +129,14 @@ pub(super) fn bearer_of(api: &Api, shown: &str, now: Timestamp) -> Result<Caller
     }
 }
 
+/// Whether what let the caller in would let it in now.
+pub(super) fn is_still_admitted(api: &Api, caller: &Caller, now: Timestamp) -> bool {
+    let by = &caller.by;
+    by.ends_at.is_none_or(|end| now < end)
+        && by.pass.is_none_or(|pass| !api.book.snapshot().is_ended(pass))
+        && owner_of(api, by.key.clone(), now).is_ok()
+}
+
 fn holder(api: &Api, pass: Option<Pass>, kind: PassKind, now: Timestamp) -> Result<Caller, Problem> {
     let good = pass
         .filter(|pass| pass.kind == kind && pass.is_good_at(now) && !api.book.snapshot().is_ended(pass.id));

@@ -208,11 +208,12 @@ pub(super) async fn delete(
 }
 
 pub(super) async fn remove(api: &Api, caller: &Caller, id: EndpointId) -> Result<(), Problem> {
-    entry(&api.book.snapshot(), caller, id)?;
+    let tenant = entry(&api.book.snapshot(), caller, id)?.endpoint.tenant.clone();
     if !api.book.delete(id).await? {
         return Err(not_found(id));
     }
-    api.store.cancel_orphans(CANCEL_BATCH, api.clock.now()).await?;
+    let cancelled = api.store.cancel_orphans(CANCEL_BATCH, api.clock.now()).await?;
+    api.live.tell_of_many(Some(&tenant), cancelled);
     api.intake.expect(api.clock.now());
     Ok(())
 }
@@ -261,7 +262,9 @@ async fn patched(
 async fn skip(api: &Api, endpoint: &Endpoint) -> Result<(), Problem> {
     if let Some(before) = endpoint.hold.skips_before {
         let reason = SKIPPED.to_owned();
-        api.store.cancel_waiting(endpoint.id, before, CANCEL_BATCH, reason, api.clock.now()).await?;
+        let cancelled =
+            api.store.cancel_waiting(endpoint.id, before, CANCEL_BATCH, reason, api.clock.now()).await?;
+        api.live.tell_of_many(Some(&endpoint.tenant), cancelled);
     }
     Ok(())
 }

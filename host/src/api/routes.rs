@@ -11,8 +11,8 @@ use http::Method;
 
 use super::auth::{self, Caller};
 use super::{
-    Api, backup, deliveries, endpoints, event_types, events, hooks, host, keys, openapi, plugins, probes,
-    replays, session, statistics, tenants, transform, usage, versions,
+    Api, backup, deliveries, endpoints, event_types, events, hooks, host, keys, live, openapi, plugins,
+    probes, replays, session, statistics, tenants, transform, usage, versions,
 };
 use crate::access::Role;
 
@@ -109,6 +109,7 @@ pub fn table() -> Vec<Route> {
         keyed(&get, "/v1/errors", Customers, "list_errors", statistics::errors),
         keyed(&get, "/v1/warnings", Customers, "list_warnings", statistics::warnings),
         keyed(&get, "/v1/deliveries", Customers, "list_deliveries", deliveries::list),
+        keyed(&get, "/v1/deliveries/live", Customers, "watch_deliveries", live::watch),
         keyed(&get, "/v1/deliveries/{id}", Customers, "show_delivery", deliveries::show),
         keyed(&post, "/v1/deliveries/{id}/retry", Customers, "retry_delivery", deliveries::retry),
         keyed(&post, "/v1/deliveries/{id}/cancel", Customers, "cancel_delivery", deliveries::cancel),

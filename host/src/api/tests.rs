@@ -63,7 +63,9 @@ impl Host {
         let catalog = CATALOG.get_or_init(open_catalog).await.clone();
         let (metrics, clock) = (Arc::new(Metrics::new()), Arc::new(SystemClock));
         let usage = Arc::new(crate::dispatch::usage::Usage::new(clock.now()));
+        let live = Arc::new(crate::live::Live::new(16));
         let workshop = Workshop {
+            live: live.clone(),
             usage: usage.clone(),
             book: book.clone(),
             catalog: catalog.clone(),
@@ -91,6 +93,7 @@ impl Host {
             intake: dispatcher.intake(),
             clock: clock.clone(),
             metrics: metrics.clone(),
+            live: live.clone(),
         };
         let api = Api {
             store,
@@ -103,6 +106,9 @@ impl Host {
             admin_key: KeyDigest::of(KEY),
             sealing: SealingKey::generate(),
             failures: Failures::default(),
+            live,
+            seats: Arc::default(),
+            draining: tokio::sync::watch::channel(false).1,
             budget: Budget::new(config.ingest.in_flight_bytes.0),
             meters: Meters::default(),
             config: Arc::new(config),

@@ -3,10 +3,15 @@
 use std::io::Read as _;
 use std::time::Duration;
 
+use bytes::Bytes;
 use flate2::read::GzDecoder;
 use hookwright::config::Config;
-use hookwright_tests::harness::{Answer, Stage, Web, World, on_each_store, play};
+use hookwright_tests::harness::{Answer, PATIENCE, Stage, Web, World, on_each_store, play};
 use http::Method;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
 /// The admin key of every host here.
@@ -428,6 +433,216 @@ fn a_link_lasts_no_longer_than_the_key_it_was_made_with() {
         let web = world.web.with_key(link["token"].as_str().expect("a text"));
         web.delete("/v1/session").await.expect(204);
         web.get("/v1/session").await.problem(401);
+    });
+}
+
+/// A stream of deliveries, as it comes.
+struct Stream {
+    body: Incoming,
+    text: String,
+}
+
+impl Stream {
+    async fn open(world: &World, key: &str, query: &str) -> Self {
+        Self::answer(world, key, query).await.map_err(|status| panic!("{status}")).expect("a stream")
+    }
+
+    /// The status where it is none.
+    async fn answer(world: &World, key: &str, query: &str) -> Result<Self, u16> {
+        let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+        let url = format!("http://{}/v1/deliveries/live?{query}", world.web.address());
+        let request = http::Request::builder().uri(url).header("authorization", format!("Bearer {key}"));
+        let answer =
+            client.request(request.body(Full::default()).expect("a request")).await.expect("an answer");
+        if answer.status() != 200 {
+            return Err(answer.status().as_u16());
+        }
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        let mut stream = Self { body: answer.into_body(), text: String::new() };
+        assert!(stream.frame().await.expect("a beginning").starts_with("retry: "));
+        Ok(stream)
+    }
+
+    /// The next frame; `None` at the end.
+    async fn frame(&mut self) -> Option<String> {
+        loop {
+            if let Some((frame, rest)) = self.text.split_once("\n\n") {
+                let (frame, rest) = (frame.to_owned(), rest.to_owned());
+                self.text = rest;
+                return Some(frame);
+            }
+            let part = tokio::time::timeout(PATIENCE, self.body.frame()).await.expect("something comes");
+            let part = part?.expect("a whole answer").into_data().expect("data");
+            self.text.push_str(std::str::from_utf8(&part).expect("text"));
+        }
+    }
+
+    /// The next event of this name, past others.
+    async fn event(&mut self, name: &str) -> Value {
+        loop {
+            let frame = self.frame().await.expect("another event");
+            if let Some(data) = frame.strip_prefix(&format!("event: {name}\ndata: ")) {
+                return serde_json::from_str(data).expect("JSON");
+            }
+        }
+    }
+
+    async fn delivery(&mut self) -> Value {
+        self.event("delivery").await
+    }
+
+    /// Up to its end, all that still comes.
+    async fn rest(mut self) -> Vec<String> {
+        let mut frames = Vec::new();
+        while let Some(frame) = self.frame().await {
+            frames.push(frame);
+        }
+        frames
+    }
+}
+
+#[test]
+fn deliveries_are_told_as_they_are_made_and_change() {
+    on_each_store(async |world| {
+        let mut stream = Stream::open(world, KEY, "").await;
+        world.receiver.answer_first([500]);
+        world.endpoint(json!({})).await;
+        let posted = world.post("a", "1").await;
+        let (made, tried, arrived) =
+            (stream.delivery().await, stream.delivery().await, stream.delivery().await);
+        let listed = world.deliveries(&format!("event={}", posted.id)).await.remove(0);
+        assert_eq!(arrived, listed, "as lists show it");
+        for (told, state, attempts) in
+            [(&made, "pending", 0), (&tried, "pending", 1), (&arrived, "delivered", 2)]
+        {
+            assert_eq!((&told["id"], &told["state"]), (&listed["id"], &json!(state)), "{told}");
+            assert_eq!(told["attempts"], attempts, "{told}");
+        }
+    });
+}
+
+#[test]
+fn what_people_do_to_deliveries_is_told() {
+    play(async |world| {
+        let endpoint = world.endpoint(json!({"enabled": false})).await;
+        let posted = world.post("a", "1").await;
+        let id = world.only_delivery(&posted).await;
+        let mut stream = Stream::open(world, KEY, "").await;
+        world.web.post(&format!("/v1/deliveries/{id}/cancel"), &json!({})).await.expect(200);
+        assert_eq!(stream.delivery().await["state"], "cancelled");
+        let again = world.web.post(&format!("/v1/deliveries/{id}/retry"), &json!({})).await.expect(201);
+        let told = stream.delivery().await;
+        assert_eq!(
+            (&told["id"], &told["replay_of"], &told["held"]),
+            (&again["id"], &json!(id), &json!(true))
+        );
+        world.web.post(&format!("/v1/events/{}/replay", posted.id), &json!({})).await.expect(200);
+        // A job of the background.
+        world
+            .web
+            .post(&format!("/v1/deliveries/{}/cancel", told["id"].as_str().expect("an id")), &json!({}))
+            .await
+            .expect(200);
+        assert_eq!(stream.delivery().await["state"], "cancelled");
+        world.web.post("/v1/replays", &json!({"endpoint": endpoint.id})).await.expect(202);
+        let told = stream.delivery().await;
+        assert_eq!((&told["state"], &told["replay_of"]), (&json!("pending"), &again["id"]));
+        // Those of an endpoint that goes are not told one by one.
+        world.web.delete(&endpoint.path()).await.expect(204);
+        assert_eq!(stream.event("behind").await, json!({"missed": 1}));
+    });
+}
+
+#[test]
+fn a_stream_has_what_it_is_asked_for_and_what_is_ones_own() {
+    play(async |world| {
+        let (_, key) = key_of(world, json!({"role": "tenant", "tenant": "acme"})).await;
+        let token = portal(world, "acme", json!({})).await["token"].as_str().expect("a text").to_owned();
+        let own = world.endpoint(json!({"tenant": "acme"})).await;
+        let planted = world.endpoint(json!({"tenant": "planted"})).await;
+        let mut of_tenant = Stream::open(world, &key, "").await;
+        let mut of_link = Stream::open(world, &token, "tenant=acme").await;
+        let mut of_endpoint = Stream::open(world, KEY, &format!("endpoint={}", own.id)).await;
+        let mut of_state = Stream::open(world, KEY, "state=delivered&type=b&tenant=acme").await;
+        let of_another = Stream::open(world, &key, &format!("endpoint={}&for=2s", planted.id)).await;
+        assert_eq!(Stream::answer(world, &key, "tenant=planted").await.err(), Some(403));
+        for (tenant, event_type) in [("planted", "a"), ("acme", "a"), ("planted", "b"), ("acme", "b")] {
+            let posted = world.post_with(event_type, "1", json!({"tenant": tenant})).await;
+            world.outcome(&posted).await;
+        }
+        for stream in [&mut of_tenant, &mut of_link, &mut of_endpoint] {
+            for (event_type, state) in
+                [("a", "pending"), ("a", "delivered"), ("b", "pending"), ("b", "delivered")]
+            {
+                let told = stream.delivery().await;
+                assert_eq!((&told["tenant"], &told["type"]), (&json!("acme"), &json!(event_type)), "{told}");
+                assert_eq!(told["state"], state, "{told}");
+            }
+        }
+        let told = of_state.delivery().await;
+        assert_eq!(
+            (&told["type"], &told["state"], &told["tenant"]),
+            (&json!("b"), &json!("delivered"), &json!("acme"))
+        );
+        assert_eq!(of_another.rest().await, Vec::<String>::new());
+        // Nor how much happens to others.
+        world.web.patch(&planted.path(), &json!({"enabled": false})).await.expect(200);
+        world.post_with("a", "1", json!({"tenant": "planted"})).await;
+        world.web.delete(&planted.path()).await.expect(204);
+        world.web.patch(&own.path(), &json!({"enabled": false})).await.expect(200);
+        world.post_with("c", "1", json!({"tenant": "acme"})).await;
+        assert_eq!(of_tenant.delivery().await["type"], "c");
+        world.web.delete(&own.path()).await.expect(204);
+        assert_eq!(of_tenant.event("behind").await, json!({"missed": null}));
+        for query in ["state=lost", "endpoint=1", "for=0ms", "for=25h", "limit=1"] {
+            assert_eq!(Stream::answer(world, KEY, query).await.err(), Some(422), "{query}");
+        }
+    });
+}
+
+#[test]
+fn a_stream_ends_with_what_opened_it() {
+    play(async |world| {
+        let (id, key) = key_of(world, json!({"role": "admin"})).await;
+        let made = world.web.with_key(&key).post("/v1/tenants/acme/portal", &json!({})).await.expect(201);
+        let token = made["token"].as_str().expect("a text");
+        let (of_key, of_link) = (Stream::open(world, &key, "").await, Stream::open(world, token, "").await);
+        let signs_out = portal(world, "acme", json!({})).await["token"].as_str().expect("a text").to_owned();
+        let of_other = Stream::open(world, &signs_out, "").await;
+        world.web.delete(&format!("/v1/keys/{id}")).await.expect(204);
+        of_key.rest().await;
+        of_link.rest().await;
+        world.web.with_key(&signs_out).delete("/v1/session").await.expect(204);
+        of_other.rest().await;
+        // The host's own end waits for none.
+        let stream = Stream::open(world, KEY, "").await;
+        world.stop().await;
+        stream.rest().await;
+    });
+}
+
+#[test]
+fn streams_have_a_bound_and_who_is_slow_misses_some() {
+    let narrow = |config: &mut Config| {
+        config.dashboard.live_streams = 2;
+        config.dashboard.live_buffer = 1;
+    };
+    Stage::default().with(narrow).play(async |world: &mut World| {
+        let (_, key) = key_of(world, json!({"role": "tenant", "tenant": "acme"})).await;
+        let mut stream = Stream::open(world, &key, "").await;
+        assert_eq!(Stream::answer(world, &key, "").await.err(), Some(503), "a quarter, rounded up");
+        let other = Stream::open(world, KEY, "for=1ms").await;
+        other.rest().await;
+        let mut other = Stream::open(world, KEY, "").await;
+        let full = world.web.get("/v1/deliveries/live").await;
+        assert!(full.problem(503)["detail"].to_string().contains("dashboard.live_streams"));
+        assert!(full.header("retry-after").is_some());
+        world.endpoint(json!({"tenant": "acme", "enabled": false})).await;
+        let batch: Vec<Value> =
+            (0..50).map(|n| json!({"type": "a", "tenant": "acme", "payload": n})).collect();
+        world.web.post("/v1/events", &json!(batch)).await.expect(202);
+        assert!(other.event("behind").await["missed"].as_u64().expect("a number") > 0);
+        assert_eq!(stream.event("behind").await, json!({"missed": null}));
     });
 }
 
