@@ -1,9 +1,11 @@
-//! Builds the bundled plugins and embeds them, and beside them what authors of plugins begin with.
+//! Builds the bundled plugins and embeds them, and beside them what authors of plugins begin with and the dashboard.
 
 #[path = "build/components.rs"]
 mod components;
 #[path = "build/kit.rs"]
 mod kit;
+#[path = "build/pages.rs"]
+mod pages;
 
 use std::env;
 use std::fs;
@@ -26,7 +28,9 @@ fn run() -> Result<(), String> {
     }
     println!("cargo::rerun-if-changed=build/components.rs");
     println!("cargo::rerun-if-changed=build/kit.rs");
+    println!("cargo::rerun-if-changed=build/pages.rs");
     write("kit.rs", &kit::list(workspace)?)?;
+    write("pages.rs", &pages::list(&host.join("dashboard"))?)?;
     embed(&components::build(workspace, &bundled(workspace)?)?)
 }
 

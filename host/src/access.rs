@@ -11,6 +11,10 @@ use crate::id::KeyId;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 
+mod pass;
+
+pub use self::pass::{Ended, PORTAL_PREFIX, Pass, PassId, PassKind};
+
 /// What every key begins with that the host makes.
 const PREFIX: &str = "hwk_";
 

@@ -12,18 +12,21 @@ use axum::response::Response;
 use axum::{Router, middleware};
 use http::StatusCode;
 use serde::Serialize;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::access::KeyDigest;
 use crate::book::Book;
 use crate::config::Config;
+use crate::dashboard;
 use crate::dispatch::Intake;
 use crate::dispatch::rehearsal::Rehearsal;
 use crate::dispatch::tester::Tester;
 use crate::dispatch::usage::Usage;
 use crate::ingest::Ingest;
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::plugin::Catalog;
+use crate::seal::SealingKey;
 use crate::send::ssrf::Rule;
 use crate::store::Store;
 use crate::time::Clock;
@@ -40,6 +43,7 @@ mod fields;
 mod hooks;
 mod host;
 mod keys;
+mod live;
 pub mod openapi;
 mod page;
 mod plugins;
@@ -50,6 +54,7 @@ mod profile;
 mod quota;
 mod replays;
 pub mod routes;
+mod session;
 mod statistics;
 mod tenants;
 mod terms;
@@ -58,8 +63,10 @@ mod usage;
 mod versions;
 
 pub use body::Budget;
+pub use live::Seats;
 use problem::{Kind, Problem};
 pub use quota::Meters;
+pub use session::Failures;
 
 /// What the handlers work with.
 pub struct Api {
@@ -73,6 +80,13 @@ pub struct Api {
     pub clock: Arc<dyn Clock>,
     pub config: Arc<Config>,
     pub admin_key: KeyDigest,
+    /// Under which passes are sealed.
+    pub sealing: SealingKey,
+    /// Who tried to sign in and could not.
+    pub failures: Failures,
+    /// Tells what becomes of deliveries, to those who have a seat.
+    pub live: Arc<Live>,
+    pub seats: Arc<Seats>,
     /// Bytes of request bodies that may be in memory at once: `ingest.in_flight_bytes`.
     pub budget: Budget,
     /// What tenants with a quota posted lately.
@@ -89,11 +103,14 @@ pub struct Api {
     pub replay_news: Arc<Notify>,
     /// Set once the host drains: then it is no longer ready.
     pub stopping: Arc<AtomicBool>,
+    /// Turns true then, for what would go on.
+    pub draining: watch::Receiver<bool>,
 }
 
 /// All routes.
 pub fn router(api: Arc<Api>) -> Router {
     routes::router(&api)
+        .merge(dashboard::router(&api.config.dashboard))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&api), finish_refusals))

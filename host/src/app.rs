@@ -14,7 +14,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tracing::{info, warn};
 
 use crate::access::{KeyDigest, key_text};
-use crate::api::{self, Api, Budget, Meters};
+use crate::api::{self, Api, Budget, Failures, Meters};
 use crate::book::Book;
 use crate::config::Config;
 use crate::disk::Disk;
@@ -27,6 +27,7 @@ use crate::dispatch::wardrobe::Wardrobe;
 use crate::dispatch::worker::{self, Workshop};
 use crate::dispatch::{self, Dispatcher};
 use crate::ingest::Ingest;
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::plugin::{self, Catalog, Engine, Trust};
 use crate::rekey::{self, Rekeyed};
@@ -108,7 +109,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
     let data_dir = &config.host.data_dir;
     let key =
         seal::establish(store.as_ref(), config.sealing_key.as_ref(), &config.sealing_key_file()).await?;
-    let book = Arc::new(Book::open(store.clone(), key, config.delivery.timeout).await?);
+    let book = Arc::new(Book::open(store.clone(), key.clone(), config.delivery.timeout).await?);
     let catalog = Arc::new(open_catalog(&config, &store, &book, &clock).await?);
     let tls = open_tls(&config)?;
     let trust = open_trust(&config)?;
@@ -126,6 +127,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
     // The last step that can fail: a key that is made now is shown, or it is not kept.
     let (admin_key, admin_key_note) = admin_key(store.as_ref(), &config).await?;
     let metrics = Arc::new(Metrics::new());
+    let live = Arc::new(Live::new(config.dashboard.live_buffer));
     let usage = Arc::new(Usage::new(clock.now()));
     let workshop = Arc::new(Workshop {
         book: book.clone(),
@@ -134,6 +136,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         queue: store.clone(),
         clock: clock.clone(),
         metrics: metrics.clone(),
+        live: live.clone(),
         agenda: Arc::new(Agenda::new()),
         wardrobe: Wardrobe::default(),
         turns: Turns::new(config.plugin.max_concurrent_calls),
@@ -191,6 +194,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         intake: intake.clone(),
         clock: clock.clone(),
         metrics: metrics.clone(),
+        live: live.clone(),
     };
     let api = Arc::new(Api {
         store,
@@ -204,6 +208,11 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         meters: Meters::default(),
         config: config.clone(),
         admin_key,
+        sealing: key,
+        failures: Failures::default(),
+        live,
+        seats: Arc::default(),
+        draining: stopped.clone(),
         intake,
         tester,
         rehearsal,

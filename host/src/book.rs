@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, watch};
 use tracing::error;
 
-use crate::access::{Key, KeyDigest};
+use crate::access::{Ended, Key, KeyDigest, PassId};
 use crate::catalogue::Versions;
 use crate::endpoint::{Endpoint, Hold};
 use crate::event::{Channel, EventType, Tenant};
@@ -26,6 +26,7 @@ use crate::time::Timestamp;
 
 mod catalogue;
 mod described;
+mod ended;
 mod keys;
 mod profiles;
 mod record;
@@ -81,6 +82,8 @@ pub struct Snapshot {
     host: BTreeMap<String, Kept<HostProfile>>,
     /// By their digests.
     keys: BTreeMap<String, Kept<Key>>,
+    /// By their ids.
+    ended: BTreeMap<String, Kept<Ended>>,
     event_types: BTreeMap<String, Kept<Listed>>,
     /// One at the most.
     versions: BTreeMap<String, Kept<Versions>>,
@@ -409,6 +412,16 @@ impl Snapshot {
     /// All of them, by digest; also those that open nothing any more.
     pub fn keys(&self) -> impl Iterator<Item = &Arc<Key>> {
         self.keys.values().map(|kept| &kept.value)
+    }
+
+    /// Whether the pass was ended before its time.
+    pub fn is_ended(&self, id: PassId) -> bool {
+        !self.ended.is_empty() && self.ended.contains_key(&id.to_string())
+    }
+
+    /// Passes that were ended before their time, in no order.
+    pub fn ended(&self) -> impl ExactSizeIterator<Item = &Ended> {
+        self.ended.values().map(|kept| &*kept.value)
     }
 
     pub fn host(&self) -> Option<&Kept<HostProfile>> {

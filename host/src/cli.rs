@@ -204,6 +204,7 @@ mod tests {
             "tenant set acme --bearer @token --ingest 100/1s --stored-bytes 1000000",
             "tenant online acme --waiting skip",
             "tenant delete acme --force --yes",
+            "tenant portal acme --expires 30m",
             "host show",
             "host set --timeout 30s --success 200,201,204 --unset auth",
             "host offline",

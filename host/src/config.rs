@@ -18,7 +18,7 @@ use crate::spelling::distance;
 mod value;
 
 use value::{Given, Setting};
-pub use value::{LogFormat, PluginLimits, Size, UnknownTypes};
+pub use value::{LogFormat, Origin, PluginLimits, Size, UnknownTypes};
 
 /// What every variable of the environment begins with.
 pub const ENVIRONMENT_PREFIX: &str = "HOOKWRIGHT_";
@@ -41,6 +41,10 @@ pub const MIN_PLUGIN_OUTPUT: usize = KIB;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
+
+/// How long a link to a tenant's portal can last.
+pub const MIN_PORTAL: Duration = Duration::from_secs(60);
+pub const MAX_PORTAL: Duration = DAY;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -138,6 +142,7 @@ groups! {
     replay: ReplaySettings,
     retention: Retention,
     metrics: MetricsSettings,
+    dashboard: DashboardSettings,
     log: Log,
 }
 
@@ -330,6 +335,29 @@ settings! {
 }
 
 settings! {
+    /// The pages for people, who is signed in there, and what they watch.
+    DashboardSettings {
+        enabled: bool = true,
+        /// How long one who signed in may go on.
+        session: Duration = 12 * HOUR,
+        /// How long a link to a tenant's portal lasts, unless whoever makes it says otherwise.
+        portal_expires: Duration = HOUR,
+        /// Failures of one address in a minute before it has to wait.
+        sign_in_attempts: u32 = 10,
+        /// Sessions remembered that were ended before their time.
+        max_ended_sessions: usize = 10_000,
+        /// Streams of deliveries at once.
+        live_streams: usize = 64,
+        /// Deliveries that a stream may lag behind before it misses some.
+        live_buffer: usize = 4_096,
+        /// Where else the pages are reached, such as through a proxy that speaks TLS.
+        origins: Vec<Origin> = Vec::new(),
+        /// Whose pages may show these in a frame.
+        frame_ancestors: Vec<Origin> = Vec::new(),
+    }
+}
+
+settings! {
     /// What is written to stderr.
     Log {
         format: LogFormat = LogFormat::Text,
@@ -507,6 +535,17 @@ impl Config {
             ("retention.statistics_minutes", span(self.retention.statistics_minutes), 3_600_000, usize::MAX),
             ("retention.statistics_hours", span(self.retention.statistics_hours), span(DAY), usize::MAX),
             ("retention.statistics_days", span(self.retention.statistics_days), span(8 * DAY), usize::MAX),
+            ("dashboard.session", span(self.dashboard.session), 60_000, span(90 * DAY)),
+            (
+                "dashboard.portal_expires",
+                span(self.dashboard.portal_expires),
+                span(MIN_PORTAL),
+                span(MAX_PORTAL),
+            ),
+            ("dashboard.sign_in_attempts", self.dashboard.sign_in_attempts as usize, 1, 1_000_000),
+            ("dashboard.max_ended_sessions", self.dashboard.max_ended_sessions, 1, 1_000_000),
+            ("dashboard.live_streams", self.dashboard.live_streams, 0, 10_000),
+            ("dashboard.live_buffer", self.dashboard.live_buffer, 1, 1_000_000),
             ("retention.attempts_kept", self.retention.attempts_kept, 1, 100_000),
         ];
         self.check_admin_key()?;
@@ -771,6 +810,14 @@ mod tests {
             ("egress_proxy = \"https://proxy.example\"", "`egress_proxy` does not begin with `http://`"),
             ("[server]\ntls_handshake_timeout = \"0s\"", "`server.tls_handshake_timeout`"),
             ("[server]\nbackup_stall_timeout = \"0s\"", "`server.backup_stall_timeout`"),
+            ("[dashboard]\nsession = \"59s\"", "`dashboard.session`"),
+            ("[dashboard]\nportal_expires = \"25h\"", "`dashboard.portal_expires`"),
+            ("[dashboard]\nsign_in_attempts = 0", "`dashboard.sign_in_attempts`"),
+            ("[dashboard]\nmax_ended_sessions = 0", "`dashboard.max_ended_sessions`"),
+            ("[dashboard]\nlive_streams = 10001", "`dashboard.live_streams`"),
+            ("[dashboard]\nlive_buffer = 0", "`dashboard.live_buffer`"),
+            ("[dashboard]\norigins = [\"hooks.example\"]", "`dashboard.origins`"),
+            ("[dashboard]\nframe_ancestors = [\"https://a.example;\"]", "`dashboard.frame_ancestors`"),
             ("zzzzzzzz = 1", "there is no setting `zzzzzzzz`"),
             ("= 1", "is not TOML"),
         ];

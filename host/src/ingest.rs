@@ -9,6 +9,7 @@ use crate::dispatch::Intake;
 use crate::dispatch::backlog::Slot;
 use crate::event::{Event, NewEvent};
 use crate::id::{EndpointId, EventId, MAX_DELIVERIES_PER_EVENT};
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::store::{Append, Appended, Arrival, BookVersion, Inbox, NewDelivery, StoreError};
 use crate::time::Clock;
@@ -48,6 +49,7 @@ pub struct Ingest {
     pub intake: Intake,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
+    pub live: Arc<Live>,
 }
 
 /// An event and the room that its deliveries have in memory, by ordinal.
@@ -126,6 +128,8 @@ impl Ingest {
         match appended {
             Appended::Accepted { taken } => {
                 self.metrics.event_accepted();
+                // Before they are handed over, so that what becomes of them is told after it.
+                self.live.tell_promised(&arrival);
                 let deliveries = arrival.deliveries.len() as u32;
                 if taken.len() < arrival.deliveries.len() {
                     self.intake.expect(arrival.event.accepted_at);

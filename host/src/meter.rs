@@ -25,6 +25,22 @@ impl Meter {
     ///
     /// How long to wait until there is room for one.
     pub fn take(&mut self, limit: RateLimit, now: Timestamp) -> Result<(), Duration> {
+        self.room(limit, now)?;
+        let slice = i128::from(now.as_micros()).div_euclid(slice_length(limit.per));
+        match self.slices.back_mut() {
+            // A clock that was put back counts where it was.
+            Some((last, count)) if *last >= slice => *count = count.saturating_add(1),
+            _ => self.slices.push_back((slice, 1)),
+        }
+        Ok(())
+    }
+
+    /// Whether there is room for one more, without counting it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Meter::take`].
+    pub fn room(&mut self, limit: RateLimit, now: Timestamp) -> Result<(), Duration> {
         let length = slice_length(limit.per);
         if self.per != limit.per {
             *self = Self { per: limit.per, slices: VecDeque::new() };
@@ -39,13 +55,12 @@ impl Meter {
             let wait = u64::try_from(counts_until(*oldest) - now).unwrap_or(u64::MAX);
             return Err(Duration::from_micros(wait));
         }
-        let slice = now.div_euclid(length);
-        match self.slices.back_mut() {
-            // A clock that was put back counts where it was.
-            Some((last, count)) if *last >= slice => *count = count.saturating_add(1),
-            _ => self.slices.push_back((slice, 1)),
-        }
         Ok(())
+    }
+
+    /// Whether nothing is counted any more, as of the last look.
+    pub fn is_idle(&self) -> bool {
+        self.slices.is_empty()
     }
 }
 

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{Key, KeyInit, XChaCha20Poly1305, XNonce};
-use data_encoding::{BASE64, HEXLOWER};
+use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::access::Pass;
 use crate::event::Tenant;
 use crate::id::EndpointId;
 use crate::secret::Secret;
@@ -34,6 +35,8 @@ pub const NEXT_FINGERPRINT_SETTING: &str = "sealing-key-next-fingerprint";
 const KEY_LENGTH: usize = 32;
 const NONCE_LENGTH: usize = 24;
 const FINGERPRINT_LENGTH: usize = 16;
+/// Most characters of a sealed pass.
+const LONGEST_PASS: usize = 512;
 const FINGERPRINT_DOMAIN: &[u8] = b"hookwright sealing key fingerprint v1";
 
 /// The key. Wiped when dropped; shows its fingerprint alone.
@@ -54,6 +57,8 @@ pub enum Owner<'a> {
     Host,
     /// The versions of payloads' shapes.
     Versions,
+    /// What stands in for a key, in the hands of its holder.
+    Passes,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -140,6 +145,20 @@ impl SealingKey {
             .map_err(|_| SealError::Broken)
     }
 
+    /// A pass as its holder gets it.
+    pub fn seal_pass(&self, pass: &Pass) -> Result<String, SealError> {
+        let sealed = self.seal(Owner::Passes, &pass.to_bytes())?;
+        Ok(BASE64URL_NOPAD.encode(&sealed))
+    }
+
+    /// The pass that is shown here; `None` where it is none, or was sealed with another key.
+    pub fn open_pass(&self, text: &str) -> Option<Pass> {
+        // What cannot be one is not worth the work.
+        let text = Some(text.as_bytes()).filter(|text| text.len() <= LONGEST_PASS)?;
+        let sealed = BASE64URL_NOPAD.decode(text).ok()?;
+        Pass::from_bytes(&self.open(Owner::Passes, &sealed).ok()?)
+    }
+
     fn from_bytes(key: Zeroizing<[u8; KEY_LENGTH]>) -> Self {
         let digest = Sha256::new().chain_update(FINGERPRINT_DOMAIN).chain_update(&key[..]).finalize();
         let mut fingerprint = [0; FINGERPRINT_LENGTH];
@@ -162,6 +181,7 @@ impl SealingKey {
             Owner::Tenant(tenant) => (tenant.as_str(), b"tenant"),
             Owner::Host => ("", b"host"),
             Owner::Versions => ("", b"versions"),
+            Owner::Passes => ("", b"passes"),
         };
         let mut bytes = Vec::with_capacity(96);
         for part in [tenant.as_bytes(), part, &self.fingerprint] {
@@ -324,6 +344,8 @@ fn open_to_others(_: &fs::Metadata, _: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::{KeyDigest, PassId, PassKind};
+    use crate::time::Timestamp;
 
     #[test]
     fn opens_for_its_owner_alone() {
@@ -341,6 +363,7 @@ mod tests {
             Owner::Tenant(&a),
             Owner::Host,
             Owner::Versions,
+            Owner::Passes,
         ];
         for stranger in strangers {
             assert_eq!(key.open(stranger, &sealed), Err(SealError::Broken));
@@ -352,6 +375,26 @@ mod tests {
             assert_eq!(key.open(owner, &changed), Err(SealError::Broken), "{place}");
         }
         assert_eq!(key.open(owner, b"short"), Err(SealError::Broken));
+    }
+
+    #[test]
+    fn passes_open_with_the_key_that_sealed_them() {
+        let key = SealingKey::generate();
+        let pass = Pass {
+            kind: PassKind::Session,
+            id: PassId(7),
+            key: KeyDigest::of("hwk_planted"),
+            tenant: None,
+            starts_at: Timestamp::from_secs(1),
+            ends_at: Timestamp::from_secs(2),
+        };
+        let text = key.seal_pass(&pass).unwrap();
+        assert_eq!(key.open_pass(&text), Some(pass.clone()));
+        assert_eq!(SealingKey::generate().open_pass(&text), None);
+        let elsewhere = key.seal(Owner::Host, &pass.to_bytes()).unwrap();
+        for bad in ["", "a", &text[1..], &BASE64URL_NOPAD.encode(&elsewhere), &"A".repeat(LONGEST_PASS + 4)] {
+            assert_eq!(key.open_pass(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,6 +38,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The most that `max_connections` can be.
 const MAX_CONNECTIONS: usize = 1_000_000;
+
+/// The other end of a request's connection, among the request's extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub IpAddr);
 
 /// The bounds of a server.
 #[derive(Debug, Clone)]
@@ -92,7 +97,7 @@ pub async fn run(
             biased;
             () = &mut shutdown => break,
             accepted = server.accept(&listener) => match accepted {
-                Some((stream, slot)) => server.serve(stream, slot),
+                Some((stream, peer, slot)) => server.serve(stream, peer, slot),
                 None => break,
             },
         }
@@ -116,11 +121,11 @@ struct Server {
 
 impl Server {
     /// The next connection, once there is room for it. `None` where no more can come.
-    async fn accept(&self, listener: &TcpListener) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    async fn accept(&self, listener: &TcpListener) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
         let slot = Arc::clone(&self.slots).acquire_owned().await.ok()?;
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => return Some((stream, slot)),
+                Ok((stream, peer)) => return Some((stream, peer, slot)),
                 Err(error) if belongs_to_the_client(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -130,7 +135,7 @@ impl Server {
         }
     }
 
-    fn serve(&self, stream: TcpStream, slot: OwnedSemaphorePermit) {
+    fn serve(&self, stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) {
         // Dropped last: whoever sees the slot free can rely on the connection and its router being gone.
         let place = (slot, self.metrics.connection());
         // Small answers go out at once; a connection that refuses the option works all the same.
@@ -138,6 +143,7 @@ impl Server {
         let connection = Connection {
             http: self.http.clone(),
             router: self.router.clone(),
+            peer: Peer(peer.ip().to_canonical()),
             draining: self.draining.clone(),
         };
         let (limits, tls) = (self.limits.clone(), self.tls.clone());
@@ -160,6 +166,7 @@ impl Server {
 struct Connection {
     http: auto::Builder<TokioExecutor>,
     router: Router,
+    peer: Peer,
     draining: watch::Receiver<bool>,
 }
 
@@ -190,12 +197,13 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { http, router, mut draining } = self;
+        let Self { http, router, peer, mut draining } = self;
         let first = Arc::new(FirstRequest::default());
         let service = {
             let first = Arc::clone(&first);
-            service_fn(move |request: Request<Incoming>| {
+            service_fn(move |mut request: Request<Incoming>| {
                 first.arrived();
+                request.extensions_mut().insert(peer);
                 let mut router = router.clone();
                 async move { Service::call(&mut router, request).await }
             })
@@ -317,6 +325,18 @@ mod tests {
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.unwrap();
         String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    #[tokio::test]
+    async fn requests_say_where_they_come_from() {
+        let peer = async |request: Request| {
+            request.extensions().get::<Peer>().map(|peer| peer.0.to_string()).unwrap_or_default()
+        };
+        let (address, stop, task) = start(Router::new().route("/", get(peer))).await;
+        let answer = exchange(address, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        assert!(answer.ends_with("\r\n\r\n127.0.0.1"), "{answer}");
+        drop(stop);
+        assert!(task.await.unwrap());
     }
 
     #[tokio::test]

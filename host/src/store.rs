@@ -306,6 +306,8 @@ pub struct DocumentRow {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DocumentKind {
+    /// A session that was ended before its time.
+    EndedSession,
     EventType,
     /// What holds for the whole host. There is one, without a name.
     Host,
@@ -316,7 +318,8 @@ pub enum DocumentKind {
 }
 
 impl DocumentKind {
-    pub const ALL: [DocumentKind; 5] = [
+    pub const ALL: [DocumentKind; 6] = [
+        DocumentKind::EndedSession,
         DocumentKind::EventType,
         DocumentKind::Host,
         DocumentKind::Key,
@@ -327,6 +330,7 @@ impl DocumentKind {
     /// A stable word; their order is that of the kinds.
     pub fn word(self) -> &'static str {
         match self {
+            DocumentKind::EndedSession => "ended_session",
             DocumentKind::EventType => "event_type",
             DocumentKind::Host => "host",
             DocumentKind::Key => "key",

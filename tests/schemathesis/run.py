@@ -93,8 +93,9 @@ def main():
         # Whatever an endpoint points to, nothing is delivered.
         "HOOKWRIGHT_EGRESS_PROXY": f"http://127.0.0.1:{closed_port()}",
         "HOOKWRIGHT_LOG_FILTER": "error",
-        # Keys, endpoints and the like are made by the thousand.
+        # Keys, endpoints and the like are made by the thousand, and whoever guesses a key has to be able to go on.
         "HOOKWRIGHT_KEY_MAX": "100000",
+        "HOOKWRIGHT_DASHBOARD_SIGN_IN_ATTEMPTS": "1000000",
     }
     with tempfile.TemporaryDirectory() as data:
         environment["HOOKWRIGHT_DATA_DIR"] = data
@@ -111,6 +112,7 @@ def main():
             arguments += ["--header", f"Authorization: Bearer {key}", *more]
             environment = {**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(HERE)}
             environment["TRIED_PLUGIN"] = str(plugin(program))
+            environment["TRIED_KEY"] = key
             command = [schemathesis, "run", *arguments, f"{base}/openapi.json"]
             code = subprocess.run(command, env=environment, cwd=data, timeout=RUN).returncode
             if host.poll() is not None:

@@ -180,6 +180,7 @@ pub(super) async fn retry(
         Steer::NotFound => return Err(not_found(id)),
         Steer::Final(_) => replay(&api, id, new_id, now).await?,
     };
+    api.live.tell(&delivery);
     api.intake.expect(api.clock.now());
     json(status, &DeliveryView::of(&delivery, &api.book.snapshot(), &api.plugins))
 }
@@ -232,6 +233,7 @@ pub(super) async fn cancel(
     match api.store.cancel(id, reason, api.clock.now()).await? {
         Steer::Done(delivery) => {
             api.intake.revoke(id);
+            api.live.tell(&delivery);
             json(StatusCode::OK, &DeliveryView::of(&delivery, &api.book.snapshot(), &api.plugins))
         }
         Steer::Final(delivery) => {

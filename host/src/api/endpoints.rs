@@ -62,7 +62,15 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     require_json(&parts.headers, &[])?;
+    let asked = preview::is_asked(&parts.uri)?;
     let map = document::read(&api, &parts.headers, body).await?;
+    if asked {
+        let (endpoint, _) = described(&api, &caller, map).await?;
+        let terms = api.book.snapshot().in_force(&endpoint.own, &endpoint.tenant);
+        let endpoint = Endpoint { terms, ..endpoint };
+        let fare = Fare::of(&api, &endpoint).await?;
+        return json(StatusCode::OK, &EndpointView::of(&endpoint, fare, api.clock.now()).not_made());
+    }
     let (endpoint, secret) = make(&api, &caller, map).await?;
     let fare = Fare::of(&api, &endpoint).await?;
     json(StatusCode::CREATED, &EndpointView::of(&endpoint, fare, api.clock.now()).with_secret(&secret))
@@ -74,6 +82,16 @@ pub(super) async fn make(
     caller: &Caller,
     map: Map<String, Value>,
 ) -> Result<(Arc<Endpoint>, SigningSecret), Problem> {
+    let (endpoint, secret) = described(api, caller, map).await?;
+    Ok((api.book.create(endpoint).await?, secret))
+}
+
+/// The endpoint that the members describe, as it would be made.
+async fn described(
+    api: &Api,
+    caller: &Caller,
+    map: Map<String, Value>,
+) -> Result<(Endpoint, SigningSecret), Problem> {
     let mut spec = Spec::read(api, caller, map)?;
     spec.version = pinned(&api.book.snapshot(), spec.version)?;
     chain::check(&api.plugins.snapshot(), &api.plugins, spec.terms.transforms.as_deref().unwrap_or_default())
@@ -87,8 +105,7 @@ pub(super) async fn make(
     let scheme = api.book.snapshot().in_force(&spec.terms, &spec.tenant).signature;
     let secret = first_secret(&scheme, spec.secret.as_ref())?;
     let id = EndpointId::mint(now, rand::random());
-    let endpoint = endpoint(spec, id, secret.clone().into(), hold, now, now);
-    Ok((api.book.create(endpoint).await?, secret))
+    Ok((endpoint(spec, id, secret.clone().into(), hold, now, now), secret))
 }
 
 pub(super) async fn list(caller: Caller, State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
@@ -191,11 +208,12 @@ pub(super) async fn delete(
 }
 
 pub(super) async fn remove(api: &Api, caller: &Caller, id: EndpointId) -> Result<(), Problem> {
-    entry(&api.book.snapshot(), caller, id)?;
+    let tenant = entry(&api.book.snapshot(), caller, id)?.endpoint.tenant.clone();
     if !api.book.delete(id).await? {
         return Err(not_found(id));
     }
-    api.store.cancel_orphans(CANCEL_BATCH, api.clock.now()).await?;
+    let cancelled = api.store.cancel_orphans(CANCEL_BATCH, api.clock.now()).await?;
+    api.live.tell_of_many(Some(&tenant), cancelled);
     api.intake.expect(api.clock.now());
     Ok(())
 }
@@ -244,7 +262,9 @@ async fn patched(
 async fn skip(api: &Api, endpoint: &Endpoint) -> Result<(), Problem> {
     if let Some(before) = endpoint.hold.skips_before {
         let reason = SKIPPED.to_owned();
-        api.store.cancel_waiting(endpoint.id, before, CANCEL_BATCH, reason, api.clock.now()).await?;
+        let cancelled =
+            api.store.cancel_waiting(endpoint.id, before, CANCEL_BATCH, reason, api.clock.now()).await?;
+        api.live.tell_of_many(Some(&endpoint.tenant), cancelled);
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use self::operation::Operation;
 use super::problem::Problem;
 use super::routes::{self, Route, Who};
+use super::session::COOKIE;
 use super::{Api, json};
 use crate::access::Role;
 use crate::config::Config;
@@ -31,6 +32,7 @@ mod operation;
 mod plugins;
 mod profiles;
 mod replays;
+mod session;
 mod shape;
 mod statistics;
 mod terms;
@@ -63,11 +65,19 @@ pub fn document(config: &Config) -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas(config),
-            "securitySchemes": {"key": {
-                "type": "http",
-                "scheme": "bearer",
-                "description": "The admin key, or one that was made with `POST /v1/keys`.",
-            }},
+            "securitySchemes": {
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The admin key, or one that was made with `POST /v1/keys`.",
+                },
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": COOKIE,
+                    "description": "What `POST /v1/session` sets.",
+                },
+            },
         },
     })
 }
@@ -82,6 +92,7 @@ fn operations(config: &Config) -> Vec<Operation> {
         replays::operations(),
         statistics::operations(),
         catalogue::operations(),
+        session::operations(),
         keys::operations(),
         profiles::operations(),
         hooks::operations(),
@@ -102,6 +113,7 @@ fn schemas(config: &Config) -> Map<String, Value> {
         replays::schemas(),
         statistics::schemas(),
         catalogue::schemas(config),
+        session::schemas(),
         keys::schemas(),
         profiles::schemas(config),
         hooks::schemas(config),

@@ -167,6 +167,14 @@ impl PluginView {
             endpoints,
         }
     }
+
+    /// Without paths and troubles of the host, unless it is the caller's.
+    fn for_eyes_of(self, caller: &Caller) -> Self {
+        match caller.tenant {
+            None => self,
+            Some(_) => Self { file: None, problem: None, ..self },
+        }
+    }
 }
 
 impl RefusedView {
@@ -253,24 +261,29 @@ impl TurnView {
     }
 }
 
-pub(super) async fn list(_: Caller, State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
+/// A tenant sees what its chains can name, and none of the host's own affairs.
+pub(super) async fn list(caller: Caller, State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
     Query::of(&uri).finish()?;
     let (snapshot, book) = (api.plugins.snapshot(), api.book.snapshot());
-    let endpoints = endpoints_of_each(&book);
+    let endpoints = endpoints_of_each(&book, &caller);
     let count = |entry: &Entry| endpoints.get(entry.plugin.name()).map_or(0, HashSet::len);
+    let view = |entry| PluginView::of(entry, &snapshot, count(entry)).for_eyes_of(&caller);
     let plugins = Plugins {
-        items: snapshot.entries().map(|entry| PluginView::of(entry, &snapshot, count(entry))).collect(),
-        refused: snapshot.refused().iter().map(RefusedView::of).collect(),
+        items: snapshot.entries().map(view).collect(),
+        refused: match caller.tenant {
+            None => snapshot.refused().iter().map(RefusedView::of).collect(),
+            Some(_) => Vec::new(),
+        },
     };
     json(StatusCode::OK, &plugins)
 }
 
 pub(super) async fn show(
-    _: Caller,
+    caller: Caller,
     State(api): State<Arc<Api>>,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    in_full(&api, &super::path(name)?)
+    in_full(&api, &caller, &super::path(name)?)
 }
 
 /// Takes a version up, 201 where it is a new one. It is active then, unless `?activate=false` or `?dry_run=true`.
@@ -324,7 +337,7 @@ pub(super) async fn versions(
 }
 
 pub(super) async fn activate(
-    _: Caller,
+    caller: Caller,
     State(api): State<Arc<Api>>,
     name: Result<Path<String>, PathRejection>,
     request: Request,
@@ -335,17 +348,17 @@ pub(super) async fn activate(
     let whole = body::read(&api, &parts.headers, content, |_| body::OPTIONS_LIMIT).await?;
     let digest = read_digest(&whole.bytes)?;
     api.plugins.activate(name.clone(), digest).await?;
-    in_full(&api, &name)
+    in_full(&api, &caller, &name)
 }
 
 pub(super) async fn roll_back(
-    _: Caller,
+    caller: Caller,
     State(api): State<Arc<Api>>,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let name = super::path(name)?;
     api.plugins.roll_back(name.clone()).await?;
-    in_full(&api, &name)
+    in_full(&api, &caller, &name)
 }
 
 pub(super) async fn remove(
@@ -367,16 +380,17 @@ pub(super) async fn remove_version(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn in_full(api: &Api, name: &str) -> Result<Response, Problem> {
+fn in_full(api: &Api, caller: &Caller, name: &str) -> Result<Response, Problem> {
     let (snapshot, book) = (api.plugins.snapshot(), api.book.snapshot());
     let entry = snapshot.get(name).ok_or_else(not_found)?;
     let description = entry.plugin.description();
     let mut seen = HashSet::new();
-    let links = book.uses().filter(|link| link.plugin() == name).map(|link| UserView::of(&link));
+    let seen_links = book.uses().filter(|link| link.plugin() == name && is_seen_by(caller, link));
+    let links = seen_links.map(|link| UserView::of(&link));
     let users: Vec<UserView> = links.filter(|user| seen.insert(user.clone())).collect();
     let endpoints: HashSet<&String> = users.iter().filter_map(|user| user.id.as_ref()).collect();
     let view = PluginInFull {
-        plugin: PluginView::of(entry, &snapshot, endpoints.len()),
+        plugin: PluginView::of(entry, &snapshot, endpoints.len()).for_eyes_of(caller),
         config_schema: json_or_text(&description.config_schema),
         examples: description.examples.iter().map(ExampleView::of).collect(),
         users: users.into_iter().take(USERS).collect(),
@@ -384,9 +398,17 @@ fn in_full(api: &Api, name: &str) -> Result<Response, Problem> {
     json(StatusCode::OK, &view)
 }
 
-fn endpoints_of_each(book: &book::Snapshot) -> BTreeMap<String, HashSet<EndpointId>> {
+fn is_seen_by(caller: &Caller, link: &Use<'_>) -> bool {
+    match link.user {
+        User::Endpoint(endpoint) => caller.sees(&endpoint.tenant),
+        User::Tenant(tenant) => caller.sees(tenant),
+        User::Host | User::Version(_) => caller.tenant.is_none(),
+    }
+}
+
+fn endpoints_of_each(book: &book::Snapshot, caller: &Caller) -> BTreeMap<String, HashSet<EndpointId>> {
     let mut each: BTreeMap<String, HashSet<EndpointId>> = BTreeMap::new();
-    for link in book.uses() {
+    for link in book.uses().filter(|link| is_seen_by(caller, link)) {
         if let User::Endpoint(endpoint) = link.user {
             each.entry(link.plugin().to_owned()).or_default().insert(endpoint.id);
         }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode, header};
+use http::{StatusCode, header};
 
 use super::problem::{Kind, Problem};
 use super::routes::Who;
@@ -30,9 +30,10 @@ pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Result<Response, Prob
 }
 
 /// With an admin's key, or without where `metrics.open` is set.
-pub(super) async fn metrics(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Response, Problem> {
+pub(super) async fn metrics(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     if !api.config.metrics.open {
-        auth::check_role(Who::Admins, auth::identify(&api, &headers)?.role)?;
+        let (parts, _) = request.into_parts();
+        auth::check_role(Who::Admins, auth::identify(&api, &parts)?.role)?;
     }
     api.metrics.set_pending(api.store.pending().await?);
     let page = api.metrics.encode().map_err(|error| Problem::internal(&error))?;

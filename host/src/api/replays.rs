@@ -310,6 +310,7 @@ fn answer(api: &Api, event: EventId, made: Vec<(DeliveryId, Replay)>) -> Result<
     for (original, replay) in made {
         let reason = match replay {
             Replay::Done(delivery) => {
+                api.live.tell(&delivery);
                 deliveries.push(DeliveryView::of(&delivery, &book, &api.plugins));
                 continue;
             }

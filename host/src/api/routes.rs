@@ -11,8 +11,8 @@ use http::Method;
 
 use super::auth::{self, Caller};
 use super::{
-    Api, backup, deliveries, endpoints, event_types, events, hooks, host, keys, openapi, plugins, probes,
-    replays, statistics, tenants, transform, usage, versions,
+    Api, backup, deliveries, endpoints, event_types, events, hooks, host, keys, live, openapi, plugins,
+    probes, replays, session, statistics, tenants, transform, usage, versions,
 };
 use crate::access::Role;
 
@@ -109,6 +109,7 @@ pub fn table() -> Vec<Route> {
         keyed(&get, "/v1/errors", Customers, "list_errors", statistics::errors),
         keyed(&get, "/v1/warnings", Customers, "list_warnings", statistics::warnings),
         keyed(&get, "/v1/deliveries", Customers, "list_deliveries", deliveries::list),
+        keyed(&get, "/v1/deliveries/live", Customers, "watch_deliveries", live::watch),
         keyed(&get, "/v1/deliveries/{id}", Customers, "show_delivery", deliveries::show),
         keyed(&post, "/v1/deliveries/{id}/retry", Customers, "retry_delivery", deliveries::retry),
         keyed(&post, "/v1/deliveries/{id}/cancel", Customers, "cancel_delivery", deliveries::cancel),
@@ -119,6 +120,10 @@ pub fn table() -> Vec<Route> {
         keyed(&delete, "/v1/event-types/{name}", Admins, "delete_event_type", event_types::delete),
         keyed(&get, "/v1/versions", Customers, "show_versions", versions::show),
         keyed(&put, "/v1/versions", Admins, "put_versions", versions::put),
+        // Asks for a key in its body.
+        open(&post, "/v1/session", Everybody, "sign_in", session::create),
+        keyed(&get, "/v1/session", Customers, "show_session", session::show),
+        keyed(&delete, "/v1/session", Customers, "sign_out", session::end),
         keyed(&post, "/v1/keys", Admins, "create_key", keys::create),
         keyed(&get, "/v1/keys", Admins, "list_keys", keys::list),
         keyed(&get, "/v1/keys/{id}", Admins, "show_key", keys::show),
@@ -128,6 +133,7 @@ pub fn table() -> Vec<Route> {
         keyed(&get, "/v1/tenants/{id}", Admins, "show_tenant", tenants::show),
         keyed(&patch, "/v1/tenants/{id}", Admins, "change_tenant", tenants::patch),
         keyed(&delete, "/v1/tenants/{id}", Admins, "delete_tenant", tenants::delete),
+        keyed(&post, "/v1/tenants/{id}/portal", Admins, "create_portal_link", session::portal),
         keyed(&get, "/v1/host", Admins, "show_host", host::show),
         keyed(&patch, "/v1/host", Admins, "change_host", host::patch),
         keyed(&get, hooks::PATH, Customers, "list_webhooks", hooks::list),
@@ -135,8 +141,8 @@ pub fn table() -> Vec<Route> {
         keyed(&patch, hooks::PATH, Customers, "change_webhook", hooks::patch),
         keyed(&delete, hooks::PATH, Customers, "delete_webhook", hooks::delete),
         keyed(&post, "/v1/transform", Customers, "transform", transform::run),
-        keyed(&get, "/v1/plugins", Admins, "list_plugins", plugins::list),
-        keyed(&get, "/v1/plugins/{name}", Admins, "show_plugin", plugins::show),
+        keyed(&get, "/v1/plugins", Customers, "list_plugins", plugins::list),
+        keyed(&get, "/v1/plugins/{name}", Customers, "show_plugin", plugins::show),
         keyed(&put, "/v1/plugins/{name}", Admins, "upload_plugin", plugins::upload),
         keyed(&delete, "/v1/plugins/{name}", Admins, "remove_plugin", plugins::remove),
         keyed(&get, "/v1/plugins/{name}/versions", Admins, "list_plugin_versions", plugins::versions),
@@ -210,7 +216,7 @@ mod tests {
         let open: Vec<_> = table().into_iter().filter(|route| route.who == Who::Everybody).collect();
         assert_eq!(
             open.iter().map(|r| r.path).collect::<Vec<_>>(),
-            ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"]
+            ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/v1/session"]
         );
     }
 }

@@ -14,7 +14,6 @@ use crate::dispatch::feed::Agenda;
 use crate::dispatch::worker::{Settings, Workshop};
 use crate::id::EndpointId;
 use crate::plugin::{self, Engine};
-use crate::seal::SealingKey;
 use crate::send::{self, Client};
 use crate::store::memory::MemoryStore;
 use crate::time::SystemClock;
@@ -64,7 +63,9 @@ impl Host {
         let catalog = CATALOG.get_or_init(open_catalog).await.clone();
         let (metrics, clock) = (Arc::new(Metrics::new()), Arc::new(SystemClock));
         let usage = Arc::new(crate::dispatch::usage::Usage::new(clock.now()));
+        let live = Arc::new(crate::live::Live::new(16));
         let workshop = Workshop {
+            live: live.clone(),
             usage: usage.clone(),
             book: book.clone(),
             catalog: catalog.clone(),
@@ -92,6 +93,7 @@ impl Host {
             intake: dispatcher.intake(),
             clock: clock.clone(),
             metrics: metrics.clone(),
+            live: live.clone(),
         };
         let api = Api {
             store,
@@ -102,6 +104,11 @@ impl Host {
             metrics,
             clock,
             admin_key: KeyDigest::of(KEY),
+            sealing: SealingKey::generate(),
+            failures: Failures::default(),
+            live,
+            seats: Arc::default(),
+            draining: tokio::sync::watch::channel(false).1,
             budget: Budget::new(config.ingest.in_flight_bytes.0),
             meters: Meters::default(),
             config: Arc::new(config),

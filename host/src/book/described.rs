@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{BookError, Listed, RecordError, Snapshot};
-use crate::access::Key;
+use crate::access::{Ended, Key};
 use crate::catalogue::Versions;
 use crate::seal::SealingKey;
 use crate::store::{DocumentKind, DocumentRow};
@@ -49,6 +49,7 @@ fn by_kind<W: Work>(row: &DocumentRow, work: W) -> Result<W::Done, BookError> {
         DocumentKind::Tenant => work.with::<Profile>(row),
         DocumentKind::Host => work.with::<HostProfile>(row),
         DocumentKind::Key => work.with::<Key>(row),
+        DocumentKind::EndedSession => work.with::<Ended>(row),
         DocumentKind::EventType => work.with::<Listed>(row),
         DocumentKind::Versions => work.with::<Versions>(row),
     }

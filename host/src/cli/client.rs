@@ -160,6 +160,11 @@ impl Client {
         Ok(Self { base, key, http })
     }
 
+    /// Where a page of the server is, for a browser.
+    pub fn page(&self, path: &str) -> String {
+        format!("{}{path}", self.base.as_str().trim_end_matches('/'))
+    }
+
     pub async fn get(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Answer> {
         self.call(Method::GET, path, query, None).await
     }

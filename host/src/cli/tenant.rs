@@ -1,5 +1,7 @@
 //! `tenant`: what holds for all endpoints of a tenant.
 
+use std::time::Duration;
+
 use anyhow::bail;
 use clap::Subcommand;
 use serde::Deserialize;
@@ -40,6 +42,8 @@ enum Action {
     Online(Online),
     /// Forget what was said of it
     Delete(Delete),
+    /// Make a link with which its people see and manage what is theirs
+    Portal(Portal),
 }
 
 #[derive(Debug, clap::Args)]
@@ -80,6 +84,21 @@ struct Delete {
     yes: bool,
 }
 
+#[derive(Debug, clap::Args)]
+struct Portal {
+    tenant: String,
+    /// How long it lasts, from 1m to 24h [default: `dashboard.portal_expires` of the server]
+    #[arg(long, value_name = "SPAN", value_parser = argument::span)]
+    expires: Option<Duration>,
+}
+
+/// The answer to `POST /v1/tenants/{id}/portal`.
+#[derive(Debug, Deserialize)]
+struct Link {
+    path: String,
+    expires_at: String,
+}
+
 /// As far as it is shown.
 #[derive(Debug, Deserialize)]
 struct Shown {
@@ -114,6 +133,7 @@ impl Tenant {
                 announce(&client, &path(&tenant), back.members(), &what, json).await
             }
             Action::Delete(delete) => delete.run(&client, json).await,
+            Action::Portal(portal) => portal.run(&client, json).await,
         }
     }
 }
@@ -150,6 +170,21 @@ impl Delete {
         let query = self.force.then(|| ("force", "true".to_owned()));
         client.delete_with(&path(&self.tenant), query.as_slice()).await?;
         if json { Ok(()) } else { Ok(say(&format!("Deleted the tenant {}", self.tenant))?) }
+    }
+}
+
+impl Portal {
+    async fn run(&self, client: &Client, json: bool) -> anyhow::Result<()> {
+        let members = self.expires.map(|span| ("expires".to_owned(), format_span(span).into()));
+        let body = Value::Object(members.into_iter().collect());
+        let answer = client.post(&format!("{}/portal", path(&self.tenant)), body.to_string()).await?;
+        if json {
+            return answer.print();
+        }
+        let link: Link = answer.read()?;
+        say(&client.page(&link.path))?;
+        eprintln!("Whoever opens it is {} until {}.", self.tenant, link.expires_at);
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use url::Url;
 
 use crate::plugin::{PublicKey, Required};
 use crate::send::{InvalidProxy, Proxy};
@@ -124,6 +125,43 @@ fn allowance(said: &toml::Table) -> Result<Allowance, String> {
         }
     }
     Ok(allowance)
+}
+
+/// Where pages come from: scheme, host and, unless it is the scheme's own, port; as a browser writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin(String);
+
+impl Origin {
+    /// `None` where it is none, or says more than one does.
+    pub fn parse(text: &str) -> Option<Self> {
+        // A host may be written with more, and some of it would say something else in a policy.
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:/[]".contains(&byte);
+        let url = Url::parse(text).ok().filter(|_| text.bytes().all(is_plain))?;
+        let url = Some(url).filter(|url| matches!(url.scheme(), "http" | "https"))?;
+        let origin = url.origin().ascii_serialization();
+        let said = text.trim_end_matches('/').to_ascii_lowercase();
+        let with_port = url.port_or_known_default().map(|port| format!("{origin}:{port}"));
+        (said == origin || Some(said) == with_port).then_some(Self(origin))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn is_https(&self) -> bool {
+        self.0.starts_with("https:")
+    }
+}
+
+impl Setting for Vec<Origin> {
+    fn read(given: &Given) -> Result<Self, String> {
+        let origin = |text: &str| {
+            Origin::parse(text).ok_or_else(|| {
+                format!("holds `{text}`; it takes origins such as `https://hooks.example` or `http://localhost:3000`")
+            })
+        };
+        given.many()?.into_iter().map(origin).collect()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -256,3 +294,31 @@ macro_rules! number {
 }
 
 number!(u32, usize);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_as_browsers_write_them() {
+        for (text, origin) in [
+            ("https://hooks.example", Some("https://hooks.example")),
+            ("https://Hooks.Example/", Some("https://hooks.example")),
+            ("https://hooks.example:443", Some("https://hooks.example")),
+            ("https://hooks.example:8443", Some("https://hooks.example:8443")),
+            ("http://[::1]:8420", Some("http://[::1]:8420")),
+            ("", None),
+            ("*", None),
+            ("null", None),
+            ("hooks.example", None),
+            ("https://*.example", None),
+            ("https://hooks.example/path", None),
+            ("https://user@hooks.example", None),
+            ("https://hooks.example; script-src *", None),
+            ("https://a.example https://b.example", None),
+            ("javascript:alert(1)", None),
+        ] {
+            assert_eq!(Origin::parse(text).as_ref().map(Origin::as_str), origin, "{text}");
+        }
+    }
+}

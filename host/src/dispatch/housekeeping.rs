@@ -1,15 +1,17 @@
 //! What goes on in the background: leases are renewed, orphans cancelled, and what is old is forgotten.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::book::{Book, Entry};
+use crate::delivery::Delivery;
 use crate::disk::Disk;
 use crate::id::EndpointId;
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::notice::{Notice, Topic};
 use crate::store::{History, Kept, Queue, Result, Statistics, Tell};
@@ -61,6 +63,7 @@ pub struct Housekeeping {
     pub book: Arc<Book>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
+    pub live: Arc<Live>,
     /// How long a delivery may wait, held time included.
     pub max_age: Duration,
     pub retention: Retention,
@@ -145,7 +148,12 @@ impl Housekeeping {
             if skipped.get(&endpoint.id) == Some(&before) {
                 continue;
             }
-            while self.cancel_some(endpoint.id, before).await? == SKIPPED_AT_ONCE {
+            loop {
+                let cancelled = self.cancel_some(endpoint.id, before).await?;
+                self.live.tell_of_many(Some(&endpoint.tenant), cancelled);
+                if cancelled < SKIPPED_AT_ONCE {
+                    break;
+                }
                 if self.stops() {
                     return Ok(());
                 }
@@ -163,12 +171,14 @@ impl Housekeeping {
     }
 
     async fn cancel_orphans(&self) -> Result<()> {
-        while self.queue.cancel_orphans(ORPHANS_AT_ONCE, self.clock.now()).await? == ORPHANS_AT_ONCE
-            && !self.stops()
-        {
+        loop {
+            let cancelled = self.queue.cancel_orphans(ORPHANS_AT_ONCE, self.clock.now()).await?;
+            self.live.tell_of_many(None, cancelled);
+            if cancelled < ORPHANS_AT_ONCE || self.stops() {
+                return Ok(());
+            }
             tokio::time::sleep(BREATHER).await;
         }
-        Ok(())
     }
 
     /// Ends what nobody wants any more, and forgets what ended long ago.
@@ -177,8 +187,9 @@ impl Housekeeping {
         let reason = super::worker::TOO_OLD;
         let before = now.minus(self.max_age);
         loop {
-            let tell = self.teller(now);
+            let (tell, seen) = self.teller(now);
             let ended = self.queue.expire(before, EXPIRED_AT_ONCE, reason.to_owned(), now, tell).await?;
+            seen.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|seen| self.live.tell(seen));
             if ended > 0 {
                 // What tells of it is due.
                 self.agenda.expect(now);
@@ -192,15 +203,20 @@ impl Housekeeping {
         self.prune_statistics().await
     }
 
-    /// The operational events about deliveries that end for their age.
-    fn teller(&self, now: Timestamp) -> Tell {
-        let book = Arc::clone(&self.book);
-        Arc::new(move |event, delivery| {
+    /// The operational events about deliveries that end for their age; and these deliveries, where somebody watches.
+    fn teller(&self, now: Timestamp) -> (Tell, Arc<Mutex<Vec<Delivery>>>) {
+        let (book, live, seen) = (Arc::clone(&self.book), Arc::clone(&self.live), Arc::default());
+        let noted: Arc<Mutex<Vec<Delivery>>> = Arc::clone(&seen);
+        let tell: Tell = Arc::new(move |event, delivery| {
+            if live.is_watched() {
+                noted.lock().unwrap_or_else(PoisonError::into_inner).push(delivery.clone());
+            }
             let book = book.snapshot();
             let endpoint = &book.entry(delivery.endpoint)?.endpoint;
             let notice = |topic| Notice::of_delivery(topic, endpoint, event, delivery, None, now);
             book.tell(Topic::of_end(delivery)?, &endpoint.tenant, notice, now)
-        })
+        });
+        (tell, seen)
     }
 
     async fn prune_statistics(&self) -> Result<()> {

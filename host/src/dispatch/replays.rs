@@ -7,10 +7,11 @@ use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 
 use crate::book::{Book, Snapshot};
-use crate::id::EndpointId;
+use crate::id::{EndpointId, EventId};
+use crate::live::Live;
 use crate::store::jobs::{Job, JobEnd, JobState, Selection, Step, Target};
 use crate::store::{PageRequest, Result, Store};
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 
 use super::backlog::Backlog;
 use super::feed::Agenda;
@@ -44,6 +45,7 @@ pub struct Replays {
     pub clock: Arc<dyn Clock>,
     pub backlog: Arc<Backlog>,
     pub agenda: Arc<Agenda>,
+    pub live: Arc<Live>,
     pub settings: Settings,
     /// Told of each new job.
     pub news: Arc<Notify>,
@@ -127,15 +129,30 @@ impl Replays {
             Plan::Wait => return Ok(Turn::Waits),
         };
         let made_before = job.progress.made;
+        let (events, now) = (events_of(&step), step.now);
         let Some(job) = self.store.advance(step).await? else { return Ok(Turn::Lost) };
         let made = job.progress.made.saturating_sub(made_before);
         if made > 0 {
+            self.tell(&events, now).await?;
             self.agenda.expect(self.clock.now());
         }
         if job.state == JobState::Done {
             info!(job = %job.id, made = job.progress.made, looked_at = job.progress.looked_at, "replayed");
         }
         Ok(Turn::Made(made))
+    }
+
+    /// Tells those who watch what a step has made; nobody but the store knows it.
+    async fn tell(&self, events: &[EventId], now: Timestamp) -> Result<()> {
+        for event in events {
+            if !self.live.is_watched() {
+                break;
+            }
+            let record = self.store.event(*event).await?;
+            let deliveries = record.iter().flat_map(|record| &record.deliveries);
+            deliveries.filter(|delivery| delivery.created_at == now).for_each(|made| self.live.tell(made));
+        }
+        Ok(())
     }
 
     async fn fail(&self, job: &Job, reason: String) -> Result<Turn> {
@@ -203,6 +220,18 @@ enum Plan {
     Step(Step),
     Fail(String),
     Wait,
+}
+
+/// Whose deliveries a step makes, each once.
+fn events_of(step: &Step) -> Vec<EventId> {
+    let event = |target: &Target| match target {
+        Target::Again(delivery) => delivery.event(),
+        Target::Missing(event, _) => *event,
+    };
+    let mut events: Vec<EventId> = step.targets.iter().map(event).collect();
+    events.sort_unstable();
+    events.dedup();
+    events
 }
 
 fn wanting<'b>(book: &'b Snapshot, selection: &Selection) -> Option<&'b Arc<crate::endpoint::Endpoint>> {

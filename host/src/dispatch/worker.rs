@@ -11,6 +11,7 @@ use crate::delivery::{Delivery, Policy, Settlement, State};
 use crate::endpoint::Endpoint;
 use crate::event::Event;
 use crate::health::Health;
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::notice::{Notice, Topic};
 use crate::plugin::Catalog;
@@ -51,6 +52,7 @@ pub struct Workshop {
     pub queue: Arc<dyn Queue>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
+    pub live: Arc<Live>,
     pub agenda: Arc<Agenda>,
     pub wardrobe: Wardrobe,
     pub turns: Turns,
@@ -203,7 +205,12 @@ impl Workshop {
                     warn!(delivery = %id, "an attempt's result came too late to count");
                     return None;
                 }
-                Ok([Settle::Done(health), ..]) => return Some(*health),
+                Ok([Settle::Done(health), ..]) => {
+                    let health = *health;
+                    self.live.tell(&settled.delivery);
+                    settled.announce.iter().for_each(|arrival| self.live.tell_promised(arrival));
+                    return Some(health);
+                }
                 Ok([]) => return None,
                 Err(error) => {
                     error!(delivery = %id, %error, "an attempt's result could not be written");

@@ -5,6 +5,7 @@ mod cloudevents;
 mod access;
 mod authors;
 mod conformance;
+mod dashboard;
 mod deliver;
 mod dry_run;
 mod ecmascript;

@@ -75,7 +75,7 @@ fn answers_are_what_the_document_says() {
         let ids: Vec<_> = ids.map(|(part, prefix, id)| (part, prefix, id.clone())).collect();
         let paths = document.0["paths"].as_object().expect("paths").clone();
         for (path, _) in paths.iter().filter(|(_, methods)| methods.get("get").is_some()) {
-            if ["/healthz", "/readyz", "/metrics", "/docs"].contains(&path.as_str()) {
+            if ["/healthz", "/readyz", "/metrics", "/docs", "/v1/deliveries/live"].contains(&path.as_str()) {
                 continue;
             }
             let known = ids.iter().find(|(_, prefix, _)| path.starts_with(prefix));

@@ -12,7 +12,9 @@ use crate::time::{Timestamp, format_span};
 
 #[derive(Debug, Serialize)]
 pub(super) struct EndpointView<'a> {
-    id: String,
+    /// Of one that is made, as are its secrets and times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
     tenant: &'a str,
     name: &'a str,
     description: &'a str,
@@ -25,7 +27,8 @@ pub(super) struct EndpointView<'a> {
     terms: TermsView<'a>,
     /// The members that its tenant or the host decides.
     inherited: Vec<&'static str>,
-    secrets: Vec<SecretView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secrets: Option<Vec<SecretView>>,
     rate_limit: Option<Value>,
     concurrency: u32,
     order: Option<Value>,
@@ -34,8 +37,10 @@ pub(super) struct EndpointView<'a> {
     disabled_because: Option<&'a str>,
     #[serde(flatten)]
     fare: Fare,
-    created_at: String,
-    updated_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    updated_at: Option<String>,
     /// Shown once: when the endpoint is created, and when its secret is rotated.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<&'a str>,
@@ -58,7 +63,7 @@ impl<'a> EndpointView<'a> {
     pub fn of(endpoint: &'a Endpoint, fare: Fare, now: Timestamp) -> Self {
         let disabled = endpoint.hold.current.as_ref();
         Self {
-            id: endpoint.id.to_string(),
+            id: Some(endpoint.id.to_string()),
             tenant: endpoint.tenant.as_str(),
             name: &endpoint.name,
             description: &endpoint.description,
@@ -68,7 +73,7 @@ impl<'a> EndpointView<'a> {
             version: endpoint.version.as_ref().map(|version| version.as_str()),
             terms: TermsView::in_force(&endpoint.terms),
             inherited: terms::inherited(endpoint),
-            secrets: secrets(endpoint, now),
+            secrets: Some(secrets(endpoint, now)),
             rate_limit: rate_limit(endpoint),
             concurrency: endpoint.concurrency,
             order: order(endpoint.order),
@@ -76,10 +81,15 @@ impl<'a> EndpointView<'a> {
             disabled_since: disabled.map(|disabled| disabled.since.to_string()),
             disabled_because: disabled.map(|disabled| disabled.reason.as_str()),
             fare,
-            created_at: endpoint.created_at.to_string(),
-            updated_at: endpoint.updated_at.to_string(),
+            created_at: Some(endpoint.created_at.to_string()),
+            updated_at: Some(endpoint.updated_at.to_string()),
             secret: None,
         }
+    }
+
+    /// Of an endpoint that was only asked about.
+    pub fn not_made(self) -> Self {
+        Self { id: None, secrets: None, created_at: None, updated_at: None, ..self }
     }
 
     /// Shows a secret that the receiver has to have. A private key is nobody's but the host's.

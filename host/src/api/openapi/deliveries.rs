@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use super::operation::Operation;
 use super::shape::{
     Named, about, count, event_type, id, list, matching, milliseconds, number, object, or_null, page,
-    reference, tenant, text, time, time_given, truth, words,
+    reference, span, tenant, text, time, time_given, truth, words,
 };
+use crate::api::live::{MAX_LIFE, MEDIA_TYPE, MIN_LIFE};
 use crate::api::problem::Kind;
 use crate::attempt::{Task, Warning};
 use crate::delivery::State;
@@ -15,6 +16,10 @@ const GROUP: &str = "Deliveries";
 
 /// How `next` of lists by place looks.
 pub const CURSOR: &str = "^[0-9a-f]{1,16}-[0-9a-f]{1,4}$";
+
+const LIVE: &str = "Each `delivery` has one in its data as lists show it, told after the commit. `behind` says that some \
+                    were missed and the list is to be read again: `missed` is how many, or null where a tenant asks. \
+                    The stream ends with what it was asked with: a key, a session, a link.";
 
 pub fn operations() -> Vec<Operation> {
     let state = || words(State::ALL.map(State::word));
@@ -31,6 +36,15 @@ pub fn operations() -> Vec<Operation> {
             .query("webhook_id", "Only those with this `webhook-id`.", id("msg_"))
             .page(matching(CURSOR))
             .answers(200, "A page of deliveries.", page("Delivery")),
+        Operation::new("watch_deliveries", GROUP, "Deliveries as they are made and change")
+            .about(LIVE)
+            .query("tenant", "Only those of this tenant.", tenant())
+            .query("endpoint", "Only those to this endpoint.", id("ep_"))
+            .query("type", "Only those of events of this type.", event_type())
+            .query("state", "Only those that are in this state now.", state())
+            .query("for", "How long it lasts; up to a day where it is not said.", span(MIN_LIFE, MAX_LIFE))
+            .answers_with(200, "Server-sent events.", MEDIA_TYPE, text())
+            .problems(&[Kind::Overloaded]),
         Operation::new("show_delivery", GROUP, "One delivery, with its attempts")
             .of("id", delivery())
             .answers(200, "The delivery.", reference("DeliveryInFull")),

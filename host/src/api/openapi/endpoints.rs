@@ -23,6 +23,8 @@ const GROUP: &str = "Endpoints";
 const PATCH: &str = "A merge patch (RFC 7396): what is left out stays. What an answer masks as `***` may be sent back \
                      as it was shown, and stays too; so does what only answers tell.";
 
+const DRY_RUN: &str = "All is checked that would be, and nothing is written.";
+
 const TEST: &str = "The event goes through the endpoint's chain, signature and connection, once, whether or not it is \
                     enabled. It is marked by the header `webhook-test`, kept nowhere and counted nowhere. Without a \
                     `type` it is of one that the endpoint names.";
@@ -36,9 +38,12 @@ pub const PATTERN: &str = r"^(\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?)$";
 pub fn operations(_: &Config) -> Vec<Operation> {
     let operation = |name, summary| Operation::new(name, GROUP, summary).of("id", id("ep_"));
     let settled = "The endpoint, whose newest secret alone signs.";
+    let changed = json!({"oneOf": [reference("Endpoint"), reference("Changes")]});
     vec![
         Operation::new("create_endpoint", GROUP, "Create an endpoint")
+            .query("dry_run", DRY_RUN, truth())
             .takes(reference("NewEndpoint"))
+            .answers(200, "The endpoint as it would be, of a dry run.", reference("EndpointDescribed"))
             .answers(201, "The endpoint, with its signing secret, shown this once.", reference("Endpoint"))
             .problems(&[Kind::Conflict]),
         Operation::new("list_endpoints", GROUP, "The endpoints, oldest first")
@@ -48,8 +53,9 @@ pub fn operations(_: &Config) -> Vec<Operation> {
         operation("show_endpoint", "One endpoint").answers(200, "The endpoint.", reference("Endpoint")),
         operation("change_endpoint", "Change an endpoint")
             .about(PATCH)
+            .query("dry_run", DRY_RUN, truth())
             .takes_any(true, &[(JSON, reference("EndpointPatch")), (MERGE_PATCH, reference("EndpointPatch"))])
-            .answers(200, "The endpoint as it is now.", reference("Endpoint"))
+            .answers(200, "The endpoint as it is now; of a dry run, what would change.", changed)
             .problems(&[Kind::Conflict]),
         operation("delete_endpoint", "Delete an endpoint")
             .about("What waits for it is cancelled. What it did stays in the log until retention.")
@@ -86,7 +92,9 @@ pub fn schemas(config: &Config) -> Vec<Named> {
         ("EndpointPatch", patch(config)),
         ("Rotation", rotation),
         ("RateLimit", rate_limit()),
-        ("Endpoint", endpoint()),
+        ("Endpoint", object(&endpoint(), &[("secret", about("Shown once, when it is made.", text()))])),
+        ("EndpointDescribed", object(&described(), &[])),
+        ("Changes", changes()),
     ]
 }
 
@@ -187,7 +195,20 @@ fn rate_limit() -> Value {
     object(&[("requests", number(1, MAX_REQUESTS)), ("per", span(MIN_PER, MAX_PER))], &[])
 }
 
-fn endpoint() -> Value {
+/// What can be said of an endpoint before it is made.
+fn described() -> Vec<(&'static str, Value)> {
+    let made = ["id", "secrets", "created_at", "updated_at"];
+    endpoint().into_iter().filter(|(name, _)| !made.contains(name)).collect()
+}
+
+/// What a patch would change.
+fn changes() -> Value {
+    let any = || about("Masked as in any answer; null where there is none.", json!({}));
+    let change = object(&[("member", text()), ("from", any()), ("to", any())], &[]);
+    object(&[("changes", list(change))], &[])
+}
+
+fn endpoint() -> Vec<(&'static str, Value)> {
     let secret =
         object(&[("fingerprint", text()), ("header", text())], &[("public_key", text()), ("until", time())]);
     let limit = object(&[("requests", number(1, MAX_REQUESTS)), ("per", span_told())], &[]);
@@ -218,5 +239,5 @@ fn endpoint() -> Value {
         ("updated_at", time()),
     ];
     members.extend(terms::told());
-    object(&members, &[("secret", about("Shown once, when it is made.", text()))])
+    members
 }

@@ -128,7 +128,7 @@ impl Operation {
             operation["requestBody"] = body.clone();
         }
         if let Some(roles) = super::roles(route) {
-            operation["security"] = json!([{"key": []}]);
+            operation["security"] = json!([{"key": []}, {"session": []}]);
             operation["x-roles"] = roles.into();
         }
         operation
@@ -168,7 +168,7 @@ fn refusal(status: u16, words: &[&str]) -> Value {
     if status == 401 {
         answer["headers"] = json!({"WWW-Authenticate": {"schema": {"type": "string"}, "required": true}});
     }
-    if status == 503 {
+    if matches!(status, 429 | 503) {
         let about = "Seconds until it is worth trying again.";
         answer["headers"] = json!({"Retry-After": {"description": about, "schema": {"type": "string", "pattern": "^[0-9]+$"}}});
     }
