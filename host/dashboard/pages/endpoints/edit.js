@@ -248,7 +248,7 @@ function Chain({ form, set, error, inherited, endpoint }) {
       <p><${Button} onClick=${() => set({ ownChain: true })}>Give it a chain of its own<//></p>` : html`
       <p class="hint">Plugins, one after the other: each gets what the one before made, and can change it or drop it. Without any, the payload goes out as it came.</p>
       <${ChainEditor} value=${form.transforms} onValue=${edited} errors=${errors} tenant=${form.tenant} />
-      ${theirs.length > 0 && html`<p><${Button} onClick=${() => set({ ownChain: false, transforms: [] })}>Take the inherited chain instead (${visible(names)})<//></p>`}`}
+      ${theirs.length > 0 && html`<p class="row"><${Button} onClick=${() => set({ ownChain: false, transforms: [] })}>Take the inherited chain instead<//><span class="faint mono">${visible(names)}</span></p>`}`}
     <${Field} label="Bytes of the body" error=${error('/body')} hint="In the second form a receiver that parses the JSON and writes it again gets the same bytes, and can verify a signature over them.">${(a) => html`
       <${Select} ...${a} value=${form.body} onValue=${(body) => set({ body })} options=${[
         ['', inheritedText(inherited?.body && BODIES[inherited.body])], ['as-is', BODIES['as-is']], ['ecmascript', BODIES.ecmascript],
