@@ -41,7 +41,7 @@ export function DeliveryList({ query, onReplay }) {
       : html`<${Rows} rows=${feed.rows} nameOf=${nameOf} tenants=${isAdmin} />`}
     ${feed.more && html`<p class="more"><${Button} busy=${feed.loading} onClick=${() => feed.loadMore()}>Show more<//></p>`}
     ${feed.cut && html`<p class="more">The latest ${plural(feed.rows.length, 'delivery', 'deliveries')} are shown.
-      <${Button} onClick=${() => { setPaused(true); feed.hold(true); feed.load(); }}>Pause and browse older ones<//></p>`}`;
+      <${Button} onClick=${() => { setPaused(true); feed.hold(true); feed.load(); }}>Browse older ones<//></p>`}`;
 }
 
 function useScrolled() {
