@@ -29,8 +29,10 @@ export default function Bench({ query }) {
   const [scene, setScene] = useState(null);
   const [base, setBase] = useState(null);
   const [endpoint, setEndpoint] = useState(null);
-  const [chain, setChain] = useState([]);
-  const [kept, setKept] = useState([]);
+  // A link from a plugin's page begins with that plugin alone; there is nothing of it to lose.
+  const [begun] = useState(() => (query.plugin && !query.endpoint ? [{ plugin: query.plugin, config: '', on_failure: 'retry' }] : []));
+  const [chain, setChain] = useState(begun);
+  const [kept, setKept] = useState(begun);
   const [refused, setRefused] = useState([]);
   const [offered, setOffered] = useState(null);
   const [pane, setPane] = useState('payload');

@@ -21,12 +21,20 @@ export function fromLocal(text) {
   return Number.isNaN(moment.getTime()) ? undefined : moment.toISOString();
 }
 
-/** Taken when it is left or Enter is pressed: half a word finds nothing. With `live` at each key, for forms. */
+/**
+ * Taken when it is left or Enter is pressed, as half a word finds nothing; at once where it is emptied or picked from the list.
+ * With `live` at each key, for forms.
+ */
 export function Typed({ value = '', onTaken, live, ...rest }) {
   const [draft, setDraft] = useState(value);
   useEffect(() => setDraft(value), [value]);
   if (live) return html`<${Input} ...${rest} value=${value} onValue=${onTaken} />`;
-  return html`<${Input} ...${rest} value=${draft} onValue=${setDraft} onChange=${(e) => onTaken(e.target.value.trim())} />`;
+  const typed = (event) => {
+    const text = event.target.value;
+    setDraft(text);
+    if (text === '' || !event.inputType || event.inputType === 'insertReplacementText') onTaken(text.trim());
+  };
+  return html`<input autocomplete="off" spellcheck=${false} ...${rest} value=${draft} onInput=${typed} onChange=${(e) => onTaken(e.target.value.trim())} />`;
 }
 
 export const Moment = ({ label, value, onValue, ...rest }) => html`

@@ -32,7 +32,7 @@ export function DeliveryList({ query, onReplay }) {
     <${Filters} query=${query} endpoints=${list} types=${types} />
     ${query.event && html`<${EventHead} id=${query.event} key=${query.event} />`}
     <div class="row between feed-head">
-      <${Live} feed=${feed} paused=${paused} onPause=${setPaused} />
+      ${feed.error && feed.rows === null ? html`<span></span>` : html`<${Live} feed=${feed} paused=${paused} onPause=${setPaused} />`}
       ${!query.event && !query.webhook_id && html`<${Button} icon="replays" onClick=${onReplay}>Deliver again all that fit<//>`}
     </div>
     ${feed.error && html`<${Problem} error=${feed.error} retry=${() => feed.load()} />`}

@@ -49,15 +49,9 @@ function faults(form) {
   return found.filter((one) => one.message);
 }
 
-async function isTaken(name) {
-  try {
-    await api.get(`/v1/event-types/${part(name)}`);
-    return true;
-  } catch (error) {
-    if (error.status === 404) return false;
-    throw error;
-  }
-}
+const LISTED_MOST = 10_000;
+
+const isTaken = async (name) => (await all('/v1/event-types', {}, { most: LISTED_MOST })).some((type) => type.name === name);
 
 function Form({ before, name }) {
   const [form, setForm] = useState(before);
