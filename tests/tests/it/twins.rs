@@ -70,6 +70,12 @@ fn tenants_and_the_host() {
         assert_eq!((&view["timeout"], &view["description"]), (&json!("5s"), &json!("a customer")));
         assert_eq!(view["quota"]["ingest"], json!({"requests": 100, "per": "1s"}));
         assert!(!shown.contains("planted"), "{shown}");
+        let link = told(world, &["tenant", "portal", "acme", "--expires", "30m"]).await;
+        let (page, token) = link.trim().split_once("/#/portal/").expect("a link");
+        assert_eq!(page, format!("http://{}", world.web.address()));
+        assert_eq!(world.web.with_key(token).get("/v1/session").await.expect(200)["tenant"], "acme");
+        assert!(json_of(world, &["tenant", "portal", "acme"]).await["token"].is_string());
+        refused(world, &["tenant", "portal", "acme", "--expires", "2d"], "/expires").await;
         told(world, &["tenant", "offline", "acme"]).await;
         assert!(told(world, &["tenant", "list"]).await.contains("offline"));
         told(world, &["host", "set", "--timeout", "7s"]).await;
