@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use hookwright::store::plugins::ComponentDigest;
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -183,5 +185,57 @@ fn the_readme_gives_the_commands_that_are_tested() {
     let ci = read(".ci/run");
     for step in ["readme_command 'test --workspace'", "readme_command 'run --release -- demo'"] {
         assert!(ci.contains(step), ".ci/run lacks {step}");
+    }
+}
+
+/// The files below `host/dashboard`, each with its path from there.
+fn dashboard_files() -> Vec<(String, Vec<u8>)> {
+    let base = root().join("host/dashboard");
+    let (mut files, mut folders) = (Vec::new(), vec![base.clone()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(&base).unwrap().to_str().unwrap().to_owned();
+                files.push((name, fs::read(&path).unwrap()));
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn libraries_of_the_dashboard_are_those_of_the_table() {
+    let table = read("host/dashboard/vendor/README.md");
+    let told: BTreeMap<String, String> = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .map(|row| {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            (cells[0].trim_end_matches('`').to_owned(), cells[4].to_owned())
+        })
+        .collect();
+    let there: BTreeMap<String, String> = dashboard_files()
+        .into_iter()
+        .filter_map(|(name, bytes)| Some((name.strip_prefix("vendor/")?.to_owned(), bytes)))
+        .filter(|(name, _)| name != "README.md")
+        .map(|(name, bytes)| (name, ComponentDigest::of(&bytes).to_string()))
+        .collect();
+    assert_eq!(there, told, "host/dashboard/vendor/README.md");
+}
+
+#[test]
+fn pages_never_make_markup_of_text() {
+    let makers = ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"];
+    for (name, bytes) in dashboard_files() {
+        if name.starts_with("vendor/") || !name.ends_with(".js") {
+            continue;
+        }
+        let text = String::from_utf8(bytes).unwrap();
+        for maker in makers {
+            assert!(!text.contains(maker), "host/dashboard/{name} uses {maker}");
+        }
     }
 }
