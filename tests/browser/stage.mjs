@@ -52,8 +52,8 @@ export async function stage(host, receiver) {
   await host.endpoint({ name: 'Everything of Acme', tenant: 'acme', url: at('/acme'), events: ['*'], auth: { type: 'bearer', token: 'not-shown' } });
   await host.endpoint({
     name: 'Large invoices only', url: at('/filtered'), events: ['document.exported'],
-    transforms: [{ plugin: 'filter', config: { when: { path: 'document.total_amount', greater_than: 1_000_000 } } }],
-  }).catch(() => {});
+    transforms: [{ plugin: 'filter', config: { keep: { path: 'document.total_amount', gt: 1_000_000 } } }],
+  });
   await host.api('PATCH', '/v1/tenants/acme', { quota: { ingest: { requests: 100, per: '1s' } } });
   await host.api('PUT', '/v1/versions', { versions: [{ name: '2025-06' }, { name: '2026-03', steps: [{ events: ['document.*'], plugin: 'flatten', config: { separator: '_' } }] }] });
   await host.api('POST', '/v1/keys', { role: 'ingest' });

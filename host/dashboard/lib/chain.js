@@ -5,12 +5,12 @@
 
 import { html, useContext, useEffect, useMemo, useRef, useState } from './html.js';
 import { api, part, useLoad } from './api.js';
-import { Badge, Button, Dialog, Field, Icon, Input, Problem, Select, Spinner, Tabs } from './ui.js';
+import { Badge, Button, Dialog, Field, Icon, Input, Problem, Select, Spinner, Tabs, prose } from './ui.js';
 import { visible } from './format.js';
 import { Session } from './session.js';
 import { pretty } from './json.js';
 import { CodeField } from './editor.js';
-import { MASK, SchemaForm, canShow, prose, swapped, useIds } from './schema-form.js';
+import { MASK, SchemaForm, canShow, swapped, useIds } from './schema-form.js';
 import { faultOf } from './tree.js';
 
 /** `slack`, and the digest that it is pinned to. */

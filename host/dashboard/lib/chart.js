@@ -77,6 +77,15 @@ function stack(series) {
   return series.map((one) => one.values.map((value, at) => (sums[at] += value ?? 0))).reverse();
 }
 
+const hours = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+const days = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
+
+/** A moment below a chart: where a day begins, its date. */
+function clock(at) {
+  const moment = new Date(at * 1000);
+  return (moment.getHours() === 0 && moment.getMinutes() === 0 ? days : hours).format(moment);
+}
+
 function options(UPlot, place, series, stacked, write) {
   const axis = { stroke: colour('--text-faint'), grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false } };
   const drawn = (stacked ? [...series].reverse() : series).map((one) => ({
@@ -89,13 +98,18 @@ function options(UPlot, place, series, stacked, write) {
     points: one.kind === 'line' ? { show: (chart, at) => chart.data[at].filter((value) => value != null).length < 24, size: 6 } : { show: false },
     value: (_, value) => (value == null ? '–' : write(value)),
   }));
+  const hasBars = series.some((one) => one.kind !== 'line');
   return {
     width: place.clientWidth,
     height: HEIGHT,
     legend: { show: false },
     cursor: { y: false, points: { show: false } },
-    scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1, 1)] } },
-    axes: [axis, { ...axis, size: 60, values: (_, ticks) => ticks.map(write) }],
+    scales: {
+      // The last bar is as wide as the others, and begins at its moment.
+      x: hasBars ? { range: ({ data: [at] }, first, last) => [first, last + (at.length > 1 ? at[1] - at[0] : 60)] } : {},
+      y: { range: (_, low, high) => [0, Math.max(high * 1.1, 1)] },
+    },
+    axes: [{ ...axis, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 60, values: (_, ticks) => ticks.map(write) }],
     series: [{}, ...drawn],
   };
 }

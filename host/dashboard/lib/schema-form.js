@@ -2,7 +2,7 @@
 // of members and whatever the form cannot show stay as they are.
 
 import { html, useEffect, useMemo, useRef, useState } from './html.js';
-import { Area, Button, Check, Field, Input, Select } from './ui.js';
+import { Area, Button, Check, Field, Input, Select, prose } from './ui.js';
 import { visible } from './format.js';
 import { CodeField } from './editor.js';
 import { faultOf, isTooDeep, member, nodeOf, plain, read, step, text, withMember, write } from './tree.js';
@@ -183,9 +183,6 @@ export function canShow(schema, value) {
 const at = (form, pointer) => form.errors.filter((error) => error.pointer === pointer);
 const below = (form, pointer) => form.errors.filter((error) => error.pointer === pointer || error.pointer.startsWith(`${pointer}/`));
 const said = (errors) => (errors.length ? errors.map((error) => error.message).join(' ') : undefined);
-
-/** Prose with the parts in backticks as code. */
-export const prose = (words) => words && String(words).split('`').map((part, index) => (index % 2 ? html`<code>${visible(part)}</code>` : visible(part)));
 
 /** One value: `onNode(undefined)` takes it away, where it is `optional`. */
 function Value(props) {

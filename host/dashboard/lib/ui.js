@@ -18,7 +18,7 @@ const SHAPES = {
   types: 'M4 6h16M4 12h16M4 18h10',
   settings: 'M12 9a3 3 0 1 0 0 6 3 3 0 0 0 0-6zM12 2v3m0 14v3M4.9 4.9 7 7m10 10 2.1 2.1M2 12h3m14 0h3M4.9 19.1 7 17M17 7l2.1-2.1',
   menu: 'M4 7h16M4 12h16M4 17h16',
-  more: 'M5 12h.01M12 12h.01M19 12h.01',
+  more: 'M5 11.2v1.6M12 11.2v1.6M19 11.2v1.6',
   close: 'M6 6l12 12M18 6 6 18',
   copy: 'M9 9h11v11H9zM5 15H4V4h11v1',
   check: 'M5 12l5 5L20 7',
@@ -342,6 +342,9 @@ export function Toasts() {
 }
 
 /* Text that came from elsewhere */
+
+/** Prose with the parts in backticks as code. */
+export const prose = (words) => words && String(words).split('`').map((part, at) => (at % 2 ? html`<code>${visible(part)}</code>` : visible(part)));
 
 /** `text`, or what makes it when it is wanted. */
 export function Copy({ text, label = 'Copy' }) {

@@ -7,8 +7,8 @@ import { Segments, TenantFilter } from '../lib/choose.js';
 import { ago, duration, millis, number, percent, plural, short, visible } from '../lib/format.js';
 import { link, setQuery } from '../lib/route.js';
 import { Session } from '../lib/session.js';
-import { Badge, Button, Card, Code, Dialog, Page, Problem, Spinner, Stat, Table, Time, Toggle, toast } from '../lib/ui.js';
-import { WaitingChoice, dotted, told } from './endpoints/parts.js';
+import { Badge, Button, Card, Code, Dialog, Page, Problem, Spinner, Stat, Table, Time, Toggle, toast, prose } from '../lib/ui.js';
+import { WaitingChoice, dotted } from './endpoints/parts.js';
 
 const REFRESH_MS = 10_000;
 
@@ -140,7 +140,7 @@ export function Errors({ span, tenant, endpoint, admin }) {
   if (!errors.data) return html`<${Card} title="Recent errors"><${Spinner} /><//>`;
   const { items, next } = errors.data;
   const columns = [
-    { head: 'What', cell: (group) => html`<p class="strong tight-below">${group.title}</p><p class="hint">${told(group.hint)}</p>` },
+    { head: 'What', cell: (group) => html`<p class="strong tight-below">${group.title}</p><p class="hint">${prose(group.hint)}</p>` },
     !endpoint && { head: 'Endpoint', cell: (group) => html`<a href=${link('endpoints', group.endpoint)}>${visible(group.endpoint_name ?? 'a deleted one')}</a>
       ${admin && !tenant && html`<br /><small class="faint">${group.tenant}</small>`}` },
     { head: 'Times', class: 'number', cell: (group) => number(group.count) },
@@ -169,7 +169,7 @@ export const Warnings = ({ warnings }) => html`
   <${Card} title="Warnings">${warnings.length === 0 ? html`<p class="faint">Nothing to look at.</p>` : html`
     <ul class="entries">${warnings.map((warning) => html`
       <li key=${warning.kind}><p class="row between"><span class="strong">${WARNINGS[warning.kind] ?? warning.kind}</span><span class="nowrap">${plural(warning.count, 'time')}</span></p>
-        <p class="hint">${told(warning.hint)}</p></li>`)}</ul>`}<//>`;
+        <p class="hint">${prose(warning.hint)}</p></li>`)}</ul>`}<//>`;
 
 /** Types that are shown before somebody asks for more. */
 const TYPES = 10;

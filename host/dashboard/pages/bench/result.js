@@ -1,10 +1,9 @@
 // The right of the bench: what the chain makes of the payload, link by link, up to the request.
 
 import { html, useMemo, useState } from '../../lib/html.js';
-import { Badge, Button, Card, Code, Facts, Headers, Problem, Spinner, Tabs } from '../../lib/ui.js';
+import { Badge, Button, Card, Code, Facts, Headers, Problem, Spinner, Tabs, prose } from '../../lib/ui.js';
 import { bytes, millis, visible } from '../../lib/format.js';
 import { Verdict } from '../../lib/chain.js';
-import { prose } from '../../lib/schema-form.js';
 import { Preview, recognise } from '../../lib/preview.js';
 
 const OUTCOMES = {

@@ -3,7 +3,7 @@
 import { html, useState } from '../../lib/html.js';
 import { bytes, duration, millis } from '../../lib/format.js';
 import { link } from '../../lib/route.js';
-import { Badge, Code, Copy, Headers, Time, visible } from '../../lib/ui.js';
+import { Badge, Code, Copy, Headers, Time, prose, visible } from '../../lib/ui.js';
 import { curl, lacks } from './curl.js';
 
 const OUTCOMES = {
@@ -36,7 +36,7 @@ export function Attempt({ attempt, open: opened, told }) {
         <span class="faint"><${Time} at=${at} /></span>
       </summary>
       ${!told && attempt.reason && html`<p class="strong">${visible(attempt.reason)}</p>`}
-      ${!told && attempt.hint && html`<p class="note">${visible(attempt.hint)}</p>`}
+      ${!told && attempt.hint && html`<p class="note">${prose(attempt.hint)}</p>`}
       ${attempt.retry_after_s != null && html`<p>The receiver asked to be left alone for ${duration(attempt.retry_after_s)}.</p>`}
       ${attempt.warnings.map((word) => html`<p key=${word} class="warned"><${Badge} state="warning">${word.replaceAll('_', ' ')}<//> ${WARNINGS[word]}</p>`)}
       <${Times} attempt=${attempt} />

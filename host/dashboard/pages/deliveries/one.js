@@ -6,7 +6,7 @@ import { number, plural } from '../../lib/format.js';
 import { go, link } from '../../lib/route.js';
 import { Session } from '../../lib/session.js';
 import {
-  Button, ButtonLink, Card, Check, Code, Confirm, Copy, Facts, Page, Problem, Spinner, Time, attempt as tried, toast, visible,
+  Button, ButtonLink, Card, Check, Code, Confirm, Copy, Facts, Page, Problem, Spinner, Time, attempt as tried, prose, toast, visible,
 } from '../../lib/ui.js';
 import { Attempt } from './attempt.js';
 import { EndpointName, State } from './list.js';
@@ -75,7 +75,7 @@ function Shown({ delivery }) {
       <p class="row"><${State} delivery=${delivery} />
         ${state === 'pending' && !delivery.held && due && html`<span>The next attempt is due <${Time} at=${due} relative />.</span>`}</p>
       ${reason && html`<p class="strong">${visible(reason)}</p>`}
-      ${state !== 'delivered' && last?.hint && html`<p class="note">${visible(last.hint)}</p>`}
+      ${state !== 'delivered' && last?.hint && html`<p class="note">${prose(last.hint)}</p>`}
       <${Facts} pairs=${[
         ['Endpoint', html`<${EndpointName} id=${delivery.endpoint} name=${nameOf(delivery.endpoint)} />`],
         isAdmin && ['Tenant', delivery.tenant],

@@ -8,9 +8,6 @@ import { Badge, Button, Confirm, Copy, Dialog, Field, Input, Problem, Time, Togg
 /** A type, to be broken after its dots and nowhere else. */
 export const dotted = (type) => type.split('.').map((piece, at) => (at === 0 ? piece : html`.<wbr />${piece}`));
 
-/** A sentence of the server, in which names stand in backticks. */
-export const told = (sentence) => sentence.split('`').map((piece, at) => (at % 2 ? html`<code>${visible(piece)}</code>` : visible(piece)));
-
 export const path = (id, ...rest) => ['/v1/endpoints', part(id), ...rest].join('/');
 
 /** Why it is not active, and since when. */

@@ -5,8 +5,8 @@ import { all, api, part, useLoad } from '../../lib/api.js';
 import { Segments } from '../../lib/choose.js';
 import { bytes, millis, visible } from '../../lib/format.js';
 import { elements, fault, pretty } from '../../lib/json.js';
-import { Area, Badge, Button, Code, Dialog, Facts, Field, Headers, Input, Problem, Tabs } from '../../lib/ui.js';
-import { path, told } from './parts.js';
+import { Area, Badge, Button, Code, Dialog, Facts, Field, Headers, Input, Problem, Tabs, prose } from '../../lib/ui.js';
+import { path } from './parts.js';
 import { covers } from './subscription.js';
 
 export function TestDialog({ endpoint, onClose }) {
@@ -92,7 +92,7 @@ function Result({ result }) {
         ${result.status !== null && html`<strong>${result.status}</strong>`}<span>in ${millis(result.duration_ms)}</span>
         <span class="faint">${times.map(([word, ms]) => `${word} ${millis(ms)}`).join(' · ')}</span></p>
       ${result.reason && html`<p>${visible(result.reason)}</p>`}
-      ${result.hint && html`<p class="note">${told(result.hint)}</p>`}
+      ${result.hint && html`<p class="note">${prose(result.hint)}</p>`}
       ${result.plugins.length > 0 && html`<${Facts} pairs=${result.plugins.map((run) => [`${run.plugin} ${run.version}`, html`${run.verdict}, ${millis(run.duration_ms)}, ${bytes(run.memory_bytes)}${run.log.map((line) => html`<br /><code>${visible(line.level)}: ${visible(line.line)}</code>`)}`])} />`}
       <${Tabs} label="What was sent and what came back" value=${tab} onValue=${setTab} tabs=${[['answer', 'Answer'], ['request', 'Request']]} />
       ${tab === 'answer' ? (response ? html`<${Message} message=${response} head=${String(response.status)} /> ` : html`<p class="faint">There was no answer.</p>`)

@@ -2,7 +2,7 @@
 
 import { html } from '../../lib/html.js';
 import { plural } from '../../lib/format.js';
-import { Badge, Code, visible } from '../../lib/ui.js';
+import { Badge, Code, prose, visible } from '../../lib/ui.js';
 
 /** A schema can name itself. */
 const DEEPEST = 5;
@@ -64,7 +64,7 @@ function Members({ schema, root, depth = 0 }) {
       return html`
         <div key=${name}>
           <dt><code>${visible(name)}</code> <span class="faint">${visible(kind(one, root))}</span>${schema.required?.includes(name) && html` <${Badge} tone="info">required<//>`}</dt>
-          <dd>${one.description && html`<p>${visible(one.description)}</p>`}
+          <dd>${one.description && html`<p>${prose(one.description)}</p>`}
             ${(limits || 'default' in one) && html`<p class="hint">${visible([limits, 'default' in one && `without it: ${JSON.stringify(one.default)}`].filter(Boolean).join('; '))}</p>`}
             ${below && html`<${Members} schema=${below} root=${root} depth=${depth + 1} />`}</dd>
         </div>`;
@@ -72,7 +72,7 @@ function Members({ schema, root, depth = 0 }) {
     ${choices(schema).some((one) => resolve(one, root).properties) && html`
       ${choices(schema).map((given, at) => {
         const one = resolve(given, root);
-        return one.properties && html`<div class="variant" key=${at}><p class="strong">${visible(one.title ?? one.description ?? `Form ${at + 1}`)}</p>
+        return one.properties && html`<div class="variant" key=${at}><p class="strong">${prose(one.title ?? one.description ?? `Form ${at + 1}`)}</p>
           ${depth < DEEPEST && html`<${Members} schema=${one} root=${root} depth=${depth + 1} />`}</div>`;
       })}`}`;
 }
@@ -84,7 +84,7 @@ export function Schema({ text }) {
   if (root === null || root === true) return html`<p class="faint">It says nothing of a schema.</p>`;
   const schema = typeof root === 'object' ? resolve(root, root) : {};
   return html`
-    ${schema.description && html`<p>${visible(schema.description)}</p>`}
+    ${schema.description && html`<p>${prose(schema.description)}</p>`}
     <${Members} schema=${schema} root=${root} />
     <details class="folded"><summary>The schema itself</summary><${Code} text=${text} label="JSON Schema" /></details>`;
 }
