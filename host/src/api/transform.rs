@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::auth::Caller;
 use super::deliveries::{BodyView, PluginView, RequestView};
-use super::endpoints::{chain, document, entry};
+use super::endpoints::{chain, document, entry, patch};
 use super::fields::{Fields, whole};
 use super::problem::{Kind, Problem};
 use super::{Api, body, events, json, terms};
@@ -128,13 +128,13 @@ async fn scene(api: &Api, caller: &Caller, bytes: &[u8]) -> Result<Scene, Proble
     let now = api.clock.now();
     let started = wanted.attempted_at.as_deref().map(|text| time("/attempted_at", text)).transpose()?;
     let number = wanted.attempt.as_ref().map_or(Ok(1), attempt)?;
-    let transforms = wanted.chain(api).await?;
+    let book = api.book.snapshot();
+    let named = wanted.endpoint.as_deref().map(|id| named(&book, caller, id)).transpose()?;
+    let transforms = wanted.chain(api, named.as_deref()).await?;
     let stored = match &wanted.event {
         Some(id) => Some(stored(api, caller, &wanted, id).await?),
         None => None,
     };
-    let book = api.book.snapshot();
-    let named = wanted.endpoint.as_deref().map(|id| named(&book, caller, id)).transpose()?;
     let is_known = named.is_some();
     let endpoint = match (named, transforms) {
         (Some(endpoint), None) => endpoint,
@@ -246,10 +246,17 @@ impl<'a> Wanted<'a> {
     }
 
     /// The chain that was given, which has to be one that an endpoint could have.
-    async fn chain(&self, api: &Api) -> Result<Option<Vec<Transform>>, Problem> {
+    /// As in a change of the endpoint, what is masked in it stands for what the endpoint's own chain says.
+    async fn chain(&self, api: &Api, of: Option<&Endpoint>) -> Result<Option<Vec<Transform>>, Problem> {
         let Some(raw) = self.transforms else { return Ok(None) };
+        let given = document::chain(raw)?;
+        let own = of.and_then(|endpoint| endpoint.own.transforms.as_deref());
+        let links = match own {
+            Some(own) => patch::chain(own.iter().map(terms::link).collect(), given),
+            None => given,
+        };
         let mut errors = Vec::new();
-        let map = Map::from_iter([("transforms".to_owned(), document::chain(raw)?)]);
+        let map = Map::from_iter([("transforms".to_owned(), links)]);
         let read = terms::transforms(&mut Fields::new(map, "", &mut errors), &api.config);
         let transforms = match read {
             Some(transforms) if errors.is_empty() => transforms,
