@@ -94,6 +94,8 @@
 //! * [`text`] escapes and cuts for targets with limits, by characters, UTF-16 units or bytes. [`card`] is what
 //!   plugins for people share: title, text, fields and a link.
 //! * [`body`]: forms, NDJSON and the parts of URLs.
+//! * The configuration's schema says what is shown again: texts that it knows, but for those that
+//!   `#[schemars(extend("writeOnly" = true))]` marks. Mark every credential.
 //! * [`config::Check`] collects what is wrong with a configuration, each with its place.
 //! * [`info!`] and its kin write to the plugin log of the attempt, which the server shows beside the request.
 //! * [`test`](mod@test): call a plugin natively.

@@ -69,11 +69,11 @@ pub(super) async fn create(
         let terms = api.book.snapshot().in_force(&endpoint.own, &endpoint.tenant);
         let endpoint = Endpoint { terms, ..endpoint };
         let fare = Fare::of(&api, &endpoint).await?;
-        return json(StatusCode::OK, &EndpointView::of(&endpoint, fare, api.clock.now()).not_made());
+        return json(StatusCode::OK, &view(&api, &endpoint, fare).not_made());
     }
     let (endpoint, secret) = make(&api, &caller, map).await?;
     let fare = Fare::of(&api, &endpoint).await?;
-    json(StatusCode::CREATED, &EndpointView::of(&endpoint, fare, api.clock.now()).with_secret(&secret))
+    json(StatusCode::CREATED, &view(&api, &endpoint, fare).with_secret(&secret))
 }
 
 /// Makes what the members say. The secret is to be shown, this once.
@@ -125,10 +125,13 @@ pub(super) async fn list(caller: Caller, State(api): State<Arc<Api>>, uri: Uri) 
     let next = found.last().filter(|_| more).map(|entry| entry.endpoint.id.to_string());
     let endpoints: Vec<&Endpoint> = found.iter().map(|entry| &*entry.endpoint).collect();
     let fares = Fare::of_all(&api, &endpoints).await?;
-    let now = api.clock.now();
-    let items =
-        endpoints.iter().zip(fares).map(|(endpoint, fare)| EndpointView::of(endpoint, fare, now)).collect();
+    let items = endpoints.iter().zip(fares).map(|(endpoint, fare)| view(&api, endpoint, fare)).collect();
     json(StatusCode::OK, &Page { items, next })
+}
+
+/// As those see it who may change it.
+fn view<'a>(api: &Api, endpoint: &'a Endpoint, fare: Fare) -> EndpointView<'a> {
+    EndpointView::of(endpoint, fare, api.clock.now()).readable(endpoint, &api.plugins.snapshot())
 }
 
 pub(super) async fn show(
@@ -139,7 +142,7 @@ pub(super) async fn show(
     let book = api.book.snapshot();
     let entry = entry(&book, &caller, super::id(id)?)?;
     let fare = Fare::of(&api, &entry.endpoint).await?;
-    json(StatusCode::OK, &EndpointView::of(&entry.endpoint, fare, api.clock.now()))
+    json(StatusCode::OK, &view(&api, &entry.endpoint, fare))
 }
 
 /// A merge patch (RFC 7396); what is masked in it keeps what is stored. Where it enables the endpoint, `waiting` says
@@ -160,7 +163,7 @@ pub(super) async fn patch(
     }
     let written = change(&api, &caller, id, members).await?;
     let fare = Fare::of(&api, &written).await?;
-    json(StatusCode::OK, &EndpointView::of(&written, fare, api.clock.now()))
+    json(StatusCode::OK, &view(&api, &written, fare))
 }
 
 async fn would_change(

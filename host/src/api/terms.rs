@@ -1,6 +1,7 @@
 //! Terms in requests and answers: of an endpoint, of a tenant, of the host.
 
 mod read;
+mod readable;
 mod show;
 
 pub(super) use read::{

@@ -1,8 +1,8 @@
 //! Compiles components and gives their calls a place to run.
 
 use std::fmt::{self, Write as _};
-use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -10,6 +10,7 @@ use crate::terms::Allowance;
 use crate::time::Timestamp;
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::component::{Component, Linker};
@@ -49,6 +50,8 @@ struct Compiled {
     digest: String,
     size: usize,
     world: World,
+    /// The description's schema of configurations, once somebody has asked for it.
+    config_schema: OnceLock<Option<Value>>,
     /// Of plugins that judge answers.
     judge: Option<v0_1_destination::DestinationPre<State>>,
 }
@@ -115,6 +118,7 @@ impl Engine {
             digest,
             size,
             world,
+            config_schema: OnceLock::new(),
             judge,
         })))
     }
@@ -185,6 +189,12 @@ impl Plugin {
 
     pub fn description(&self) -> &Description {
         &self.0.description
+    }
+
+    /// The JSON Schema of its configurations; `None` where it gives none that can be read.
+    pub fn config_schema(&self) -> Option<&Value> {
+        let read = || serde_json::from_str(&self.0.description.config_schema).ok();
+        self.0.config_schema.get_or_init(read).as_ref()
     }
 
     pub fn engine(&self) -> &Engine {

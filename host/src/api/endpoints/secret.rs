@@ -8,8 +8,7 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use http::StatusCode;
 
-use super::view::EndpointView;
-use super::{TRIES, contended, entry};
+use super::{TRIES, contended, entry, view};
 use crate::api::auth::Caller;
 use crate::api::body;
 use crate::api::fields::Fields;
@@ -50,7 +49,7 @@ pub(in crate::api) async fn rotate(
     });
     let endpoint = rotated.await?;
     let fare = Fare::of(&api, &endpoint).await?;
-    let view = EndpointView::of(&endpoint, fare, api.clock.now());
+    let view = view(&api, &endpoint, fare);
     json(StatusCode::OK, &view.with_secret(endpoint.secrets.newest()))
 }
 
@@ -75,7 +74,7 @@ pub(in crate::api) async fn remove_previous(
 async fn settle(api: &Api, caller: &Caller, id: EndpointId) -> Result<Response, Problem> {
     let endpoint = change(api, caller, id, |endpoint, _| Ok(endpoint.secrets.settled())).await?;
     let fare = Fare::of(api, &endpoint).await?;
-    json(StatusCode::OK, &EndpointView::of(&endpoint, fare, api.clock.now()))
+    json(StatusCode::OK, &view(api, &endpoint, fare))
 }
 
 /// Writes other secrets, made from those that stand.

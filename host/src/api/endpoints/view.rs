@@ -7,6 +7,7 @@ use url::{Position, Url};
 use crate::api::statistics::Fare;
 use crate::api::terms::{self, TermsView};
 use crate::endpoint::{Endpoint, Order};
+use crate::plugin::Snapshot;
 use crate::secret::{MASK, SecretForm, SigningSecret};
 use crate::time::{Timestamp, format_span};
 
@@ -84,6 +85,14 @@ impl<'a> EndpointView<'a> {
             created_at: Some(endpoint.created_at.to_string()),
             updated_at: Some(endpoint.updated_at.to_string()),
             secret: None,
+        }
+    }
+
+    /// With what its own chain says, as far as it may be seen. What others say for it is theirs to see.
+    pub fn readable(self, endpoint: &'a Endpoint, plugins: &Snapshot) -> Self {
+        match endpoint.own.transforms.as_deref() {
+            Some(chain) => Self { terms: self.terms.with_readable(chain, plugins), ..self },
+            None => self,
         }
     }
 

@@ -4,8 +4,11 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::ON_FAILURE;
+use super::readable::readable;
 use crate::api::exact::Json;
+use crate::dispatch::chain::find;
 use crate::endpoint::Endpoint;
+use crate::plugin::{Plugin, Snapshot};
 use crate::retry::RetryPolicy;
 use crate::secret::{MASK, Secret};
 use crate::signature::SignatureScheme;
@@ -46,9 +49,25 @@ impl<'a> LinkView<'a> {
             limits: limits(&transform.limits),
         }
     }
+
+    /// With the texts that the plugin's schema lets be seen.
+    fn readable(transform: &'a Transform, plugins: &Snapshot) -> Self {
+        let masked = Self::of(transform);
+        let plugin = find(plugins, &transform.plugin);
+        let Some(schema) = plugin.as_ref().and_then(Plugin::config_schema) else { return masked };
+        let config = Json::parse(transform.config.expose()).ok();
+        Self { config: config.map(|config| readable(config, schema)), ..masked }
+    }
 }
 
 impl<'a> TermsView<'a> {
+    /// The texts of this chain's configurations are shown where their plugins' schemas let them be seen. For the eyes of
+    /// those who may change the chain.
+    pub fn with_readable(self, chain: &'a [Transform], plugins: &Snapshot) -> Self {
+        let links = chain.iter().map(|transform| LinkView::readable(transform, plugins));
+        Self { transforms: Some(links.collect()), ..self }
+    }
+
     /// What somebody says.
     pub fn said(terms: &'a Terms) -> Self {
         Self {
@@ -123,7 +142,7 @@ fn masked(_: &str) -> String {
 }
 
 /// Names and shape stay, so that a person sees what is configured; every text is masked.
-fn mask(value: Json) -> Json {
+pub(super) fn mask(value: Json) -> Json {
     match value {
         Json::Text(_) => Json::Text(MASK.to_owned()),
         Json::Array(items) => Json::Array(items.into_iter().map(mask).collect()),
