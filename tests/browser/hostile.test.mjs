@@ -21,7 +21,8 @@ const { scene } = here;
 async function isText(tab, name) {
   await tab.settled();
   const seen = await tab.page.evaluate(() => {
-    const whole = document.documentElement.outerHTML;
+    // What a list offers is a value: it goes into a control as it is.
+    const whole = document.documentElement.outerHTML.replace(/<datalist[^]*?<\/datalist>/g, '');
     const turn = whole.search(/[\u202a-\u202e\u2066-\u2069]/);
     const foreign = document.querySelectorAll('#app :is(script, iframe, object, img:not([src="/dashboard/icon.svg"])), [onerror], [onload], [onclick], a[href^="javascript:" i]');
     return {
@@ -47,6 +48,10 @@ scene('hostile names, payloads and answers are shown as text in every view', asy
   const { host, receiver } = here;
   const payload = { [HARM]: HARM, nested: [{ title: HARM, url: 'javascript:window.harmed=5' }] };
   await host.api('PUT', '/v1/event-types/harm.done', { group: SHORT, description: HARM, samples: [payload], schema: { description: HARM, properties: { [MARKUP]: { description: HARM } } } });
+  await host.api('POST', '/v1/keys', { role: 'ingest', description: HARM });
+  await host.api('PUT', '/v1/versions', { versions: [{ name: '2026-03', description: HARM }] });
+  await host.api('PATCH', '/v1/tenants/default', { description: HARM, headers: { 'X-Harm': MARKUP } });
+  receiver.answer('/long', { status: 500, body: `${MARKUP}${'y'.repeat(LONG)}` });
   receiver.answer('/harm', { status: 400, headers: { 'content-type': 'text/html', 'x-harm': MARKUP }, body: HARM });
   receiver.answer('/deep', { status: 500, headers: { 'content-type': 'application/json' }, body: `${'[{"a":'.repeat(DEEP)}1${'}]'.repeat(DEEP)}` });
   const code = `function handler(webhook) { console.log(${JSON.stringify(HARM)}); console.error(${JSON.stringify(MARKUP)}); webhook.headers["x-harm"] = ${JSON.stringify(MARKUP)}; return webhook; }`;
@@ -54,6 +59,7 @@ scene('hostile names, payloads and answers are shown as text in every view', asy
   const drop = `function handler(webhook) { webhook.cancel = ${JSON.stringify(HARM)}; return webhook; }`;
   const dropping = await host.endpoint({ name: `${HARM} drops`, url: `${receiver.url}/never`, events: ['harm.*'], transforms: [{ plugin: 'script', config: { code: drop } }] });
   const deep = await host.endpoint({ name: 'Deep', url: `${receiver.url}/deep`, events: ['harm.*'], retry: { attempts: 1 } });
+  const verbose = await host.endpoint({ name: 'Verbose', url: `${receiver.url}/long`, events: ['harm.*'], retry: { attempts: 1 } });
   const slack = await host.endpoint({ name: 'Slack', url: `${receiver.url}/slack`, events: ['other.*'], transforms: [{ plugin: 'slack', config: { title: HARM, text: `{${'nested.0.title'}}`, link: { path: 'nested.0.url', label: 'Open' } } }] });
   const { id } = await host.post('harm.done', payload);
   const { id: long } = await host.post('harm.done', { text: `${MARKUP}${'x'.repeat(LONG - 500)}` });
@@ -61,7 +67,7 @@ scene('hostile names, payloads and answers are shown as text in every view', asy
   await host.api('POST', '/v1/events', `{"type":"harm.done","payload":${nested}}`);
   const deliveries = await until('all to end', async () => {
     const { items } = await host.api('GET', '/v1/deliveries?limit=100');
-    return items.length === 9 && items.every(({ state }) => state !== 'pending') && items;
+    return items.length === 12 && items.every(({ state }) => state !== 'pending') && items;
   });
   const of = (event, endpoint) => deliveries.find((one) => one.event === event && one.endpoint === endpoint.id).id;
   const replay = await host.api('POST', '/v1/replays', { endpoint: harm.id, state: 'failed' });
@@ -84,7 +90,12 @@ scene('hostile names, payloads and answers are shown as text in every view', asy
     ['a plugin', 'plugins/script', MARKUP],
     ['the event types', 'event-types', MARKUP],
     ['an event type', 'event-types/harm.done', MARKUP],
-    ['the settings', 'settings'],
+    ['the form of an event type', 'event-types/harm.done/edit'],
+    ['the keys', 'settings/keys', MARKUP],
+    ['the tenants', 'settings/tenants', MARKUP],
+    ['a tenant', 'settings/tenants/default'],
+    ['the host', 'settings/host'],
+    ['the versions', 'settings/versions', MARKUP],
   ]) {
     await tab.go(place);
     await isText(tab, name);
@@ -108,14 +119,15 @@ scene('hostile names, payloads and answers are shown as text in every view', asy
     await tab.gone(dialog);
   }
 
-  // One megabyte in one string; all of it on request.
-  const began = Date.now();
-  await tab.go(`deliveries/${of(long, deep)}`, 'harm.done');
-  await isText(tab, 'a megabyte');
-  await page.getByRole('button', { name: /^Show all/ }).first().click();
-  await until('all of it', () => page.evaluate((length) => [...document.querySelectorAll('pre')].some((one) => one.textContent.length >= length), LONG - 500));
-  await isText(tab, 'all of a megabyte');
-  assert.ok(Date.now() - began < 20_000, 'a megabyte takes too long');
+  // A megabyte in one string, as a payload and as an answer; all of it on request.
+  for (const [place, label] of [[of(long, deep), 'Payload of the event'], [of(id, verbose), 'Body of the response']]) {
+    await tab.go(`deliveries/${place}`, 'harm.done');
+    await isText(tab, label);
+    const body = page.locator('.code').filter({ has: page.getByLabel(label, { exact: true }) });
+    await body.getByRole('button', { name: /^Show all/ }).click();
+    await until('all of it', async () => (await body.locator('pre').textContent()).length >= LONG - 500);
+    await isText(tab, `all of ${label}`);
+  }
 
   // Ten thousand levels, as an answer and as something typed.
   await tab.go(`deliveries/${of(id, deep)}`, 'harm.done');

@@ -99,5 +99,10 @@ export const pages = (of) => [
   ['plugin', 'plugins/flatten'],
   ['event-types', 'event-types'],
   ['event-type', 'event-types/document.exported'],
-  ['settings', 'settings'],
+  ['event-type-edit', 'event-types/document.exported/edit'],
+  ['settings-keys', 'settings'],
+  ['settings-tenants', 'settings/tenants'],
+  ['settings-tenant', 'settings/tenants/acme'],
+  ['settings-host', 'settings/host'],
+  ['settings-versions', 'settings/versions'],
 ];

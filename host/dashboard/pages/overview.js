@@ -184,7 +184,7 @@ export function Types({ types, partial, tenant, endpoint }) {
   const [whole, setWhole] = useState(false);
   const rows = [...types].sort((one, other) => other.events - one.events);
   return html`
-    <${Card} title="Event types">
+    <${Card} title=${endpoint ? 'Events of its types, over all endpoints' : 'Event types'}>
       <${Table} caption="Event types by volume" columns=${columns} rows=${whole ? rows : rows.slice(0, TYPES)} id=${(type) => type.type} empty=${html`<p class="faint">No event came in this span.</p>`} />
       ${!whole && rows.length > TYPES && html`<p class="more"><${Button} onClick=${() => setWhole(true)}>Show all ${number(rows.length)}<//></p>`}
       ${partial && html`<p class="hint after-table">There are so many types that not all of the span was looked at.</p>`}

@@ -88,7 +88,7 @@ function Standing({ endpoint, stats, admin }) {
   return html`
     <${Card}>
       ${!endpoint.enabled && html`<p class="note warn"><strong>Disabled ${ago(endpoint.disabled_since)}.</strong> ${visible(endpoint.disabled_because ?? '')} ${waiting ? `${plural(waiting, 'delivery waits', 'deliveries wait')} for it.` : 'Events that come wait for it.'}</p>`}
-      ${endpoint.enabled && failing && html`<p class="note bad"><strong>Failing${stats?.failing_since ? ` since ${ago(stats.failing_since)}` : ''}.</strong> ${visible(failing)}
+      ${endpoint.enabled && failing && html`<p class="note bad"><strong>Failing${stats?.failing_since ? ` since ${ago(stats.failing_since)}` : ''}.</strong> ${visible(failing)}${' '}
         <a href=${link('deliveries', { endpoint: endpoint.id, state: 'failed' })}>What failed</a></p>`}
       ${endpoint.description && html`<p>${visible(endpoint.description)}</p>`}
       <${Facts} pairs=${[

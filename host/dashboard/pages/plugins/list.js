@@ -55,7 +55,7 @@ function columns(isAdmin, stats) {
         <span class="faint">${visible(plugin.version)}</span>${plugin.problem && html` <${Badge} state="warning" title=${visible(plugin.problem)}>problem<//>`}</span>` },
     { head: 'Summary', class: 'summary-cell', cell: (plugin) => visible(plugin.summary) },
     isAdmin && { head: 'Source', cell: (plugin) => html`<span title=${SOURCES[plugin.source]}>${plugin.source}</span>` },
-    isAdmin && { head: 'Active since', cell: (plugin) => html`<span title=${`Because ${CAUSES[plugin.activated_by]}`}><${Time} at=${plugin.active_since} relative /></span>` },
+    isAdmin && { head: 'Active since', class: 'nowrap', cell: (plugin) => html`<span title=${`Because ${CAUSES[plugin.activated_by]}`}><${Time} at=${plugin.active_since} relative /></span>` },
     { head: 'Endpoints', class: 'number', cell: (plugin) => number(plugin.endpoints) },
     isAdmin && { head: 'Calls', class: 'number', cell: ({ name }) => number(stats[name]?.calls) },
     isAdmin && { head: 'Failures', class: 'number', cell: ({ name }) => html`<span class=${stats[name]?.failures ? 'rate bad' : ''}>${number(stats[name]?.failures)}</span>` },
