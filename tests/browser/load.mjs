@@ -42,7 +42,7 @@ function flood() {
   const ended = (async () => {
     const began = Date.now();
     while (going) {
-      const due = Math.floor(((Date.now() - began) / 1000) * PER_SECOND) - (number - DELIVERIES);
+      const due = Math.min(BATCH, Math.floor(((Date.now() - began) / 1000) * PER_SECOND) - (number - DELIVERIES));
       if (due > 0) {
         await host.api('POST', '/v1/events', Array.from({ length: due }, (_, at) => event(number + at)));
         number += due;
