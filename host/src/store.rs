@@ -87,6 +87,7 @@ pub struct Arrival {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewDelivery {
+    /// Of the event's tenant. All that an endpoint ever gets is of one tenant, and lists rely on it.
     pub endpoint: EndpointId,
     pub take: bool,
 }
@@ -378,8 +379,9 @@ pub trait Statistics: Send + Sync + 'static {
     /// For each scope, in the given order: the spans of the window with something in them, oldest first.
     async fn tallies(&self, scopes: Vec<Scope>, window: Window) -> Result<Vec<Vec<Bucket>>>;
 
-    /// What each event type of the tenant, or of the whole host, adds up to over the window; in the order of the
-    /// types. Looks at a bounded number of rows ([`VOLUME_SCAN_LIMIT`]), newest first.
+    /// What each event type of the tenant, or of the whole host, adds up to over the window, by its plain counts
+    /// ([`Tally::counts`]): a store may leave out the rest. In the order of the types. Looks at a bounded number of
+    /// rows ([`VOLUME_SCAN_LIMIT`]), newest first; of whole hours and days within the window, at theirs.
     async fn volumes(&self, tenant: Option<Tenant>, window: Window) -> Result<Volumes>;
 
     /// How these endpoints stand, in the given order. Of one that does not exist, only what is pending.
@@ -598,6 +600,12 @@ impl DeliveryFilter {
             && self.since.is_none_or(|since| delivery.created_at >= since)
             && self.until.is_none_or(|until| delivery.created_at < until)
             && self.webhook_id.is_none_or(|wanted| wanted == delivery.webhook_id)
+    }
+
+    /// Whether the delivery shows that none fits: all that an endpoint gets is of one tenant, and it is not this one.
+    pub fn is_refuted_by(&self, delivery: &Delivery) -> bool {
+        self.endpoint == Some(delivery.endpoint)
+            && self.tenant.as_ref().is_some_and(|tenant| *tenant != delivery.tenant)
     }
 
     /// The one event that the filter can find deliveries of, if there is only one.

@@ -105,6 +105,8 @@ pub async fn each_delivery_filter_finds_its_own<S: Subject>() {
         DeliveryFilter { tenant: Some(tenant("nobody")), ..any() },
         DeliveryFilter { endpoint: Some(first.endpoint), ..any() },
         DeliveryFilter { endpoint: Some(world.stranger()), ..any() },
+        DeliveryFilter { endpoint: Some(first.endpoint), tenant: Some(first.tenant.clone()), ..any() },
+        DeliveryFilter { endpoint: Some(first.endpoint), tenant: Some(tenant("a")), ..any() },
         DeliveryFilter { event: Some(last.id.event()), ..any() },
         DeliveryFilter { event: Some(world.new_event(0).id), ..any() },
         DeliveryFilter { event_type: Some(event_type("invoice.sent")), ..any() },
@@ -206,12 +208,14 @@ pub async fn long_histories_are_found_whole<S: Subject>() {
     for first in (0..EVENTS).step_by(1_000) {
         let batch = (first..first + 1_000).map(|n| {
             let seconds = if n < 6_000 { n } else { n - 2_000 };
+            let is_rare = n % 4_000 == 7;
             let event = Event {
-                tenant: if n % 4_000 == 7 { rare.clone() } else { tenant("a") },
+                tenant: if is_rare { rare.clone() } else { tenant("a") },
                 event_type: event_type(if n % 50 < 25 { "invoice.paid" } else { "invoice.sent" }),
                 ..world.new_event(seconds)
             };
-            arrival(event, &[(endpoints[(n % 2) as usize], n % 3 != 0)])
+            let endpoint = endpoints[if is_rare { 2 } else { n as usize % 2 }];
+            arrival(event, &[(endpoint, n % 3 != 0)])
         });
         let batch: Vec<_> = batch.collect();
         let posted = batch.iter().map(|arrival| (arrival.event.clone(), arrival.deliveries.clone()));
@@ -242,6 +246,9 @@ pub async fn long_histories_are_found_whole<S: Subject>() {
         state(State::Cancelled),
         DeliveryFilter { endpoint: Some(endpoints[1]), ..state(State::Pending) },
         DeliveryFilter { endpoint: Some(endpoints[2]), ..any() },
+        DeliveryFilter { tenant: Some(rare.clone()), endpoint: Some(endpoints[2]), ..any() },
+        DeliveryFilter { tenant: Some(rare.clone()), endpoint: Some(endpoints[0]), ..any() },
+        DeliveryFilter { tenant: Some(tenant("a")), endpoint: Some(endpoints[2]), ..any() },
         DeliveryFilter { tenant: Some(rare.clone()), ..any() },
         DeliveryFilter { tenant: Some(rare.clone()), ..state(State::Failed) },
         DeliveryFilter { event_type: Some(event_type("invoice.paid")), ..state(State::Failed) },
@@ -272,9 +279,10 @@ async fn oldest_last<S: Subject>(world: &World<S>, count: usize) -> Vec<EventId>
 /// Deliveries of two tenants, types and endpoints in every state, with replays; newest first.
 async fn varied_history<S: Subject>(world: &World<S>) -> Vec<Delivery> {
     let endpoints = [world.endpoint().await, world.endpoint().await];
+    let others = [world.endpoint().await, world.endpoint().await];
     let mut events = vec![];
     for (seconds, state) in (0..).zip(State::ALL) {
-        for (name, kind) in [("a", "invoice.paid"), ("b", "invoice.sent")] {
+        for (name, kind, endpoints) in [("a", "invoice.paid", endpoints), ("b", "invoice.sent", others)] {
             let event =
                 Event { tenant: tenant(name), event_type: event_type(kind), ..world.new_event(seconds) };
             events.push(event.id);
