@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::disk::Disk;
 use crate::dispatch::backlog::{Backlog, Bounds};
 use crate::dispatch::feed::Agenda;
+use crate::dispatch::recorded::Records;
 use crate::dispatch::turns::Turns;
 use crate::dispatch::usage::Usage;
 use crate::dispatch::users::Everybody;
@@ -127,6 +128,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
     let (admin_key, admin_key_note) = admin_key(store.as_ref(), &config).await?;
     let metrics = Arc::new(Metrics::new());
     let usage = Arc::new(Usage::new(clock.now()));
+    let records = Arc::new(Records::new(store.clone(), book.clone(), catalog.clone(), clock.clone()));
     let workshop = Arc::new(Workshop {
         book: book.clone(),
         catalog: catalog.clone(),
@@ -136,6 +138,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         metrics: metrics.clone(),
         agenda: Arc::new(Agenda::new()),
         wardrobe: Wardrobe::default(),
+        records: records.clone(),
         turns: Turns::new(config.plugin.max_concurrent_calls),
         usage: usage.clone(),
         settings: worker::Settings {
@@ -162,6 +165,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
     };
     let housekeeping = dispatch::start_housekeeping(
         &dispatcher,
+        store.clone(),
         store.clone(),
         store.clone(),
         disk.clone(),
@@ -207,6 +211,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         intake,
         tester,
         rehearsal,
+        records,
         usage,
         replay_news,
         stopping: Arc::new(AtomicBool::new(false)),

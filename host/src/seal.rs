@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{Key, KeyInit, XChaCha20Poly1305, XNonce};
 use data_encoding::{BASE64, HEXLOWER};
+use hmac::{Hmac, Mac as _};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
+use crate::attempt::ChainId;
 use crate::event::Tenant;
 use crate::id::EndpointId;
 use crate::secret::Secret;
@@ -34,6 +36,7 @@ pub const NEXT_FINGERPRINT_SETTING: &str = "sealing-key-next-fingerprint";
 const KEY_LENGTH: usize = 32;
 const NONCE_LENGTH: usize = 24;
 const FINGERPRINT_LENGTH: usize = 16;
+const NAME_DOMAIN: &[u8] = b"hookwright name of a sealed text v1";
 const FINGERPRINT_DOMAIN: &[u8] = b"hookwright sealing key fingerprint v1";
 
 /// The key. Wiped when dropped; shows its fingerprint alone.
@@ -54,6 +57,8 @@ pub enum Owner<'a> {
     Host,
     /// The versions of payloads' shapes.
     Versions,
+    /// What attempts recorded under that id.
+    Chain(ChainId),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -140,6 +145,13 @@ impl SealingKey {
             .map_err(|_| SealError::Broken)
     }
 
+    /// A name for a text that is to be sealed: the same for the same text, and without the key nobody can tell for which.
+    pub fn name(&self, plain: &[u8]) -> u128 {
+        let mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(&self.key[..]).ok();
+        let mac = mac.map(|mac| mac.chain_update(NAME_DOMAIN).chain_update(plain).finalize().into_bytes());
+        mac.and_then(|mac| mac.first_chunk().copied().map(u128::from_be_bytes)).unwrap_or_default()
+    }
+
     fn from_bytes(key: Zeroizing<[u8; KEY_LENGTH]>) -> Self {
         let digest = Sha256::new().chain_update(FINGERPRINT_DOMAIN).chain_update(&key[..]).finalize();
         let mut fingerprint = [0; FINGERPRINT_LENGTH];
@@ -162,6 +174,10 @@ impl SealingKey {
             Owner::Tenant(tenant) => (tenant.as_str(), b"tenant"),
             Owner::Host => ("", b"host"),
             Owner::Versions => ("", b"versions"),
+            Owner::Chain(chain) => {
+                id = chain.0.to_be_bytes();
+                ("", &id)
+            }
         };
         let mut bytes = Vec::with_capacity(96);
         for part in [tenant.as_bytes(), part, &self.fingerprint] {

@@ -64,7 +64,15 @@ impl Host {
         let catalog = CATALOG.get_or_init(open_catalog).await.clone();
         let (metrics, clock) = (Arc::new(Metrics::new()), Arc::new(SystemClock));
         let usage = Arc::new(crate::dispatch::usage::Usage::new(clock.now()));
+        let records = crate::dispatch::recorded::Records::new(
+            store.clone(),
+            book.clone(),
+            catalog.clone(),
+            clock.clone(),
+        );
+        let records = Arc::new(records);
         let workshop = Workshop {
+            records: records.clone(),
             usage: usage.clone(),
             book: book.clone(),
             catalog: catalog.clone(),
@@ -108,6 +116,7 @@ impl Host {
             intake: dispatcher.intake(),
             tester: dispatcher.tester(2),
             rehearsal: dispatcher.rehearsal(2),
+            records,
             usage,
             replay_news: Arc::default(),
             stopping: Arc::new(AtomicBool::new(false)),
