@@ -19,6 +19,7 @@ use crate::book::Book;
 use crate::config::Config;
 use crate::dashboard;
 use crate::dispatch::Intake;
+use crate::dispatch::recorded::Records;
 use crate::dispatch::rehearsal::Rehearsal;
 use crate::dispatch::tester::Tester;
 use crate::dispatch::usage::Usage;
@@ -97,6 +98,8 @@ pub struct Api {
     pub tester: Tester,
     /// Makes dry runs.
     pub rehearsal: Rehearsal,
+    /// What shaped attempts.
+    pub records: Arc<Records>,
     /// What plugins did since the start.
     pub usage: Arc<Usage>,
     /// Told of new jobs that deliver again.

@@ -25,6 +25,7 @@ use crate::terms::{InForce, Terms};
 use crate::time::Timestamp;
 
 mod catalogue;
+mod chain;
 mod described;
 mod ended;
 mod keys;

@@ -15,7 +15,7 @@
 
 use std::time::Duration;
 
-use crate::attempt::{Outcome, Ruling};
+use crate::attempt::{ChainId, Outcome, Ruling};
 use crate::event::{Event, EventType, Tenant};
 use crate::id::{DeliveryId, EndpointId, WebhookId};
 use crate::retry::{Progress, RetryPolicy};
@@ -75,6 +75,8 @@ pub struct Delivery {
     /// Why it is not delivered (yet), as a sentence.
     pub reason: Option<String>,
     pub replay_of: Option<DeliveryId>,
+    /// It is shaped by what an attempt recorded, and not by what holds now.
+    pub recorded: Option<ChainId>,
 }
 
 /// What the endpoint and the settings say about retrying.
@@ -120,6 +122,7 @@ impl Delivery {
             finished_at: None,
             reason: None,
             replay_of: None,
+            recorded: None,
         }
     }
 

@@ -8,6 +8,7 @@
 //! * A delivery is leased to one holder at a time. Whoever holds an outdated lease changes nothing.
 //! * A delivery that is pending is either leased or will be claimed once it is due; none is forgotten.
 
+pub mod chains;
 pub mod jobs;
 mod ledger;
 pub mod memory;
@@ -32,6 +33,7 @@ use crate::tally::{Resolution, Tally, Window};
 use crate::time::Timestamp;
 use crate::trouble::Trouble;
 
+pub use self::chains::{ChainRow, Chains};
 pub use self::jobs::Jobs;
 pub use self::plugins::Plugins;
 
@@ -51,9 +53,9 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 pub trait Store: Inbox + Queue + Shelf + Settings + History + Statistics + Jobs + Plugins + Backup {}
 impl<T: Inbox + Queue + Shelf + Settings + History + Statistics + Jobs + Plugins + Backup> Store for T {}
 
-/// What operators describe.
-pub trait Shelf: Endpoints + Documents {}
-impl<T: Endpoints + Documents> Shelf for T {}
+/// What operators describe, and what is kept of it. All that is sealed is there.
+pub trait Shelf: Endpoints + Documents + Chains {}
+impl<T: Endpoints + Documents + Chains> Shelf for T {}
 
 /// Counts the changes to the endpoints and documents, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -87,6 +89,7 @@ pub struct Arrival {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewDelivery {
+    /// Of the event's tenant. All that an endpoint ever gets is of one tenant, and lists rely on it.
     pub endpoint: EndpointId,
     pub take: bool,
 }
@@ -145,9 +148,8 @@ pub trait Queue: Send + Sync + 'static {
     /// Ends a pending delivery. A lease on it is taken away.
     async fn cancel(&self, delivery: DeliveryId, reason: String, now: Timestamp) -> Result<Steer>;
 
-    /// Makes a new delivery, due at `now`, of the event of a finished one. `new_webhook_id` gives it a
-    /// `webhook-id` of its own.
-    async fn replay(&self, delivery: DeliveryId, new_webhook_id: bool, now: Timestamp) -> Result<Replay>;
+    /// Makes a new delivery, due at `now`, of the event of a finished one.
+    async fn replay(&self, delivery: DeliveryId, again: Again, now: Timestamp) -> Result<Replay>;
 
     /// Cancels up to `limit` pending deliveries, leased or not, whose endpoint no longer exists. Answers how many.
     async fn cancel_orphans(&self, limit: usize, now: Timestamp) -> Result<usize>;
@@ -236,11 +238,22 @@ pub enum Steer {
     NotFound,
 }
 
+/// How a delivery is made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Again {
+    /// It gets a `webhook-id` of its own.
+    pub new_webhook_id: bool,
+    /// It is shaped by what the latest attempt recorded that recorded anything ([`Attempt::chain`]).
+    pub recorded: bool,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub enum Replay {
     Done(Delivery),
     /// The delivery is pending; nothing was changed.
     Pending(Delivery),
+    /// No attempt that is kept recorded what shaped it, and that was asked for.
+    NotRecorded,
     /// Its endpoint no longer exists.
     NoEndpoint,
     /// The event has as many deliveries as it can have ([`crate::id::MAX_DELIVERIES_PER_EVENT`]).
@@ -382,8 +395,9 @@ pub trait Statistics: Send + Sync + 'static {
     /// For each scope, in the given order: the spans of the window with something in them, oldest first.
     async fn tallies(&self, scopes: Vec<Scope>, window: Window) -> Result<Vec<Vec<Bucket>>>;
 
-    /// What each event type of the tenant, or of the whole host, adds up to over the window; in the order of the
-    /// types. Looks at a bounded number of rows ([`VOLUME_SCAN_LIMIT`]), newest first.
+    /// What each event type of the tenant, or of the whole host, adds up to over the window, by its plain counts
+    /// ([`Tally::counts`]): a store may leave out the rest. In the order of the types. Looks at a bounded number of
+    /// rows ([`VOLUME_SCAN_LIMIT`]), newest first; of whole hours and days within the window, at theirs.
     async fn volumes(&self, tenant: Option<Tenant>, window: Window) -> Result<Volumes>;
 
     /// How these endpoints stand, in the given order. Of one that does not exist, only what is pending.
@@ -602,6 +616,12 @@ impl DeliveryFilter {
             && self.since.is_none_or(|since| delivery.created_at >= since)
             && self.until.is_none_or(|until| delivery.created_at < until)
             && self.webhook_id.is_none_or(|wanted| wanted == delivery.webhook_id)
+    }
+
+    /// Whether the delivery shows that none fits: all that an endpoint gets is of one tenant, and it is not this one.
+    pub fn is_refuted_by(&self, delivery: &Delivery) -> bool {
+        self.endpoint == Some(delivery.endpoint)
+            && self.tenant.as_ref().is_some_and(|tenant| *tenant != delivery.tenant)
     }
 
     /// The one event that the filter can find deliveries of, if there is only one.

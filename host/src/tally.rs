@@ -319,6 +319,22 @@ impl Window {
         self.first..self.first + i64::from(self.count)
     }
 
+    /// The fewest spans, of its own resolution and of coarser ones, that hold the same time; newest first.
+    pub fn pieces(&self) -> impl Iterator<Item = (Resolution, i64)> {
+        let (own, since, mut end) = (self.resolution, self.since(), self.until());
+        std::iter::from_fn(move || {
+            let piece = Resolution::ALL.into_iter().rev().filter(|resolution| *resolution >= own).find_map(
+                |resolution| {
+                    let last = resolution.bucket(end) - 1;
+                    let fits = resolution.start(last + 1) == end && resolution.start(last) >= since;
+                    fits.then_some((resolution, last))
+                },
+            )?;
+            end = piece.0.start(piece.1);
+            Some(piece)
+        })
+    }
+
     pub fn since(&self) -> Timestamp {
         self.resolution.start(self.first)
     }
@@ -408,6 +424,34 @@ mod tests {
         assert!(whole.is_err());
         let last = Window::last(Resolution::Day, 7, at(86_400 * 10));
         assert_eq!((last.since(), last.until()), (at(86_400 * 4), at(86_400 * 11)));
+    }
+
+    #[test]
+    fn whole_hours_and_days_are_one_piece_each() {
+        let at = |text: &str| Timestamp::parse(text).unwrap();
+        let pieces = |resolution, since: &str, until: &str| {
+            let window = Window::new(resolution, at(since), at(until)).unwrap();
+            let mut end = window.until();
+            let mut lengths = Vec::new();
+            for (resolution, bucket) in window.pieces() {
+                assert_eq!(resolution.start(bucket + 1), end, "they leave no gap");
+                end = resolution.start(bucket);
+                match lengths.last_mut() {
+                    Some((last, count)) if *last == resolution => *count += 1,
+                    _ => lengths.push((resolution, 1)),
+                }
+            }
+            assert_eq!(end, window.since());
+            lengths
+        };
+        use Resolution::{Day, Hour, Minute};
+        let (since, until) = ("2026-03-21T21:58:00Z", "2026-03-22T22:01:30Z");
+        assert_eq!(pieces(Minute, since, until), [(Minute, 2), (Hour, 24), (Minute, 2)]);
+        assert_eq!(pieces(Hour, since, until), [(Hour, 26)]);
+        assert_eq!(pieces(Day, since, until), [(Day, 2)]);
+        let (since, until) = ("2026-03-20T23:00:00Z", "2026-03-23T01:00:00Z");
+        assert_eq!(pieces(Hour, since, until), [(Hour, 1), (Day, 2), (Hour, 1)]);
+        assert_eq!(pieces(Minute, "1969-12-31T23:00:00Z", "1970-01-01T00:00:00Z"), [(Hour, 1)]);
     }
 
     proptest! {

@@ -12,7 +12,7 @@ use crate::event::{EventType, Tenant};
 use crate::id::{DeliveryId, EndpointId, EventId, JobId};
 use crate::time::Timestamp;
 
-use super::{DeliveryFilter, EventFilter, Place, Replay, Result};
+use super::{Again, DeliveryFilter, EventFilter, Place, Replay, Result};
 
 /// Keeps jobs, and does their steps.
 #[async_trait]
@@ -48,8 +48,7 @@ pub struct Job {
     pub id: JobId,
     pub created_at: Timestamp,
     pub selection: Selection,
-    /// Each delivery gets a `webhook-id` of its own.
-    pub new_id: bool,
+    pub again: Again,
     pub state: JobState,
     pub finished_at: Option<Timestamp>,
     /// Why it was cancelled or has failed, as a sentence.
@@ -172,10 +171,12 @@ pub enum Skip {
     Present,
     /// The endpoint does not want such events.
     NotWanted,
+    /// No attempt recorded what shaped it, and that was asked for.
+    NotRecorded,
 }
 
 impl Skip {
-    pub const ALL: [Skip; 7] = [
+    pub const ALL: [Skip; 8] = [
         Skip::Pending,
         Skip::Replayed,
         Skip::EndpointDeleted,
@@ -183,6 +184,7 @@ impl Skip {
         Skip::Forgotten,
         Skip::Present,
         Skip::NotWanted,
+        Skip::NotRecorded,
     ];
 
     /// A stable word.
@@ -195,6 +197,7 @@ impl Skip {
             Skip::Forgotten => "forgotten",
             Skip::Present => "present",
             Skip::NotWanted => "not_wanted",
+            Skip::NotRecorded => "not_recorded",
         }
     }
 }
@@ -242,6 +245,7 @@ impl Made {
         match replay {
             Replay::Done(_) => Made::Delivery,
             Replay::Pending(_) => Made::Skipped(Skip::Pending),
+            Replay::NotRecorded => Made::Skipped(Skip::NotRecorded),
             Replay::NoEndpoint => Made::Skipped(Skip::EndpointDeleted),
             Replay::Full => Made::Skipped(Skip::EventFull),
             Replay::NotFound => Made::Skipped(Skip::Forgotten),

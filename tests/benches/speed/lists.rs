@@ -4,6 +4,10 @@
 //! of at most 50, one thing by its id, or all that a route of statistics reads. The two stores take turns many times in
 //! each of several rounds, and what is told is the median over the rounds, so that what else the machine does in one of
 //! them decides nothing.
+//!
+//! What both stores hold happened within the same day, half of it in the last quarter of an hour. A statistic reads a row
+//! for each span of time with something in it, so a store whose deliveries took an hour would have fewer of a day's rows
+//! than one whose deliveries took two weeks, and that would be a comparison of days and not of deliveries.
 
 use std::fs;
 use std::sync::Arc;
@@ -16,7 +20,7 @@ use hookwright::event::{Event, EventType, Tenant, content_digest};
 use hookwright::id::{DeliveryId, EndpointId, EventId};
 use hookwright::store::redb::{Options, RedbStore};
 use hookwright::store::{
-    Append, Appended, Arrival, BookVersion, DeliveryFilter, EndpointRow, Endpoints as _, ErrorFilter,
+    Again, Append, Appended, Arrival, BookVersion, DeliveryFilter, EndpointRow, Endpoints as _, ErrorFilter,
     ErrorPageRequest, EventFilter, History as _, Inbox as _, NewDelivery, PageRequest, Place, Queue as _,
     Scope, Settled, Statistics as _,
 };
@@ -48,7 +52,7 @@ const ROUNDS: u32 = 9;
 const TURNS: u32 = 4;
 /// What the p99 among many may be of the one among few, at the most.
 const BOUND: f64 = 3.0;
-/// Both stores have something in all of it.
+/// The latest part of the day, with half of what happened.
 const QUARTER: Duration = Duration::from_secs(900);
 const DAY: Duration = Duration::from_secs(86_400);
 const START: Timestamp = Timestamp::from_secs(1_700_000_000);
@@ -142,7 +146,7 @@ impl Filled {
         let start = Instant::now();
         let store = RedbStore::open(&path, Options { row_after: LATER, ..Options::default() })?;
         let mut version = BookVersion(0);
-        for endpoint in (0..TENANTS * ENDPOINTS_PER_TENANT).map(endpoint) {
+        for endpoint in (0..=TENANTS * ENDPOINTS_PER_TENANT).map(endpoint) {
             let (order, judged_from) = (Order::Free, Timestamp::ZERO);
             let row = EndpointRow {
                 id: endpoint,
@@ -160,7 +164,9 @@ impl Filled {
         }
         // Some of the oldest are replayed, after all the others were made.
         for n in (0..size / 10).step_by((size / 100) as usize) {
-            store.replay(DeliveryId::of(event_id(n), 0), false, moment(size + n)).await?;
+            store
+                .replay(DeliveryId::of(event_id(n, size), 0), Again::default(), moment(size + n, size))
+                .await?;
         }
         let took = start.elapsed();
         Ok(Self { store, size, file: fs::metadata(path)?.len(), took })
@@ -169,6 +175,7 @@ impl Filled {
     /// The lists, each with a name that holds for every size.
     fn lists(&self) -> anyhow::Result<Vec<(&'static str, List)>> {
         let size = self.size;
+        let (moment, event_id) = (|n| moment(n, size), |n| event_id(n, size));
         let now = moment(size);
         let window = |resolution, ago: Duration| Window::new(resolution, now.minus(ago), now);
         let minutes = window(Resolution::Minute, QUARTER)?;
@@ -212,10 +219,13 @@ impl Filled {
                 "events of tenant and type that never meet",
                 events(EventFilter { tenant: Some(tenant(0)), event_type: Some(event_type(11)), ..event() }),
             ),
-            ("events of the last seconds", events(EventFilter { since: Some(moment(size - 5)), ..event() })),
+            (
+                "the last events, by their time",
+                events(EventFilter { since: Some(moment(size - 5)), ..event() }),
+            ),
             ("events until long ago", events(EventFilter { until: Some(moment(40)), ..event() })),
             (
-                "events of a tenant, ten seconds",
+                "events of a tenant, the time of ten",
                 events(EventFilter { tenant: Some(tenant(2)), since, until, ..event() }),
             ),
             ("deliveries", deliveries(delivery())),
@@ -255,7 +265,7 @@ impl Filled {
                 "to an endpoint, since a moment ago",
                 deliveries(DeliveryFilter { since: Some(moment(size - 20)), ..to(9) }),
             ),
-            ("ten seconds", deliveries(DeliveryFilter { since, until, ..delivery() })),
+            ("the time of ten events", deliveries(DeliveryFilter { since, until, ..delivery() })),
             ("failed, until long ago", {
                 deliveries(DeliveryFilter { until: Some(moment(400)), ..state(State::Failed) })
             }),
@@ -323,7 +333,7 @@ impl Filled {
     }
 
     fn week(&self) -> Window {
-        Window::last(Resolution::Day, 7, moment(self.size))
+        Window::last(Resolution::Day, 7, moment(self.size, self.size))
     }
 
     /// One page, or as many as it takes to come upon something: a page may be empty while more follow. Answers how many
@@ -361,7 +371,7 @@ async fn fill(
     let batch = events.iter().map(|(n, event)| Arrival {
         event: event.clone(),
         content: content_digest(event.event_type.as_str(), &[], None, &event.payload),
-        deliveries: vec![NewDelivery { endpoint: endpoint_of(*n), take: !waits(*n) }],
+        deliveries: vec![NewDelivery { endpoint: endpoint_of(*n, size), take: !waits(*n) }],
     });
     let Append::Done(answers) = store.append(batch.collect(), version, START.plus(LATER)).await? else {
         anyhow::bail!("nobody else changes the endpoints");
@@ -370,14 +380,14 @@ async fn fill(
     for ((n, event), answer) in events.iter().zip(answers) {
         let Appended::Accepted { taken } = answer else { anyhow::bail!("the store answered {answer:?}") };
         for lease in taken {
-            let mut delivery = Delivery::promised(lease.delivery, endpoint_of(*n), event);
+            let mut delivery = Delivery::promised(lease.delivery, endpoint_of(*n, size), event);
             delivery.attempts = 1;
             let (state, reason) = match fails(*n) {
                 true => (State::Failed, Some("The receiver answered 410.".to_owned())),
                 false => (State::Delivered, None),
             };
-            let delivery = delivery.finish(state, reason, moment(*n));
-            let attempt = Some(micro::attempt(moment(*n)));
+            let delivery = delivery.finish(state, reason, moment(*n, size));
+            let attempt = Some(micro::attempt(moment(*n, size)));
             let (announce, recovery) = (Vec::new(), Vec::new());
             settled.push(Settled { lease, delivery, attempt, announce, recovery });
         }
@@ -386,13 +396,18 @@ async fn fill(
     Ok(())
 }
 
-/// One a second.
-fn moment(n: u64) -> Timestamp {
-    START.plus(Duration::from_secs(n))
+/// When the event with that number, of so many, was accepted. What comes behind them follows at the pace of the last.
+fn moment(n: u64, size: u64) -> Timestamp {
+    let early = size / 2;
+    let part = |time: Duration, n: u64, of: u64| Duration::from_micros(time.as_micros() as u64 * n / of);
+    match n.checked_sub(early) {
+        None => START.plus(part(DAY - QUARTER, n, early)),
+        Some(n) => START.plus(DAY - QUARTER).plus(part(QUARTER, n, size - early)),
+    }
 }
 
-fn event_id(n: u64) -> EventId {
-    EventId::mint(moment(n), n << 20)
+fn event_id(n: u64, size: u64) -> EventId {
+    EventId::mint(moment(n, size), n << 20)
 }
 
 fn endpoint(n: u64) -> EndpointId {
@@ -407,13 +422,19 @@ fn tenant_of(n: u64) -> u64 {
     n % TENANTS
 }
 
+/// A dozen events in a row are of nearly as many types.
 fn type_of(n: u64) -> u64 {
     let types = if tenant_of(n) == 0 { TYPES_OF_THE_FIRST } else { TYPES };
-    n / TENANTS % types
+    (n + 5 * (n / TENANTS)) % types
 }
 
-fn endpoint_of(n: u64) -> EndpointId {
-    endpoint(tenant_of(n) * ENDPOINTS_PER_TENANT + n / (TENANTS * TYPES) % ENDPOINTS_PER_TENANT)
+/// Each of the tenant's endpoints gets each of its types. The rare tenant has one.
+fn endpoint_of(n: u64, size: u64) -> EndpointId {
+    if is_rare(n, size, 2) {
+        return endpoint(TENANTS * ENDPOINTS_PER_TENANT);
+    }
+    let of_tenant = n / TENANTS;
+    endpoint(tenant_of(n) * ENDPOINTS_PER_TENANT + (of_tenant + of_tenant / TYPES) % ENDPOINTS_PER_TENANT)
 }
 
 /// One in a hundred, but none of the second tenant, nor of the fourth type.
@@ -442,15 +463,20 @@ fn rare_type() -> EventType {
     event_type(TYPES)
 }
 
-fn event(n: u64, size: u64, body: &Bytes) -> Event {
+/// Some events are of the rare type (3), some of the rare tenant (2).
+fn is_rare(n: u64, size: u64, part: u64) -> bool {
     let each = size / RARE;
+    n % each == each / part
+}
+
+fn event(n: u64, size: u64, body: &Bytes) -> Event {
     Event {
-        id: event_id(n),
+        id: event_id(n, size),
         producer_id: None,
-        event_type: if n % each == each / 3 { rare_type() } else { event_type(type_of(n)) },
-        tenant: if n % each == each / 2 { rare_tenant() } else { tenant(tenant_of(n)) },
-        timestamp: moment(n),
-        accepted_at: moment(n),
+        event_type: if is_rare(n, size, 3) { rare_type() } else { event_type(type_of(n)) },
+        tenant: if is_rare(n, size, 2) { rare_tenant() } else { tenant(tenant_of(n)) },
+        timestamp: moment(n, size),
+        accepted_at: moment(n, size),
         channels: Vec::new(),
         payload: body.clone(),
     }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use hookwright::delivery::{Delivery, State};
 use hookwright::event::Event;
 use hookwright::id::{DeliveryId, EventId};
-use hookwright::store::{DeliveryFilter, EventFilter, PageRequest, Store};
+use hookwright::store::{Again, DeliveryFilter, EventFilter, PageRequest, Store};
 
 use super::Subject;
 use super::world::{
-    Cursor, LEASE_END, World, all, arrival, at, channel, event_type, finished, taken, tenant, waiting,
+    ANEW, Cursor, LEASE_END, World, all, arrival, at, channel, event_type, finished, taken, tenant, waiting,
 };
 
 pub async fn events_come_newest_first<S: Subject>() {
@@ -105,6 +105,8 @@ pub async fn each_delivery_filter_finds_its_own<S: Subject>() {
         DeliveryFilter { tenant: Some(tenant("nobody")), ..any() },
         DeliveryFilter { endpoint: Some(first.endpoint), ..any() },
         DeliveryFilter { endpoint: Some(world.stranger()), ..any() },
+        DeliveryFilter { endpoint: Some(first.endpoint), tenant: Some(first.tenant.clone()), ..any() },
+        DeliveryFilter { endpoint: Some(first.endpoint), tenant: Some(tenant("a")), ..any() },
         DeliveryFilter { event: Some(last.id.event()), ..any() },
         DeliveryFilter { event: Some(world.new_event(0).id), ..any() },
         DeliveryFilter { event_type: Some(event_type("invoice.sent")), ..any() },
@@ -206,12 +208,14 @@ pub async fn long_histories_are_found_whole<S: Subject>() {
     for first in (0..EVENTS).step_by(1_000) {
         let batch = (first..first + 1_000).map(|n| {
             let seconds = if n < 6_000 { n } else { n - 2_000 };
+            let is_rare = n % 4_000 == 7;
             let event = Event {
-                tenant: if n % 4_000 == 7 { rare.clone() } else { tenant("a") },
+                tenant: if is_rare { rare.clone() } else { tenant("a") },
                 event_type: event_type(if n % 50 < 25 { "invoice.paid" } else { "invoice.sent" }),
                 ..world.new_event(seconds)
             };
-            arrival(event, &[(endpoints[(n % 2) as usize], n % 3 != 0)])
+            let endpoint = endpoints[if is_rare { 2 } else { n as usize % 2 }];
+            arrival(event, &[(endpoint, n % 3 != 0)])
         });
         let batch: Vec<_> = batch.collect();
         let posted = batch.iter().map(|arrival| (arrival.event.clone(), arrival.deliveries.clone()));
@@ -242,6 +246,9 @@ pub async fn long_histories_are_found_whole<S: Subject>() {
         state(State::Cancelled),
         DeliveryFilter { endpoint: Some(endpoints[1]), ..state(State::Pending) },
         DeliveryFilter { endpoint: Some(endpoints[2]), ..any() },
+        DeliveryFilter { tenant: Some(rare.clone()), endpoint: Some(endpoints[2]), ..any() },
+        DeliveryFilter { tenant: Some(rare.clone()), endpoint: Some(endpoints[0]), ..any() },
+        DeliveryFilter { tenant: Some(tenant("a")), endpoint: Some(endpoints[2]), ..any() },
         DeliveryFilter { tenant: Some(rare.clone()), ..any() },
         DeliveryFilter { tenant: Some(rare.clone()), ..state(State::Failed) },
         DeliveryFilter { event_type: Some(event_type("invoice.paid")), ..state(State::Failed) },
@@ -272,9 +279,10 @@ async fn oldest_last<S: Subject>(world: &World<S>, count: usize) -> Vec<EventId>
 /// Deliveries of two tenants, types and endpoints in every state, with replays; newest first.
 async fn varied_history<S: Subject>(world: &World<S>) -> Vec<Delivery> {
     let endpoints = [world.endpoint().await, world.endpoint().await];
+    let others = [world.endpoint().await, world.endpoint().await];
     let mut events = vec![];
     for (seconds, state) in (0..).zip(State::ALL) {
-        for (name, kind) in [("a", "invoice.paid"), ("b", "invoice.sent")] {
+        for (name, kind, endpoints) in [("a", "invoice.paid", endpoints), ("b", "invoice.sent", others)] {
             let event =
                 Event { tenant: tenant(name), event_type: event_type(kind), ..world.new_event(seconds) };
             events.push(event.id);
@@ -287,8 +295,8 @@ async fn varied_history<S: Subject>(world: &World<S>) -> Vec<Delivery> {
         }
     }
     for event in [events[5], events[9]] {
-        world.replay(DeliveryId::of(event, 1), false, at(9)).await.unwrap();
-        world.replay(DeliveryId::of(event, 1), true, at(9)).await.unwrap();
+        world.replay(DeliveryId::of(event, 1), Again::default(), at(9)).await.unwrap();
+        world.replay(DeliveryId::of(event, 1), ANEW, at(9)).await.unwrap();
     }
     let store: &dyn Store = &**world;
     let mut history = vec![];

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::process::{Command, Output, Stdio};
 
 use hookwright::receiver::{Arrival, Signature};
-use hookwright_tests::harness::{Mailbox, PATIENCE, runtime, seed};
+use hookwright_tests::harness::{Mailbox, runtime, seed, until};
 use hookwright_tests::process::{Api, KEY, Launch, Process};
 use http::Method;
 use serde_json::{Value, json};
@@ -94,17 +94,12 @@ impl Kitchen {
     /// The state in which its one delivery ends.
     async fn ended(&self, event: &str) -> String {
         let path = format!("/v1/events/{event}");
-        let state =
-            async || self.api().expect(Method::GET, &path, "", 200).await["deliveries"][0]["state"].clone();
-        let end = tokio::time::timeout(PATIENCE, async {
-            loop {
-                match state().await.as_str() {
-                    Some("pending") => tokio::task::yield_now().await,
-                    other => return other.unwrap_or_default().to_owned(),
-                }
-            }
-        });
-        end.await.expect("an end")
+        until("its delivery ends", async || {
+            let event = self.api().expect(Method::GET, &path, "", 200).await;
+            let state = event["deliveries"][0]["state"].as_str().unwrap_or_default().to_owned();
+            (state != "pending").then_some(state)
+        })
+        .await
     }
 }
 

@@ -150,3 +150,103 @@ fn a_test_keeps_to_the_rule_of_addresses() {
         assert!(world.receiver.is_empty().await);
     });
 }
+
+/// A chain that joins the names with this, and a token.
+fn shaped(separator: &str, token: &str) -> Value {
+    json!({
+        "transforms": [{"plugin": "flatten", "config": {"separator": separator}}],
+        "auth": {"type": "bearer", "token": token},
+    })
+}
+
+/// What the receiver gets next: the body, and the credentials.
+async fn next(world: &mut World) -> (String, String) {
+    let arrival = world.receiver.next().await;
+    let body = String::from_utf8_lossy(&arrival.body).into_owned();
+    (body, arrival.header("authorization").unwrap_or_default().to_owned())
+}
+
+/// The chain is that of then; credentials, which may have been changed because they leaked, are those of now.
+#[test]
+fn what_an_attempt_recorded_shapes_a_replay() {
+    on_each_store(async |world| {
+        let endpoint = world.endpoint(shaped("_", "of-then")).await;
+        let posted = world.post("a", r#"{"b":{"c":1.0}}"#).await;
+        let first = world.outcome(&posted).await;
+        assert_eq!(first["with"], "now");
+        assert_eq!(next(world).await, (r#"{"b_c":1.0}"#.to_owned(), "Bearer of-then".to_owned()));
+        world.web.patch(&endpoint.path(), &shaped("-", "of-now")).await.expect(200);
+        world.restart().await;
+
+        let path = format!("/v1/deliveries/{}/retry", first["id"].as_str().expect("an id"));
+        for (with, body) in [("now", r#"{"b-c":1.0}"#), ("recorded", r#"{"b_c":1.0}"#)] {
+            let again = world.web.post(&path, &json!({"with": with})).await.expect(201);
+            assert_eq!((&again["with"], &again["replay_of"]), (&json!(with), &first["id"]));
+            assert_eq!(next(world).await, (body.to_owned(), "Bearer of-now".to_owned()), "{with}");
+        }
+        let wrong = world.web.post(&path, &json!({"with": "then"})).await.problem(422);
+        assert_eq!(wrong["errors"][0]["pointer"], "/with");
+    });
+}
+
+#[test]
+fn events_and_jobs_are_replayed_as_recorded() {
+    on_each_store(async |world| {
+        let endpoint = world.endpoint(shaped("_", "token")).await;
+        let posted = world.post("a", r#"{"b":{"c":1}}"#).await;
+        world.outcome(&posted).await;
+        world.receiver.next().await;
+        world.web.patch(&endpoint.path(), &json!({"transforms": [], "body": "ecmascript"})).await.expect(200);
+        let path = format!("/v1/events/{}/replay", posted.id);
+        let made = world.web.post(&path, &json!({"with": "recorded"})).await.expect(201);
+        assert_eq!(made["deliveries"][0]["with"], "recorded");
+        assert_eq!(next(world).await.0, r#"{"b_c":1}"#);
+        world.ended(made["deliveries"][0]["id"].as_str().expect("an id")).await;
+
+        let cancelled = world.endpoint(json!({"enabled": false})).await;
+        let unattempted = world.post("a", "{}").await;
+        world.receiver.next().await;
+        let sent = world.deliveries(&format!("endpoint={}", endpoint.id)).await[0].clone();
+        world.ended(sent["id"].as_str().expect("an id")).await;
+        let waiting = world.deliveries(&format!("endpoint={}", cancelled.id)).await[0].clone();
+        let id = waiting["id"].as_str().expect("an id");
+        world.web.post(&format!("/v1/deliveries/{id}/cancel"), &Value::Null).await.expect(200);
+        let refused = world
+            .web
+            .post(&format!("/v1/deliveries/{id}/retry"), &json!({"with": "recorded"}))
+            .await
+            .problem(409);
+        assert!(refused["detail"].to_string().contains("No attempt"), "{refused}");
+        let path = format!("/v1/events/{}/replay", unattempted.id);
+        let asked = json!({"with": "recorded", "endpoint": cancelled.id});
+        let made = world.web.post(&path, &asked).await.expect(200);
+        assert_eq!(made["skipped"][0]["reason"], "not_recorded");
+
+        let wanted = json!({"type": "a", "with": "recorded"});
+        let job = ended(world, &replay(world, &wanted).await).await;
+        assert_eq!(job["with"], "recorded");
+        assert_eq!(
+            job["progress"],
+            json!({"looked_at": 4, "made": 2, "skipped": {"not_recorded": 1, "replayed": 1}})
+        );
+        let mut bodies = [next(world).await.0, next(world).await.0];
+        bodies.sort();
+        assert_eq!(bodies, [r#"{"b_c":1}"#, "{}"]);
+    });
+}
+
+/// An endpoint that shaped nothing has recorded that.
+#[test]
+fn what_nothing_shaped_is_replayed_as_it_was_posted() {
+    on_each_store(async |world| {
+        let endpoint = world.endpoint(json!({})).await;
+        let posted = world.post("a", r#"{"b": {"c": 1.0}}"#).await;
+        let first = world.outcome(&posted).await;
+        world.web.patch(&endpoint.path(), &shaped("-", "token")).await.expect(200);
+        let path = format!("/v1/deliveries/{}/retry", first["id"].as_str().expect("an id"));
+        world.web.post(&path, &json!({"with": "recorded"})).await.expect(201);
+        for arrival in world.receiver.take(2).await {
+            assert_eq!(&*arrival.body, br#"{"b": {"c": 1.0}}"#);
+        }
+    });
+}

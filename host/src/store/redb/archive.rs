@@ -233,6 +233,7 @@ kinds![
     PLUGINS,
     COMPONENTS,
     COMPONENT_PARTS,
+    CHAINS,
     EVENTS,
     SEQUENCES,
     PRODUCER_IDS,

@@ -325,22 +325,26 @@ impl Counters {
 
     pub fn volumes(&self, tenant: Option<&Tenant>, window: Window) -> Result<Volumes> {
         let Range { start: from, end: to } = type_keys(tenant);
-        let resolution = resolution_key(window.resolution());
-        let mut types: BTreeMap<EventType, Tally> = BTreeMap::new();
+        let mut types: BTreeMap<Vec<u8>, Tally> = BTreeMap::new();
         let mut looked_at = 0;
-        for bucket in window.buckets().rev() {
+        'pieces: for (resolution, bucket) in window.pieces() {
+            let resolution = resolution_key(resolution);
             let keys = (resolution, bucket, from.as_slice())..(resolution, bucket, to.as_slice());
             for row in self.tallies.range(keys).map_err(io)? {
-                if looked_at == VOLUME_SCAN_LIMIT {
-                    return Ok(Volumes { types: types.into_iter().collect(), partial: true });
-                }
                 looked_at += 1;
+                if looked_at > VOLUME_SCAN_LIMIT {
+                    break 'pieces;
+                }
                 let (key, row) = row.map_err(io)?;
-                let event_type = type_of(key.value().2, &from)?;
-                types.entry(event_type).or_default().add(&decode_tally(row.value())?);
+                let (_, _, scope) = key.value();
+                match types.get_mut(scope) {
+                    Some(tally) => add_counts(tally, row.value())?,
+                    None => add_counts(types.entry(scope.to_vec()).or_default(), row.value())?,
+                }
             }
         }
-        Ok(Volumes { types: types.into_iter().collect(), partial: false })
+        let types = types.into_iter().map(|(scope, tally)| Ok((type_of(&scope, &from)?, tally)));
+        Ok(Volumes { types: types.collect::<Result<_>>()?, partial: looked_at > VOLUME_SCAN_LIMIT })
     }
 
     pub fn standing(&self, endpoint: EndpointId, rowless: &Rowless) -> Result<Standing> {
@@ -500,6 +504,19 @@ fn decode_tally(bytes: &[u8]) -> Result<Tally> {
         tally.answers = AnswerTimes { count, sum, least, most, steps: steps.into_iter().collect() };
     }
     Ok(tally)
+}
+
+/// Adds the plain counts of a row, which stand at its beginning; the rest is not read.
+fn add_counts(tally: &mut Tally, bytes: &[u8]) -> Result<()> {
+    let CountsRow { counts } = decode(bytes)?;
+    let sums = tally.counts_mut().into_iter().zip(counts);
+    sums.for_each(|(sum, more)| *sum = sum.saturating_add(more));
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct CountsRow {
+    counts: Vec<u64>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -107,15 +107,7 @@ pub fn wanted_deliveries(filter: &DeliveryFilter) -> Wanted {
         (None, None, Some(event_type)) => Attribute::TypeState(event_type, state),
         (None, Some(tenant), Some(event_type)) => Attribute::TenantTypeState(tenant, event_type, state),
     };
-    let mut terms = vec![states.into_iter().map(|state| attribute(state).key()).collect()];
-    // All deliveries to an endpoint are of one tenant nearly always.
-    terms.extend(
-        filter
-            .tenant
-            .as_ref()
-            .filter(|_| filter.endpoint.is_some())
-            .map(|tenant| vec![Attribute::Tenant(tenant).key()]),
-    );
+    let terms = vec![states.into_iter().map(|state| attribute(state).key()).collect()];
     Wanted { terms, times: Times::between(filter.since, filter.until, true) }
 }
 
@@ -302,6 +294,9 @@ fn merge(
             written.next().transpose()?
         }
         .unwrap_or((first_place(0), None));
+        if delivery.as_ref().is_some_and(|delivery| filter.is_refuted_by(delivery)) {
+            return Ok(Page { next: None, ..page });
+        }
         page.next = Some(request.after.map_or(place, |after| after.min(place)));
         page.items.extend(delivery.filter(|delivery| filter.fits(delivery)));
     }
