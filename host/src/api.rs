@@ -18,6 +18,7 @@ use crate::access::KeyDigest;
 use crate::book::Book;
 use crate::config::Config;
 use crate::dispatch::Intake;
+use crate::dispatch::backtest::Backtests;
 use crate::dispatch::rehearsal::Rehearsal;
 use crate::dispatch::tester::Tester;
 use crate::dispatch::usage::Usage;
@@ -30,6 +31,7 @@ use crate::time::Clock;
 
 pub mod auth;
 pub mod backup;
+mod backtests;
 mod body;
 mod deliveries;
 mod endpoints;
@@ -83,6 +85,8 @@ pub struct Api {
     pub tester: Tester,
     /// Makes dry runs.
     pub rehearsal: Rehearsal,
+    /// Runs backtests.
+    pub backtests: Backtests,
     /// What plugins did since the start.
     pub usage: Arc<Usage>,
     /// Told of new jobs that deliver again.

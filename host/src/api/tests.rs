@@ -93,6 +93,17 @@ impl Host {
             clock: clock.clone(),
             metrics: metrics.clone(),
         };
+        let backtests = crate::dispatch::backtest::Settings {
+            bytes: 1 << 20,
+            time_limit: std::time::Duration::from_secs(60),
+            max_running: 1,
+            max_kept: 1,
+            samples: 1,
+            sample_body: 100,
+        };
+        let store: Arc<dyn crate::store::Store> = store;
+        let (_, stop) = tokio::sync::watch::channel(false);
+        let backtests = dispatcher.backtests(&store, backtests, stop);
         let api = Api {
             store,
             book,
@@ -108,6 +119,7 @@ impl Host {
             intake: dispatcher.intake(),
             tester: dispatcher.tester(2),
             rehearsal: dispatcher.rehearsal(2),
+            backtests,
             usage,
             replay_news: Arc::default(),
             stopping: Arc::new(AtomicBool::new(false)),
