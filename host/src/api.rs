@@ -19,6 +19,7 @@ use crate::book::Book;
 use crate::config::Config;
 use crate::dashboard;
 use crate::dispatch::Intake;
+use crate::dispatch::backtest::Backtests;
 use crate::dispatch::recorded::Records;
 use crate::dispatch::rehearsal::Rehearsal;
 use crate::dispatch::tester::Tester;
@@ -34,6 +35,7 @@ use crate::time::Clock;
 
 pub mod auth;
 pub mod backup;
+mod backtests;
 mod body;
 mod deliveries;
 mod endpoints;
@@ -100,6 +102,8 @@ pub struct Api {
     pub rehearsal: Rehearsal,
     /// What shaped attempts.
     pub records: Arc<Records>,
+    /// Runs backtests.
+    pub backtests: Backtests,
     /// What plugins did since the start.
     pub usage: Arc<Usage>,
     /// Told of new jobs that deliver again.

@@ -191,6 +191,18 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
     let intake = dispatcher.intake();
     let tester = dispatcher.tester(config.endpoint.max_tests);
     let rehearsal = dispatcher.rehearsal(config.plugin.max_dry_runs);
+    let backtests = dispatcher.backtests(
+        &store,
+        dispatch::backtest::Settings {
+            bytes: config.backtest.bytes.0,
+            time_limit: config.backtest.time_limit,
+            max_running: config.backtest.max_running,
+            max_kept: config.backtest.max_kept,
+            samples: config.backtest.samples,
+            sample_body: config.backtest.sample_body.0,
+        },
+        stopped.clone(),
+    );
     let ingest = Ingest {
         inbox: store.clone(),
         disk,
@@ -221,6 +233,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         tester,
         rehearsal,
         records,
+        backtests,
         usage,
         replay_news,
         stopping: Arc::new(AtomicBool::new(false)),

@@ -3,6 +3,7 @@
 //! Data goes to stdout, all else to stderr. Exit codes: 0; 1 with a sentence where something went wrong; 2 where
 //! the command was not understood.
 
+use crate::layout as json;
 use std::io;
 use std::process::ExitCode;
 
@@ -21,7 +22,6 @@ mod event_type;
 mod healthcheck;
 mod host;
 mod init;
-mod json;
 mod key;
 mod listen;
 mod plugin;

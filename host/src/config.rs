@@ -140,6 +140,7 @@ groups! {
     tenant: TenantSettings,
     plugin: PluginSettings,
     replay: ReplaySettings,
+    backtest: BacktestSettings,
     retention: Retention,
     metrics: MetricsSettings,
     dashboard: DashboardSettings,
@@ -310,6 +311,25 @@ settings! {
         max_running: usize = 16,
         /// Jobs kept that have ended.
         max_kept: usize = 1_000,
+    }
+}
+
+settings! {
+    /// Backtests of plugins.
+    BacktestSettings {
+        /// Of each endpoint, where a request does not say how many, and the most that it can say.
+        events: usize = 1_000,
+        max_events: usize = 10_000,
+        /// Of payloads that one looks at.
+        bytes: Size = Size(256 * MIB),
+        time_limit: Duration = Duration::from_secs(600),
+        /// Those that run at once.
+        max_running: usize = 2,
+        /// Those kept that have ended.
+        max_kept: usize = 20,
+        /// Events that one shows, and what it shows of each body.
+        samples: usize = 30,
+        sample_body: Size = Size(8 * KIB),
     }
 }
 
@@ -531,6 +551,14 @@ impl Config {
             ("replay.max_pending", self.replay.max_pending, 1, 1_000_000_000),
             ("replay.max_running", self.replay.max_running, 1, 1_000),
             ("replay.max_kept", self.replay.max_kept, 1, 10_000),
+            ("backtest.max_events", self.backtest.max_events, 1, 1_000_000),
+            ("backtest.events", self.backtest.events, 1, self.backtest.max_events),
+            ("backtest.bytes", self.backtest.bytes.0, 1, usize::MAX),
+            ("backtest.time_limit", span(self.backtest.time_limit), 1_000, span(DAY)),
+            ("backtest.max_running", self.backtest.max_running, 1, 100),
+            ("backtest.max_kept", self.backtest.max_kept, 1, 1_000),
+            ("backtest.samples", self.backtest.samples, 0, 1_000),
+            ("backtest.sample_body", self.backtest.sample_body.0, 0, MIB),
             ("retention.events", span(self.retention.events), 1, usize::MAX),
             ("retention.statistics_minutes", span(self.retention.statistics_minutes), 3_600_000, usize::MAX),
             ("retention.statistics_hours", span(self.retention.statistics_hours), span(DAY), usize::MAX),

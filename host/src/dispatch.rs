@@ -4,6 +4,7 @@
 //! turn it is, a [`worker`] makes the attempt, and what it came to goes back to the store.
 
 pub mod backlog;
+pub mod backtest;
 pub mod chain;
 pub mod feed;
 pub mod housekeeping;
@@ -41,6 +42,7 @@ use crate::store::{Lease, Queue, Statistics, Store};
 use crate::time::Timestamp;
 
 use self::backlog::{Backlog, Slot};
+use self::backtest::Backtests;
 use self::feed::Agenda;
 pub use self::housekeeping::Retention;
 use self::rehearsal::Rehearsal;
@@ -164,6 +166,16 @@ impl Dispatcher {
     /// Makes dry runs, so many at once.
     pub fn rehearsal(&self, at_once: usize) -> Rehearsal {
         Rehearsal::new(&self.workshop, at_once)
+    }
+
+    /// Runs backtests, until `stop` is true.
+    pub fn backtests(
+        &self,
+        store: &Arc<dyn Store>,
+        settings: backtest::Settings,
+        stop: watch::Receiver<bool>,
+    ) -> Backtests {
+        Backtests::new(&self.workshop, store, self.backlog.clone(), settings, stop)
     }
 
     /// Delivers until `shutdown` ends, then waits for what is under way, for `drain` at the most. What is left stays

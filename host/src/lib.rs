@@ -28,6 +28,7 @@ pub mod tally;
 pub mod access;
 
 // Machinery: each does one kind of I/O.
+pub mod layout;
 pub mod schema;
 pub mod disk;
 pub mod store;

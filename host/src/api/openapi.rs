@@ -20,6 +20,7 @@ use super::{Api, json};
 use crate::access::Role;
 use crate::config::Config;
 
+mod backtests;
 mod catalogue;
 mod deliveries;
 mod docs;
@@ -97,6 +98,7 @@ fn operations(config: &Config) -> Vec<Operation> {
         profiles::operations(),
         hooks::operations(),
         plugins::operations(),
+        backtests::operations(config),
         transform::operations(),
     ]
     .concat()
@@ -118,6 +120,7 @@ fn schemas(config: &Config) -> Map<String, Value> {
         profiles::schemas(config),
         hooks::schemas(config),
         plugins::schemas(),
+        backtests::schemas(),
         transform::schemas(config),
     ];
     schemas.concat().into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()

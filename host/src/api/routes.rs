@@ -11,8 +11,8 @@ use http::Method;
 
 use super::auth::{self, Caller};
 use super::{
-    Api, backup, deliveries, endpoints, event_types, events, hooks, host, keys, live, openapi, plugins,
-    probes, replays, session, statistics, tenants, transform, usage, versions,
+    Api, backtests, backup, deliveries, endpoints, event_types, events, hooks, host, keys, live, openapi,
+    plugins, probes, replays, session, statistics, tenants, transform, usage, versions,
 };
 use crate::access::Role;
 
@@ -155,6 +155,10 @@ pub fn table() -> Vec<Route> {
         ),
         keyed(&post, "/v1/plugins/{name}/activate", Admins, "activate_plugin", plugins::activate),
         keyed(&post, "/v1/plugins/{name}/rollback", Admins, "roll_back_plugin", plugins::roll_back),
+        keyed(&post, "/v1/plugins/{name}/backtest", Admins, "backtest_plugin", backtests::create),
+        keyed(&get, "/v1/backtests", Admins, "list_backtests", backtests::list),
+        keyed(&get, "/v1/backtests/{id}", Admins, "show_backtest", backtests::show),
+        keyed(&post, "/v1/backtests/{id}/cancel", Admins, "cancel_backtest", backtests::cancel),
         keyed(&get, "/v1/plugins/{name}/stats", Admins, "plugin_stats", usage::of_plugin),
     ]
 }

@@ -103,6 +103,17 @@ impl Host {
             metrics: metrics.clone(),
             live: live.clone(),
         };
+        let backtests = crate::dispatch::backtest::Settings {
+            bytes: 1 << 20,
+            time_limit: std::time::Duration::from_secs(60),
+            max_running: 1,
+            max_kept: 1,
+            samples: 1,
+            sample_body: 100,
+        };
+        let store: Arc<dyn crate::store::Store> = store;
+        let (_, stop) = tokio::sync::watch::channel(false);
+        let backtests = dispatcher.backtests(&store, backtests, stop);
         let api = Api {
             store,
             book,
@@ -124,6 +135,7 @@ impl Host {
             tester: dispatcher.tester(2),
             rehearsal: dispatcher.rehearsal(2),
             records,
+            backtests,
             usage,
             replay_news: Arc::default(),
             stopping: Arc::new(AtomicBool::new(false)),

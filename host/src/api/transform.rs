@@ -92,8 +92,9 @@ struct LinkView {
     message: MessageView,
 }
 
+/// A message as it is shown.
 #[derive(Serialize)]
-struct MessageView {
+pub(super) struct MessageView {
     method: String,
     path_and_query: Option<String>,
     content_type: String,
@@ -361,8 +362,19 @@ impl LinkView {
 
 impl MessageView {
     fn of(message: Message, shown: usize) -> Self {
+        let body = BodyView::cut(&message.body, shown);
+        Self::with_body(message, body)
+    }
+
+    /// Of its body, which had so many bytes, the message holds the first ones.
+    pub fn of_part(message: Message, body_length: usize) -> Self {
+        let body = BodyView::part(&message.body, body_length);
+        Self::with_body(message, body)
+    }
+
+    fn with_body(message: Message, body: BodyView) -> Self {
         Self {
-            body: BodyView::cut(&message.body, shown),
+            body,
             method: message.method.unwrap_or_else(|| "POST".to_owned()),
             path_and_query: message.path_and_query,
             content_type: message.content_type,

@@ -189,11 +189,11 @@ impl Client {
     pub async fn upload(
         &self,
         path: &str,
-        media_type: &str,
-        bytes: Bytes,
+        query: &[(&str, String)],
+        (media_type, bytes): (&str, Bytes),
         header: Option<(HeaderName, HeaderValue)>,
     ) -> anyhow::Result<Answer> {
-        let mut request = self.request(Method::PUT, path, &[], Some((media_type, bytes)))?;
+        let mut request = self.request(Method::PUT, path, query, Some((media_type, bytes)))?;
         request.headers_mut().extend(header);
         self.exchange(request, UPLOAD_TIMEOUT).await
     }

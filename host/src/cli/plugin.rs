@@ -7,6 +7,7 @@ use super::client::{Client, Connection};
 use super::screen::{one_line, say};
 use super::table::Table;
 
+mod backtest;
 mod build;
 mod case;
 mod catalogue;
@@ -55,6 +56,8 @@ enum Action {
     Versions(catalogue::Named),
     /// Make a version of a plugin the active one
     Activate(catalogue::Activate),
+    /// Try a version or a configuration on stored events, and send nothing
+    Backtest(backtest::Backtest),
     /// Make active what was active before
     Rollback(catalogue::Named),
     /// Remove what was uploaded of a plugin, or one version of it
@@ -104,6 +107,7 @@ impl Plugin {
             Action::Show(plugin) => plugin.show(&self.connection.client()?, json).await,
             Action::Versions(plugin) => plugin.versions(&self.connection.client()?, json).await,
             Action::Activate(version) => version.run(&self.connection.client()?, json).await,
+            Action::Backtest(backtest) => backtest.run(&self.connection.client()?, json).await,
             Action::Rollback(plugin) => plugin.roll_back(&self.connection.client()?, json).await,
             Action::Remove(what) => what.run(&self.connection.client()?).await,
             Action::Keygen(key) => key.run(json),

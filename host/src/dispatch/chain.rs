@@ -77,13 +77,17 @@ pub enum Missing {
 /// The plugins of an endpoint's chain, as they stand now, in its order: those of all steps that take payloads back to its
 /// version, then those of its transforms.
 pub fn resolve(catalog: &Catalog, endpoint: &Endpoint) -> Result<Vec<Plugin>, Missing> {
+    // One snapshot for the whole chain: what is activated meanwhile is for the next attempt.
+    resolve_in(&catalog.snapshot(), endpoint)
+}
+
+/// As [`resolve`], as the plugins stood at one moment.
+pub fn resolve_in(plugins: &Snapshot, endpoint: &Endpoint) -> Result<Vec<Plugin>, Missing> {
     if endpoint.terms.version_lost {
         return Err(Missing::Version);
     }
-    // One snapshot for the whole chain: what is activated meanwhile is for the next attempt.
-    let plugins = catalog.snapshot();
     let links = endpoint.terms.links().map(|transform| {
-        find(&plugins, &transform.plugin).ok_or_else(|| Missing::Plugin(transform.plugin.clone()))
+        find(plugins, &transform.plugin).ok_or_else(|| Missing::Plugin(transform.plugin.clone()))
     });
     links.collect()
 }

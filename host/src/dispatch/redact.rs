@@ -29,7 +29,7 @@ const SHORTEST_PART: usize = 4;
 const SHORTEST_CREDENTIAL: usize = 16;
 
 /// Replaces an endpoint's secrets wherever a record would show them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Redactor {
     /// The longest first, so that no part of one is left.
     secrets: Vec<Secret>,

@@ -9,7 +9,6 @@ use crate::attempt::{Outcome, PluginRun, RequestRecord};
 use crate::endpoint::Endpoint;
 use crate::message::Message;
 use crate::plugin::Plugin;
-use crate::secret::Secret;
 
 use super::chain::{self, Missing, Observer, Occasion, Shaped};
 use super::redact::Redactor;
@@ -79,9 +78,8 @@ impl Rehearsal {
     }
 }
 
-/// Runs a chain on an event, up to the request. `plugins` are those of its links, as [`chain::resolve`] gave them or
-/// [`substituted`] changed them.
-pub async fn perform(endpoint: &Endpoint, plugins: &[Plugin], occasion: Occasion<'_>) -> Rehearsed {
+/// Runs a chain on an event, up to the request. `plugins` are those of its links, as [`chain::resolve`] gave them.
+async fn perform(endpoint: &Endpoint, plugins: &[Plugin], occasion: Occasion<'_>) -> Rehearsed {
     let outfit = match Outfit::new(endpoint) {
         Ok(outfit) => outfit,
         Err(error) => return Rehearsed { links: Vec::new(), end: End::Nothing(unsendable(&error)) },
@@ -96,28 +94,6 @@ pub async fn perform(endpoint: &Endpoint, plugins: &[Plugin], occasion: Occasion
     };
     let links = links.into_iter().map(|link| masked(&outfit.redactor, link)).collect();
     Rehearsed { links, end }
-}
-
-/// The endpoint's chain with another version of a plugin, or another configuration of it, wherever it is named `name`
-/// and follows that name. Says too whether there was such a link.
-pub fn substituted(
-    endpoint: &Endpoint,
-    plugins: &[Plugin],
-    name: &str,
-    candidate: &Plugin,
-    config: Option<&Secret>,
-) -> (Endpoint, Vec<Plugin>, bool) {
-    let (mut endpoint, mut plugins, mut found) = (endpoint.clone(), plugins.to_vec(), false);
-    let steps = endpoint.terms.steps.iter_mut().map(|step| &mut Arc::make_mut(step).transform);
-    let links = steps.chain(&mut endpoint.terms.transforms).zip(&mut plugins);
-    for (transform, plugin) in links.filter(|(transform, _)| transform.plugin == name) {
-        *plugin = candidate.clone();
-        found = true;
-        if let Some(config) = config {
-            transform.config = config.clone();
-        }
-    }
-    (endpoint, plugins, found)
 }
 
 impl Observer for Vec<LinkRun> {

@@ -20,6 +20,10 @@ impl Users for Everybody {
     fn pinned(&self) -> BTreeSet<String> {
         self.0.snapshot().pinned_plugins()
     }
+
+    fn version(&self) -> u64 {
+        self.0.snapshot().version().0
+    }
 }
 
 fn link_of(link: &Use<'_>) -> Link {

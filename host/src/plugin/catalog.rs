@@ -8,6 +8,7 @@
 //! Readers take a [`Snapshot`], which never changes; a change puts a new one in its place. An attempt that has taken a
 //! plugin keeps it, whatever happens meanwhile.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,6 +45,15 @@ const REPLACED: usize = 16;
 const NAMES: usize = 1_000;
 /// A file in the store that no record names is forgotten when it is so old: a younger one may be about to be named.
 const STRAY_AGE: Duration = Duration::from_secs(3_600);
+
+/// How often those are looked for who came while a version was checked.
+const NEWCOMERS: usize = 8;
+
+/// A version was checked with everybody who ran it at this version of the users.
+#[derive(Clone, Copy)]
+struct Checked {
+    users: u64,
+}
 
 /// All plugins of a host.
 pub struct Catalog {
@@ -288,6 +298,11 @@ impl Catalog {
         Some(plugin)
     }
 
+    /// What would speak against activating this version now.
+    pub async fn objections(&self, plugin: &Plugin) -> Vec<Objection> {
+        checks::objections(plugin, self.users.as_ref()).await
+    }
+
     /// Looks at the folder, takes up what is new in it, file by file, and loads what is pinned. A file that is still
     /// being written is left for the next time. True if there is such a file.
     pub async fn rescan(&self) -> bool {
@@ -416,9 +431,10 @@ impl Catalog {
             return Ok(digest);
         }
         let plugin = self.prepare(name, bytes.clone(), Source::Folder, signature.as_deref()).await?;
-        self.check(&plugin).await?;
+        let checked = self.check(&plugin).await?;
         let now = self.clock.now();
         self.store.keep_component(bytes, now).await?;
+        self.check_newcomers(&plugin, checked).await?;
         let mut record = shelf.record(name);
         record.add(Version::of(&plugin, Source::Folder, signature, now));
         record.note_folder(Some(&digest));
@@ -596,9 +612,26 @@ impl Catalog {
             .map(drop)
     }
 
-    async fn check(&self, plugin: &Plugin) -> Result<(), CatalogError> {
-        let objections = checks::objections(plugin, self.users.as_ref()).await;
-        if objections.is_empty() { Ok(()) } else { Err(CatalogError::Objected(objections)) }
+    async fn check(&self, plugin: &Plugin) -> Result<Checked, CatalogError> {
+        let users = self.users.version();
+        let objections = self.objections(plugin).await;
+        if objections.is_empty() { Ok(Checked { users }) } else { Err(CatalogError::Objected(objections)) }
+    }
+
+    /// Whether it fits those, too, who came while it was checked or kept. For right before the commit.
+    async fn check_newcomers(&self, plugin: &Plugin, mut checked: Checked) -> Result<(), CatalogError> {
+        for _ in 0..NEWCOMERS {
+            let users = self.users.version();
+            if users == checked.users {
+                break;
+            }
+            let objections = checks::of_users(plugin, self.users.as_ref()).await;
+            if !objections.is_empty() {
+                return Err(CatalogError::Objected(objections));
+            }
+            checked = Checked { users };
+        }
+        Ok(())
     }
 
     /// Writes a record, in one commit, and puts it in place.
@@ -824,8 +857,10 @@ fn read_records(rows: Vec<PluginRow>) -> store::Result<BTreeMap<String, Arc<Reco
     rows.into_iter().map(read).collect()
 }
 
-/// All at once: at the start nothing else wants the processors.
-async fn load_bundled(engine: &Engine, bundled: Vec<Bundled>) -> (Vec<Plugin>, Vec<Refused>) {
+/// All at once: at the start nothing else wants the processors. The largest begins first, so that it is not compiled
+/// alone when all others are done.
+async fn load_bundled(engine: &Engine, mut bundled: Vec<Bundled>) -> (Vec<Plugin>, Vec<Refused>) {
+    bundled.sort_by_key(|bundled| Reverse(bundled.bytes.len()));
     let mut loading = tokio::task::JoinSet::new();
     for Bundled { name, bytes } in bundled {
         let engine = engine.clone();

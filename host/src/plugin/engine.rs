@@ -12,7 +12,7 @@ use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{PoolingAllocationConfig, Store, Strategy};
 
@@ -21,6 +21,8 @@ use super::cache::Cache;
 use super::inspect::{self, Refusal, World};
 use super::instance::{self, State};
 use super::limits::{Bounds, Limits, TICK};
+use super::owned::{OwnedAnswer, OwnedCall};
+use super::spare::{LongCall, Spare};
 use super::{Answer, Call, ConfigError, Description, Failure, Judgement, Run};
 
 /// The one engine of a process: cheap to clone, and all clones are the same engine.
@@ -32,10 +34,11 @@ struct Shared {
     wasmtime: wasmtime::Engine,
     linker: Linker<State>,
     /// As many as the pool has room for: calls wait here, they never find it full.
-    slots: Semaphore,
+    slots: Arc<Semaphore>,
     compiling: Semaphore,
     cache: Option<Cache>,
     pooled: bool,
+    spare: Spare,
     _ticker: Ticker,
 }
 
@@ -73,7 +76,8 @@ impl Engine {
         let cache = limits.cache_dir.as_deref().and_then(|dir| Cache::open(dir, &wasmtime));
         let parallelism = thread::available_parallelism().map_or(1, usize::from);
         Ok(Self(Arc::new(Shared {
-            slots: Semaphore::new(limits.max_concurrent_calls.clamp(1, Semaphore::MAX_PERMITS)),
+            slots: Arc::new(Semaphore::new(limits.max_concurrent_calls.clamp(1, Semaphore::MAX_PERMITS))),
+            spare: Spare::default(),
             compiling: Semaphore::new(parallelism),
             _ticker: Ticker::start(&wasmtime).context("the plugins' clock cannot be started")?,
             cache,
@@ -145,17 +149,29 @@ impl Engine {
         judge: Option<&v0_1_destination::DestinationPre<State>>,
         stem: Option<&str>,
     ) -> Result<Description, Refusal> {
-        let bounds = self.limits().bounds(stem.unwrap_or_default(), Allowance::default());
-        let _slot = self.slot().await;
-        let mut store = self.store(&bounds, Timestamp::ZERO, [0; 32]);
-        let answer = bindings::describe(pre, judge, &mut store).await;
-        instance::answer(store, answer, &bounds).map_err(|failure| Refusal::describe(&failure))
+        let (engine, pre, judge) = (self.clone(), pre.clone(), judge.cloned());
+        let stem = stem.unwrap_or_default().to_owned();
+        let described = self.drive(async move {
+            let bounds = engine.limits().bounds(&stem, Allowance::default());
+            let mut store = engine.store(&bounds, Timestamp::ZERO, [0; 32]);
+            let answer = bindings::describe(&pre, judge.as_ref(), &mut store).await;
+            instance::answer(store, answer, &bounds)
+        });
+        described.await.map_err(|failure| Refusal::describe(&failure))
     }
 
-    /// Waits for its turn. The store of a call has to be gone before its slot is.
-    async fn slot(&self) -> Option<SemaphorePermit<'_>> {
-        // Never closed, so there is always a permit in the end.
-        self.0.slots.acquire().await.ok()
+    /// Runs a call once it has a slot, and where it takes long out of everybody's way.
+    fn drive<'e, T: Send + 'static>(
+        &'e self,
+        call: impl Future<Output = T> + Send + 'static,
+    ) -> impl Future<Output = T> + Send + 'e {
+        // Boxed before it is awaited: the futures that wait for it need not have room for it.
+        let call: LongCall<T> = Box::pin(call);
+        async move {
+            // Never closed, so there is always a permit in the end.
+            let slot: Option<OwnedSemaphorePermit> = Arc::clone(&self.0.slots).acquire_owned().await.ok();
+            self.0.spare.drive(slot, call).await
+        }
     }
 
     fn store(&self, bounds: &Bounds<'_>, now: Timestamp, seed: [u8; 32]) -> Store<State> {
@@ -215,8 +231,12 @@ impl Plugin {
 
     /// As [`Plugin::transform`], where the link says what the call may use. More than [`Limits::ceiling`] it never is.
     pub async fn transform_within(&self, call: Call<'_>, limits: Allowance) -> Run {
+        let (plugin, call) = (self.clone(), OwnedCall::of(&call));
+        self.0.engine.drive(async move { plugin.run(call.get(), limits).await }).await
+    }
+
+    async fn run(&self, call: Call<'_>, limits: Allowance) -> Run {
         let (engine, bounds) = (&self.0.engine, self.bounds(limits));
-        let _slot = engine.slot().await;
         let started = Instant::now();
         let mut store = engine.store(&bounds, call.event.timestamp, call.seed);
         let answer = bindings::transform(&self.0.pre, &mut store, &call).await;
@@ -234,8 +254,12 @@ impl Plugin {
 
     /// As [`Plugin::judge`], where the link says what the call may use.
     pub async fn judge_within(&self, answer: Answer<'_>, limits: Allowance) -> Run<Judgement> {
+        let (plugin, answer) = (self.clone(), OwnedAnswer::of(&answer));
+        self.0.engine.drive(async move { plugin.rule(answer.get(), limits).await }).await
+    }
+
+    async fn rule(&self, answer: Answer<'_>, limits: Allowance) -> Run<Judgement> {
         let (engine, bounds) = (&self.0.engine, self.bounds(limits));
-        let _slot = engine.slot().await;
         let started = Instant::now();
         let mut store = engine.store(&bounds, answer.timestamp, answer.seed);
         let judgement = match &self.0.judge {
@@ -253,8 +277,12 @@ impl Plugin {
     ///
     /// All that is wrong with it. A plugin that cannot answer is an error of the whole configuration.
     pub async fn check_config(&self, config: &str) -> Result<(), Vec<ConfigError>> {
+        let (plugin, config) = (self.clone(), config.to_owned());
+        self.0.engine.drive(async move { plugin.check(&config).await }).await
+    }
+
+    async fn check(&self, config: &str) -> Result<(), Vec<ConfigError>> {
         let (engine, bounds) = (&self.0.engine, self.bounds(Allowance::default()));
-        let _slot = engine.slot().await;
         let mut store = engine.store(&bounds, Timestamp::ZERO, [0; 32]);
         let answer = bindings::check_config(&self.0.pre, &mut store, config).await;
         match instance::answer(store, answer, &bounds) {

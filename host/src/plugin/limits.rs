@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
@@ -10,6 +10,10 @@ use crate::terms::Allowance;
 
 /// The engine's clock: time limits are counted in these.
 pub(super) const TICK: Duration = Duration::from_millis(2);
+
+/// A call ends, too, once so many times its time limit has gone by since it began: where the machine is so busy that it
+/// hardly runs, whoever waits for it shall not wait for ever.
+const PATIENCE: u32 = 10;
 
 /// The bounds of the plugin host. Each call has them for itself alone.
 #[derive(Clone, Debug)]
@@ -148,6 +152,7 @@ impl Bounds<'_> {
 /// text of a trap.
 pub(super) struct Meter {
     ticks_left: u64,
+    end: Instant,
     memory: usize,
     memory_limit: usize,
     memory_peak: usize,
@@ -167,6 +172,7 @@ impl Meter {
     pub fn new(bounds: &Bounds<'_>) -> Self {
         Self {
             ticks_left: ticks(bounds.time.value),
+            end: Instant::now() + bounds.time.value.saturating_mul(PATIENCE),
             memory: 0,
             memory_limit: bounds.memory.value,
             memory_peak: 0,
@@ -180,11 +186,11 @@ impl Meter {
     /// to other tasks after each tick, and only then is its next deadline set.
     pub fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
         match self.ticks_left.checked_sub(1) {
-            Some(left) => {
+            Some(left) if Instant::now() < self.end => {
                 self.ticks_left = left;
                 Ok(UpdateDeadline::Yield(1))
             }
-            None => Err(self.stop(Bound::Time)),
+            _ => Err(self.stop(Bound::Time)),
         }
     }
 

@@ -1,8 +1,8 @@
 //! How fast the host is, beside the ceiling of what this machine could do at all.
 //!
 //! `cargo bench -p hookwright-tests` prints everything, `-- --quick` takes a few seconds and shows that it works,
-//! `-- micro` (or `deliveries`, `neighbour`, `pending`, `lists`, `plugins`) prints one part. `HOOKWRIGHT_BENCH_SECONDS` is the time spent
-//! on a figure; 10 unless it is set.
+//! `-- micro` (or `deliveries`, `neighbour`, `hostile`, `pending`, `lists`, `plugins`) prints one part.
+//! `HOOKWRIGHT_BENCH_SECONDS` is the time spent on a figure; 10 unless it is set.
 //!
 //! Host and relay run as processes of their own, which are this program started again; producers and receiver share
 //! this one, each with a thread to itself. All talk over loopback. The host's data is on the disk that the build's
@@ -14,6 +14,7 @@ use std::time::Duration;
 
 mod child;
 mod deliveries;
+mod hostile;
 mod lists;
 mod machine;
 mod micro;
@@ -70,6 +71,9 @@ fn measure(words: &[String]) -> anyhow::Result<()> {
     }
     if wanted("neighbour") {
         neighbour::measure(&ground, effort)?;
+    }
+    if wanted("hostile") {
+        hostile::measure(&ground, effort)?;
     }
     if wanted("pending") {
         pending::measure(&ground, effort)?;

@@ -43,7 +43,12 @@ pub struct Template {
 impl Template {
     /// An exported document of 1 KiB.
     pub fn new(event_type: &str) -> anyhow::Result<Self> {
-        let payload = payload()?;
+        Self::large(event_type, SIZE)
+    }
+
+    /// One of so many bytes.
+    pub fn large(event_type: &str, size: usize) -> anyhow::Result<Self> {
+        let payload = payload_of(size)?;
         let text = format!("{{\"type\":\"{event_type}\",\"payload\":{payload}}}");
         let stamp_at = text.find(STAMP).context("the payload has no stamp")? + STAMP.len() + 1;
         Ok(Self { body: text.into_bytes(), stamp_at })
@@ -59,11 +64,15 @@ impl Template {
 
 /// The document of the demo with a stamp, cut or filled up to [`SIZE`] in its summary.
 pub fn payload() -> anyhow::Result<String> {
+    payload_of(SIZE)
+}
+
+fn payload_of(size: usize) -> anyhow::Result<String> {
     let mut document: Value = serde_json::from_str(DOCUMENT)?;
     document["document"]["notes"] = Value::String(String::new());
     let stamp = format!("{{{STAMP}\"{}\",", "0".repeat(DIGITS));
     let bare = serde_json::to_string(&document)?.replacen('{', &stamp, 1);
-    let missing = SIZE.saturating_sub(bare.len());
+    let missing = size.saturating_sub(bare.len());
     Ok(bare.replacen("\"notes\":\"\"", &format!("\"notes\":\"{}\"", "n".repeat(missing)), 1))
 }
 
@@ -141,11 +150,13 @@ impl Producer {
     /// Posts `count` events in batches.
     pub fn batches(&self, to: SocketAddr, template: &Template, count: usize) -> anyhow::Result<()> {
         const BATCH: usize = 1_000;
+        const BATCH_BYTES: usize = 8 << 20;
+        let batch = BATCH.min(BATCH_BYTES / template.body.len()).max(1);
         self.runtime.block_on(async {
             let mut connection = Connection::open(to).await?;
             let mut left = count;
             while left > 0 {
-                let items = vec![String::from_utf8_lossy(&template.body).into_owned(); left.min(BATCH)];
+                let items = vec![String::from_utf8_lossy(&template.body).into_owned(); left.min(batch)];
                 left -= items.len();
                 connection.post(format!("[{}]", items.join(",")).into()).await?;
             }

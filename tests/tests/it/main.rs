@@ -4,6 +4,7 @@ mod catalogue;
 mod cloudevents;
 mod access;
 mod authors;
+mod backtest;
 mod conformance;
 mod dashboard;
 mod deliver;

@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use hookwright::plugin::{
-    Bundled, Catalog, Engine, Limits, Link, PublicKey, Required, Setup, SigningKey, Trust, Users,
+    Bundled, Catalog, CatalogError, Engine, Limits, Link, PublicKey, Required, Setup, SigningKey, Take,
+    Trust, Users,
 };
 use hookwright::store::memory::MemoryStore;
 use hookwright::store::plugins::ComponentDigest;
@@ -21,8 +23,9 @@ use serde_json::{Value, json};
 const PATH: &str = "/v1/plugins/changing";
 
 /// A version of the plugin `changing`: `mark TEXT` appends the text to the body, `fail` fails, `lies` has an example
-/// that does not come true, `picky` wants the word in its configuration, `must run` must not be passed over.
-fn version(shape: &str) -> Bytes {
+/// that does not come true, `picky` wants the word in its configuration, `must run` must not be passed over, `by number
+/// TEXT` goes by the last digit.
+pub fn version(shape: &str) -> Bytes {
     const MARK: &[u8] = b"<<shape:";
     const ROOM: usize = 38;
     let mut bytes = std::fs::read(env!("GUEST_CHANGING")).expect("the guest was built");
@@ -496,6 +499,56 @@ impl Users for Pinning {
     fn pinned(&self) -> BTreeSet<String> {
         [self.0.clone()].into()
     }
+
+    fn version(&self) -> u64 {
+        0
+    }
+}
+
+/// Nobody, until it was looked once: then somebody whose configuration suits no picky version.
+#[derive(Default)]
+struct Latecomer(AtomicU64);
+
+impl Users for Latecomer {
+    fn links(&self, _: &str) -> Vec<Link> {
+        let came = self.0.fetch_add(1, Ordering::SeqCst) > 0;
+        let link = Link {
+            user: "endpoint ep_late".into(),
+            at: "/transforms/0".into(),
+            pin: None,
+            config: hookwright::secret::Secret::new("{}"),
+            passes_failures: false,
+        };
+        if came { vec![link] } else { Vec::new() }
+    }
+
+    fn pinned(&self) -> BTreeSet<String> {
+        BTreeSet::new()
+    }
+
+    fn version(&self) -> u64 {
+        self.0.load(Ordering::SeqCst).min(1)
+    }
+}
+
+#[test]
+fn who_comes_while_a_version_is_checked_is_asked_as_well() {
+    runtime().block_on(async {
+        let setup = Setup {
+            engine: Engine::new(Limits::default()).expect("an engine"),
+            folder: None,
+            store: Arc::new(MemoryStore::new()),
+            users: Arc::new(Latecomer::default()),
+            trust: Trust::default(),
+            clock: Arc::new(SystemClock),
+            kept_versions: 20,
+        };
+        let catalog = Arc::new(Catalog::set_up(setup, Vec::new()).await.expect("a catalogue"));
+        let taken = catalog.upload("changing".into(), version("picky"), None, Take::Activate).await;
+        let Err(CatalogError::Objected(objections)) = taken else { panic!("{taken:?}") };
+        assert_eq!(objections[0].of, "endpoint ep_late");
+        assert!(catalog.get("changing").is_none());
+    });
 }
 
 #[test]

@@ -143,6 +143,11 @@ impl BodyView {
         Self::of(kept, Some(bytes.len() as u64), kept.len() < bytes.len())
     }
 
+    /// The first ones of so many bytes.
+    pub fn part(kept: &[u8], length: usize) -> Self {
+        Self::of(kept, Some(length as u64), kept.len() < length)
+    }
+
     fn of(bytes: &[u8], length: Option<u64>, truncated: bool) -> Self {
         match text(bytes, truncated) {
             Some(text) => Self { encoding: "utf-8", content: text.into_owned(), length, truncated },

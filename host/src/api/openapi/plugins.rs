@@ -76,11 +76,11 @@ pub fn operations() -> Vec<Operation> {
     ]
 }
 
-fn name() -> Value {
+pub fn name() -> Value {
     json!({"type": "string", "pattern": "^[a-z0-9-]{1,64}$"})
 }
 
-fn digest() -> Value {
+pub fn digest() -> Value {
     matching("^[0-9a-f]{64}$")
 }
 

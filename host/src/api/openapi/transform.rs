@@ -82,7 +82,7 @@ fn wanted(config: &Config) -> Value {
     ]})
 }
 
-fn message() -> Value {
+pub fn message() -> Value {
     object(
         &[
             ("method", text()),

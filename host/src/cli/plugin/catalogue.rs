@@ -4,6 +4,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::PATH;
+use super::backtest::{self, Bounds};
 use crate::cli::client::{Client, segment};
 use crate::cli::endpoint::confirmed;
 use crate::cli::screen::{Paint, one_line, say};
@@ -24,6 +25,11 @@ pub struct Activate {
     name: String,
     /// The version: its digest, or the first digits of it
     digest: String,
+    /// Only where nothing newly fails on the last events of the endpoints that use the plugin
+    #[arg(long)]
+    gate: bool,
+    #[command(flatten)]
+    bounds: Bounds,
 }
 
 #[derive(Debug, Args)]
@@ -114,6 +120,10 @@ impl Named {
 impl Activate {
     pub async fn run(&self, client: &Client, json: bool) -> anyhow::Result<()> {
         let digest = whole_digest(client, &self.name, &self.digest).await?;
+        anyhow::ensure!(self.gate || self.bounds.events.is_none(), "`--events` is for `--gate`");
+        if self.gate {
+            return backtest::activate(client, &self.name, digest, self.bounds, json).await;
+        }
         let body = serde_json::json!({ "digest": digest }).to_string();
         let answer = client.post(&format!("{}/activate", path(&self.name)), body).await?;
         if json {
@@ -142,12 +152,12 @@ impl Remove {
     }
 }
 
-fn path(name: &str) -> String {
+pub(super) fn path(name: &str) -> String {
     format!("{PATH}/{}", segment(name))
 }
 
 /// The one version whose digest begins so.
-async fn whole_digest(client: &Client, name: &str, given: &str) -> anyhow::Result<String> {
+pub(super) async fn whole_digest(client: &Client, name: &str, given: &str) -> anyhow::Result<String> {
     let versions: Versions = client.get(&format!("{}/versions", path(name)), &[]).await?.read()?;
     Ok(only(versions.items.iter().map(|version| version.digest.as_str()), name, given)?.to_owned())
 }
@@ -167,7 +177,7 @@ fn only<'a>(mut digests: impl Iterator<Item = &'a str>, name: &str, given: &str)
     }
 }
 
-fn short(digest: &str) -> String {
+pub(super) fn short(digest: &str) -> String {
     format!("sha256:{}", digest.chars().take(SHORT).collect::<String>())
 }
 

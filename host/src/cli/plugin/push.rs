@@ -23,6 +23,9 @@ pub struct Push {
     /// Name of the plugin; unless said otherwise that of the file
     #[arg(long)]
     name: Option<String>,
+    /// Do not activate it: for `plugin backtest`, and `plugin activate` later
+    #[arg(long)]
+    add: bool,
     /// Push again whenever a file changes
     #[arg(long)]
     watch: bool,
@@ -55,8 +58,9 @@ impl Push {
         let stem = component.path.file_stem().map(|stem| stem.to_string_lossy().replace('_', "-"));
         let name = self.name.clone().or(stem).context("the plugin needs a name; give it with `--name`")?;
         let path = format!("/v1/plugins/{}", segment(&name));
+        let query = [("activate", (!self.add).to_string())];
         let signature = signature(&component.path)?;
-        let answer = client.upload(&path, WASM, component.bytes, signature).await?;
+        let answer = client.upload(&path, &query, (WASM, component.bytes), signature).await?;
         if json {
             return answer.print();
         }

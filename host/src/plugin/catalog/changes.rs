@@ -95,6 +95,31 @@ impl Catalog {
         .await
     }
 
+    /// Makes a version active in the place of `before`, the digest of the one that is. For whom has held the two against
+    /// each other.
+    ///
+    /// # Errors
+    ///
+    /// As [`Catalog::activate`]; and where another one is active by now.
+    pub async fn activate_over(
+        self: &Arc<Self>,
+        name: String,
+        digest: String,
+        before: Option<String>,
+    ) -> Result<bool, CatalogError> {
+        let catalog = Arc::clone(self);
+        to_the_end(async move {
+            let mut shelf = catalog.shelf.lock().await;
+            let active = shelf.records.get(&name).and_then(|record| record.active());
+            if active != before.as_deref() {
+                let reason = format!("another version of `{name}` became active meanwhile; begin again");
+                return Err(CatalogError::Conflict(reason));
+            }
+            catalog.turn_to(&mut shelf, &name, &digest, Cause::Activation).await
+        })
+        .await
+    }
+
     /// Makes active what was active before.
     ///
     /// # Errors
@@ -149,9 +174,10 @@ impl Catalog {
             let reason = format!("the catalogue has {NAMES} plugins, which is the limit; remove one first");
             return Err(CatalogError::Conflict(reason));
         }
-        if take != Take::Add {
-            self.check(&plugin).await?;
-        }
+        let checked = match take {
+            Take::Add => None,
+            Take::Check | Take::Activate => Some(self.check(&plugin).await?),
+        };
         let mut record = shelf.record(name);
         let known = record.version(plugin.digest()).map(|version| version.source);
         let mut taken = Taken { plugin, is_new: known.is_none(), activated: false };
@@ -160,6 +186,9 @@ impl Catalog {
         }
         let (now, before) = (self.clock.now(), record.clone());
         self.store.keep_component(bytes, now).await?;
+        if let Some(checked) = checked {
+            self.check_newcomers(&taken.plugin, checked).await?;
+        }
         record.add(Version::of(&taken.plugin, Source::Upload, signature, now));
         taken.activated =
             take == Take::Activate && record.turn(Some(taken.plugin.digest()), Cause::Upload, now);
@@ -186,7 +215,8 @@ impl Catalog {
         if record.active() == Some(digest) && shelf.at_hand.contains_key(digest) {
             return Ok(false);
         }
-        self.check(&plugin).await?;
+        let checked = self.check(&plugin).await?;
+        self.check_newcomers(&plugin, checked).await?;
         let turned = record.turn(Some(digest), cause, self.clock.now());
         shelf.unusable.remove(name);
         shelf.hold(plugin.clone());
@@ -215,7 +245,8 @@ impl Catalog {
             None => own.is_none(),
         })?;
         if let Some(bundled) = &bundled {
-            self.check(bundled).await?;
+            let checked = self.check(bundled).await?;
+            self.check_newcomers(bundled, checked).await?;
         }
         let gone: Vec<String> = digests(&record).filter(|digest| Some(digest) != own.as_ref()).collect();
         match &own {

@@ -19,6 +19,9 @@ pub trait Users: Send + Sync + 'static {
 
     /// The digests that links pin, whatever the plugin.
     fn pinned(&self) -> BTreeSet<String>;
+
+    /// Changes with whatever the two above answer.
+    fn version(&self) -> u64;
 }
 
 /// A link of somebody's chain.
@@ -47,6 +50,10 @@ impl Users for Nobody {
 
     fn pinned(&self) -> BTreeSet<String> {
         BTreeSet::new()
+    }
+
+    fn version(&self) -> u64 {
+        0
     }
 }
 
@@ -112,7 +119,7 @@ async fn run(plugin: &Plugin, example: &Example) -> Result<Verdict, Failure> {
 }
 
 /// It accepts the configuration of everybody who follows its name. Equal ones are checked once.
-async fn of_users(plugin: &Plugin, users: &dyn Users) -> Vec<Objection> {
+pub(super) async fn of_users(plugin: &Plugin, users: &dyn Users) -> Vec<Objection> {
     let mut known: HashMap<(String, bool), Vec<ConfigError>> = HashMap::new();
     let (mut objections, mut refusals) = (Vec::new(), 0);
     for link in users.links(plugin.name()).into_iter().filter(|link| link.pin.is_none()) {

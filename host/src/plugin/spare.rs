@@ -1,0 +1,177 @@
+//! Where calls go on that take long: on threads of a low priority, which get what the others leave of the
+//! processors. So a plugin that computes for as long as it may takes nothing from deliveries that do not need it.
+
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::sync::OnceLock;
+use std::task::Poll;
+use std::thread;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+
+/// Slices of the engine's clock that a call has before it counts as long: 4 to 6 ms. Nearly every call ends in its first
+/// one.
+const SLICES: u32 = 3;
+/// How nice these threads are. Beside a thread of the usual priority they get a fifteenth of a processor: less would hold
+/// a slow plugin up for minutes where the machine is busy.
+#[cfg(unix)]
+const NICE: i32 = 12;
+
+/// A call that may take long.
+pub(super) type LongCall<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
+
+/// Started with the first call that takes long.
+#[derive(Default)]
+pub(super) struct Spare(OnceLock<Option<Runtime>>);
+
+impl Spare {
+    /// Runs a call to its end: here at first, then on the threads of this. Dropping the future stops the call. `kept` is
+    /// dropped once the call is gone, wherever that is.
+    pub async fn drive<K: Send + 'static, T: Send + 'static>(&self, kept: K, mut call: LongCall<T>) -> T {
+        let mut slices = 0;
+        let early = std::future::poll_fn(|context| match call.as_mut().poll(context) {
+            Poll::Ready(value) => Poll::Ready(Some(value)),
+            Poll::Pending => {
+                slices += 1;
+                if slices < SLICES { Poll::Pending } else { Poll::Ready(None) }
+            }
+        });
+        if let Some(value) = early.await {
+            return value;
+        }
+        match self.0.get_or_init(start) {
+            Some(runtime) => {
+                let moved = async move {
+                    let _kept = kept;
+                    call.await
+                };
+                Moved(runtime.spawn(moved)).end().await
+            }
+            None => call.await,
+        }
+    }
+}
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        // The last one to go may be one of its own threads, which must not wait for itself.
+        if let Some(runtime) = self.0.take().flatten() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A call that goes on elsewhere.
+struct Moved<T>(JoinHandle<T>);
+
+impl<T> Moved<T> {
+    async fn end(mut self) -> T {
+        match (&mut self.0).await {
+            Ok(value) => value,
+            Err(fault) => match fault.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // It is stopped by nobody but whoever waits for it, who does no longer.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+}
+
+impl<T> Drop for Moved<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn start() -> Option<Runtime> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let started = Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("plugin-spare")
+        .on_thread_start(give_way)
+        .enable_all()
+        .build();
+    started
+        .inspect_err(|error| tracing::warn!(%error, "plugins that take long run beside everything else"))
+        .ok()
+}
+
+/// Gives the calling thread the low priority. On Linux a priority is a thread's own.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::warn!(%error, "the priority of plugins that take long cannot be lowered");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    /// Ends after so many turns; answers the names of the threads that it was polled on.
+    fn turns(count: usize) -> LongCall<Vec<String>> {
+        Box::pin(async move {
+            let mut names = Vec::new();
+            for _ in 0..count {
+                names.push(thread::current().name().unwrap_or_default().to_owned());
+                tokio::task::yield_now().await;
+            }
+            names
+        })
+    }
+
+    #[tokio::test]
+    async fn what_takes_long_goes_on_elsewhere() {
+        let spare = Spare::default();
+        let own = thread::current().name().unwrap_or_default().to_owned();
+        assert_eq!(spare.drive((), turns(2)).await, [own.clone(), own.clone()]);
+        assert!(spare.0.get().is_none(), "nothing was started for it");
+        let names = spare.drive((), turns(5)).await;
+        assert_eq!(names[..3], [own.clone(), own.clone(), own]);
+        assert_eq!(names[3..], ["plugin-spare", "plugin-spare"]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn elsewhere_is_a_low_priority() {
+        let spare = Spare::default();
+        let call = Box::pin(async {
+            turns(4).await;
+            rustix::process::getpriority_process(None)
+        });
+        assert_eq!(spare.drive((), call).await.unwrap(), NICE);
+        assert_ne!(rustix::process::getpriority_process(None).unwrap(), NICE, "here it is what it was");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_nobody_waits_for_is_stopped() {
+        struct Stopped(Arc<AtomicBool>, tokio::sync::mpsc::UnboundedSender<()>);
+        impl Drop for Stopped {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::SeqCst);
+                let _ = self.1.send(());
+            }
+        }
+        let spare = Spare::default();
+        let stopped = Arc::new(AtomicBool::new(false));
+        let (sender, mut gone) = tokio::sync::mpsc::unbounded_channel();
+        let (moved, mut is_moved) = tokio::sync::mpsc::unbounded_channel();
+        let mark = Stopped(stopped.clone(), sender);
+        let call = Box::pin(async move {
+            let _mark = mark;
+            turns(4).await;
+            let _ = moved.send(());
+            std::future::pending::<()>().await;
+        });
+        tokio::select! {
+            () = spare.drive((), call) => unreachable!("it never ends"),
+            _ = is_moved.recv() => {}
+        }
+        gone.recv().await;
+        assert!(stopped.load(Ordering::SeqCst));
+    }
+}
