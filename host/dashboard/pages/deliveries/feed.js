@@ -1,7 +1,7 @@
 // The list of deliveries as it changes: a first page, and what a stream brings on top of it. What is kept has a bound, and
 // drawing has a rhythm, so that a flood of events leaves the page usable.
 
-import { useEffect, useMemo, useReducer } from '../../lib/html.js';
+import { useLayoutEffect, useMemo, useReducer } from '../../lib/html.js';
 import { api, follow } from '../../lib/api.js';
 
 /** Rows beyond those that the reader asked for leave at the bottom. */
@@ -48,6 +48,8 @@ export class Feed {
   #drawnAt = 0;
   #pause = DRAWN_EVERY_MS;
   #end = null;
+  #looking = false;
+  #stale = false;
 
   constructor(filters) {
     this.#filters = filters;
@@ -146,8 +148,20 @@ export class Feed {
     this.#draw();
   }
 
-  /** What the stream did not bring. */
+  /** What the stream did not bring. In a flood it says so again and again: one look is under way, and one more waits. */
   async refresh() {
+    this.#stale = true;
+    if (this.#looking) return;
+    this.#looking = true;
+    while (this.#stale && !this.#end.signal.aborted) {
+      this.#stale = false;
+      await this.#look();
+      await new Promise((wake) => { setTimeout(wake, this.#pause); });
+    }
+    this.#looking = false;
+  }
+
+  async #look() {
     if (this.rows === null) return;
     try {
       const page = await this.#page();
@@ -250,7 +264,7 @@ export class Feed {
 export function useFeed(filters) {
   const feed = useMemo(() => new Feed(filters), [JSON.stringify(filters)]);
   const [, draw] = useReducer((count) => count + 1, 0);
-  useEffect(() => {
+  useLayoutEffect(() => {
     feed.start(draw);
     return () => feed.stop();
   }, [feed]);
