@@ -17,6 +17,9 @@ function load() {
   return library;
 }
 
+/** For a page that will draw charts once its numbers are there: both come at the same time. */
+export const fetchCharts = () => { load().catch(() => { /* told where one is drawn */ }); };
+
 const HEIGHT = 220;
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -29,6 +32,9 @@ export function TimeChart({ label, at, series, stacked = false, write = String }
   const place = useRef(null);
   const chart = useRef(null);
   const data = [at, ...(stacked ? stack(series) : series.map((one) => one.values))];
+  // What is drawn anew, for another theme, is what was told last.
+  const latest = useRef(data);
+  latest.current = data;
   const shape = JSON.stringify(series.map((one) => [one.label, one.colour, one.kind]));
   useEffect(() => {
     let gone = false;
@@ -37,7 +43,7 @@ export function TimeChart({ label, at, series, stacked = false, write = String }
       if (gone) return;
       const make = () => {
         chart.current?.destroy();
-        chart.current = new UPlot(options(UPlot, place.current, series, stacked, write), data, place.current);
+        chart.current = new UPlot(options(UPlot, place.current, series, stacked, write), latest.current, place.current);
       };
       make();
       watch = new ResizeObserver(() => chart.current?.setSize({ width: place.current.clientWidth, height: HEIGHT }));
