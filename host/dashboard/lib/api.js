@@ -1,6 +1,6 @@
 // The only way to the server: the public interface, with a session's cookie, or in a frame with a key in memory.
 
-import { useCallback, useEffect, useRef, useState } from './html.js';
+import { useCallback, useLayoutEffect, useRef, useState } from './html.js';
 import { parseKeeping } from './json.js';
 
 /** Held in memory alone: a portal's token, in a frame of another site, where no cookie reaches. */
@@ -81,10 +81,12 @@ export const part = encodeURIComponent;
 export function useLoad(load, deps, { every } = {}) {
   const [state, setState] = useState({ data: null, error: null, loading: true });
   const latest = useRef(null);
+  const busy = useRef(false);
   const reload = useCallback(async () => {
     latest.current?.abort();
     const abort = new AbortController();
     latest.current = abort;
+    busy.current = true;
     setState((old) => ({ ...old, loading: true }));
     try {
       const data = await load(abort.signal);
@@ -92,16 +94,25 @@ export function useLoad(load, deps, { every } = {}) {
     } catch (error) {
       if (!abort.signal.aborted) setState((old) => ({ ...old, error, loading: false }));
     }
+    if (latest.current === abort) busy.current = false;
   }, deps);
-  useEffect(() => {
+  // Asked for before the page is drawn, not after it.
+  useLayoutEffect(() => {
     reload();
-    const timer = every && setInterval(() => { if (!document.hidden) reload(); }, every);
+    // An answer that takes longer than the pause would never come, were it asked for anew each time.
+    const timer = every && setInterval(() => { if (!document.hidden && !busy.current) reload(); }, every);
     return () => {
       clearInterval(timer);
       latest.current?.abort();
     };
   }, [reload]);
-  return { ...state, reload, set: (data) => setState({ data, error: null, loading: false }) };
+  const set = (data) => {
+    // What was asked for before the change would take it back.
+    latest.current?.abort();
+    busy.current = false;
+    setState({ data, error: null, loading: false });
+  };
+  return { ...state, reload, set };
 }
 
 /** A list of the interface, page by page: `{items, more, loadMore, loading, error, reload, setItems}`. */
@@ -127,7 +138,7 @@ export function usePages(path, values, { limit = 50, keep } = {}) {
       if (!abort.signal.aborted) setState((old) => ({ ...old, loading: false, error }));
     }
   }, [key, limit]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     load(null);
     return () => latest.current?.abort();
   }, [load]);
@@ -140,12 +151,15 @@ export function usePages(path, values, { limit = 50, keep } = {}) {
   };
 }
 
+/** The interface's own limit of a page. */
+export const MOST_AT_ONCE = 500;
+
 /** Every item of a list, up to `most`: for choices. */
 export async function all(path, values, { most = 1_000, signal, keep } = {}) {
   const items = [];
   let cursor;
   do {
-    const page = await api.get(path, { ...values, limit: 200, cursor }, { signal, keep });
+    const page = await api.get(path, { ...values, limit: MOST_AT_ONCE, cursor }, { signal, keep });
     items.push(...page.items);
     cursor = page.next;
   } while (cursor && items.length < most);
@@ -188,6 +202,15 @@ export async function follow(path, values, on, signal) {
 
 async function read(body, on) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  try {
+    await take(reader, on);
+  } finally {
+    // What could not be read ends the stream as well: the server counts those that are open.
+    reader.cancel().catch(() => {});
+  }
+}
+
+async function take(reader, on) {
   let rest = '';
   for (;;) {
     const { value, done } = await reader.read();

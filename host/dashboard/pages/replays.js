@@ -5,7 +5,7 @@ import { api, part, useLoad, usePages } from '../lib/api.js';
 import { number } from '../lib/format.js';
 import { link } from '../lib/route.js';
 import { Badge, Button, Card, Confirm, Empty, Facts, Listing, Page, Problem, Progress, Spinner, Table, Time, visible } from '../lib/ui.js';
-import { useEndpoints } from './deliveries/names.js';
+import { useNames } from './deliveries/names.js';
 import { ReplayDialog, Selected } from './deliveries/selection.js';
 
 const LOOKED_EVERY_MS = 1_000;
@@ -44,7 +44,7 @@ function List({ query }) {
       abort.abort();
     };
   }, [running.join()]);
-  const { nameOf } = useEndpoints((pages.items ?? []).map((job) => job.selection.endpoint));
+  const nameOf = useNames((pages.items ?? []).map((job) => job.selection.endpoint));
   const columns = [
     { head: 'What', cell: (job) => html`<a href=${link('replays', job.id)}><${Selected} selection=${job.selection} nameOf=${nameOf} /></a>` },
     { head: 'State', cell: (job) => html`<${Badge} state=${job.state} />` },
@@ -86,7 +86,7 @@ function One({ id }) {
 }
 
 function Shown({ job }) {
-  const { nameOf } = useEndpoints([job.selection.endpoint]);
+  const nameOf = useNames([job.selection.endpoint]);
   const { looked_at: looked, made, skipped } = job.progress;
   const what = job.selection.missing ? 'events' : 'deliveries';
   const rows = Object.entries(skipped);

@@ -10,7 +10,7 @@ import {
 } from '../../lib/ui.js';
 import { Attempt } from './attempt.js';
 import { EndpointName, State } from './list.js';
-import { useEndpoints } from './names.js';
+import { useNames } from './names.js';
 
 const PENDING_EVERY_MS = 2_000;
 
@@ -66,7 +66,7 @@ export const Id = ({ id, href }) => html`<span class="id">${href ? html`<a class
 
 function Shown({ delivery }) {
   const isAdmin = useContext(Session).role === 'admin';
-  const { nameOf } = useEndpoints([delivery.endpoint]);
+  const nameOf = useNames([delivery.endpoint]);
   const attempts = [...delivery.attempt_log].reverse();
   const last = attempts[0];
   const { state, reason, due_at: due } = delivery;

@@ -1,7 +1,7 @@
 // All endpoints, with how each fares.
 
-import { html, useCallback, useContext, useEffect, useMemo, useRef, useState } from '../../lib/html.js';
-import { api } from '../../lib/api.js';
+import { html, useCallback, useContext, useEffect, useLayoutEffect, useMemo, useRef, useState } from '../../lib/html.js';
+import { MOST_AT_ONCE, api } from '../../lib/api.js';
 import { TenantFilter } from '../../lib/choose.js';
 import { number, plural, visible } from '../../lib/format.js';
 import { link, setQuery } from '../../lib/route.js';
@@ -15,8 +15,6 @@ const REFRESH_MS = 30_000;
 const ROWS = 50;
 /** Endpoints that are loaded before somebody asks for more. */
 const LOADED = 2_000;
-/** The interface's own limit of a page. */
-const MOST_AT_ONCE = 500;
 
 export function List({ query }) {
   const session = useContext(Session);
@@ -72,7 +70,7 @@ function useEndpoints(tenant) {
       if (!abort.signal.aborted) setState((old) => ({ ...old, loading: false, error }));
     }
   }, [tenant, most]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     reload();
     const timer = setInterval(() => { if (!document.hidden) reload(); }, REFRESH_MS);
     return () => {

@@ -7,7 +7,7 @@ import { go, link } from '../../lib/route.js';
 import { Session } from '../../lib/session.js';
 import { Badge, Button, ButtonLink, Card, Code, Confirm, Copy, Empty, Facts, Page, Problem, Spinner, Stat, Table, Time, toast, visible } from '../../lib/ui.js';
 import { EndpointName } from '../deliveries/list.js';
-import { useEndpoints } from '../deliveries/names.js';
+import { useNames } from '../deliveries/names.js';
 import { Schema } from './schema.js';
 import { DropPlugin, Upload } from './upload.js';
 import { Versions } from './versions.js';
@@ -92,7 +92,7 @@ const Stats = ({ stats }) => html`
   ${stats.failures > 0 && html`<${Failing} endpoints=${stats.endpoints.filter((one) => one.failures > 0)} />`}`;
 
 function Failing({ endpoints }) {
-  const { nameOf } = useEndpoints(endpoints.map((one) => one.endpoint));
+  const nameOf = useNames(endpoints.map((one) => one.endpoint));
   return endpoints.length > 0 && html`
     <${Card} title="Where it fails">
       <${Table} caption="Endpoints where it fails" rows=${endpoints} id=${(one) => one.endpoint} class="cards" columns=${[
