@@ -87,7 +87,9 @@ export default function Bench({ query }) {
 
   const faults = useMemo(() => chainFaults(chain), [chain]);
   const fault = useMemo(() => (scene ? faultOf(scene.payload) : null), [scene?.payload]);
-  const request = useMemo(() => requestOf({ scene, isEdited, endpoint, chain, isChanged, fault, faults }), [scene, isEdited, endpoint, chain, isChanged]);
+  // The chain of the endpoint that the address names: without it the first trial would be one of something else.
+  const isComing = Boolean(query.endpoint) && endpoint?.id !== query.endpoint && !problem;
+  const request = useMemo(() => (isComing ? null : requestOf({ scene, isEdited, endpoint, chain, isChanged, fault, faults })), [isComing, scene, isEdited, endpoint, chain, isChanged]);
   const trial = useTrial(request);
   const runs = useMemo(() => runsOf(trial.data, chain), [trial.data]);
   const errors = [...(trial.error?.errors ?? []), ...refused, ...(trial.error || trial.held ? [] : failuresOf(runs, chain))];
@@ -212,7 +214,7 @@ function useTrial(request) {
       } catch (error) {
         if (!abort.signal.aborted) setState((old) => ({ ...old, error, running: false, held: null }));
       }
-    }, PAUSE_MS);
+    }, state.data ? PAUSE_MS : 0);
     return () => {
       clearTimeout(timer);
       abort.abort();

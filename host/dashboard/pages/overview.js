@@ -1,8 +1,8 @@
 // How the host, or one tenant, fares: numbers, charts, what fails and why.
 
-import { html, useContext, useState } from '../lib/html.js';
+import { html, useContext, useEffect, useState } from '../lib/html.js';
 import { api, useLoad } from '../lib/api.js';
-import { TimeChart } from '../lib/chart.js';
+import { TimeChart, fetchCharts } from '../lib/chart.js';
 import { Segments, TenantFilter } from '../lib/choose.js';
 import { ago, duration, millis, number, percent, plural, short, visible } from '../lib/format.js';
 import { link, setQuery } from '../lib/route.js';
@@ -30,6 +30,8 @@ export default function Overview({ query }) {
     (signal) => api.get('/v1/overview', { tenant, since: since(span), resolution: span.resolution }, { signal }),
     [span, tenant], { every: REFRESH_MS },
   );
+  const errors = useErrors({ span, tenant });
+  useEffect(fetchCharts, []);
   const { data, error } = overview;
   return html`
     <${Page} title="Overview" actions=${html`
@@ -44,7 +46,7 @@ export default function Overview({ query }) {
         <${Begin} overview=${data} admin=${admin} tenant=${tenant} />
         <${Numbers} overview=${data} tenant=${tenant} />
         <${Charts} overview=${data} />
-        <${Errors} span=${span} tenant=${tenant} admin=${admin} />
+        <${Errors} errors=${errors} tenant=${tenant} admin=${admin} />
         <div class="grid apart">
           <${Warnings} warnings=${data.warnings} />
           <${Types} types=${data.event_types} partial=${data.event_types_partial} tenant=${tenant} />
@@ -129,13 +131,18 @@ export function Charts({ overview: { buckets, totals } }) {
     </div>`;
 }
 
-/** What fails, grouped by endpoint and kind, each with what to do about it. */
-export function Errors({ span, tenant, endpoint, admin }) {
+/** Asked for by the page, beside its numbers. */
+export function useErrors({ span, tenant, endpoint }) {
   const [limit, setLimit] = useState(10);
   const errors = useLoad(
     (signal) => api.get('/v1/errors', { tenant, endpoint, since: since(span), limit }, { signal }),
     [span, tenant, endpoint, limit], { every: REFRESH_MS },
   );
+  return { ...errors, showMore: () => setLimit(Math.min(limit * 5, 500)) };
+}
+
+/** What fails, grouped by endpoint and kind, each with what to do about it. */
+export function Errors({ errors, tenant, endpoint, admin }) {
   if (errors.error && !errors.data) return html`<${Card} title="Recent errors"><${Problem} error=${errors.error} retry=${errors.reload} /><//>`;
   if (!errors.data) return html`<${Card} title="Recent errors"><${Spinner} /><//>`;
   const { items, next } = errors.data;
@@ -152,7 +159,7 @@ export function Errors({ span, tenant, endpoint, admin }) {
     <${Card} title="Recent errors">
       <${Table} class="cards tall" caption="Recent errors" columns=${columns} rows=${items} id=${(group) => group.endpoint + group.kind}
         empty=${html`<p class="faint">Nothing failed in this span.</p>`} />
-      ${next && html`<p class="more"><${Button} busy=${errors.loading} onClick=${() => setLimit(Math.min(limit * 5, 500))}>Show more<//></p>`}
+      ${next && html`<p class="more"><${Button} busy=${errors.loading} onClick=${errors.showMore}>Show more<//></p>`}
     <//>`;
 }
 

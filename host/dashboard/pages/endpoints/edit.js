@@ -18,10 +18,13 @@ import { Subscription } from './subscription.js';
 export function Edit({ id, from, query }) {
   const session = useContext(Session);
   const admin = session.role === 'admin';
+  const types = useLoad((signal) => all('/v1/event-types', {}, { signal }), []);
   const start = useLoad(async (signal) => {
     const source = id ?? from;
-    const endpoint = source ? await api.get(path(source), undefined, { signal, keep: ['config'] }) : null;
-    const inherited = await inheritedBy(endpoint?.tenant ?? (query.tenant || undefined), admin, signal);
+    // What a new one inherits can come when the form is there already.
+    if (!source) return { endpoint: null };
+    const endpoint = await api.get(path(source), undefined, { signal, keep: ['config'] });
+    const inherited = await inheritedBy(endpoint.tenant, admin, signal);
     return { endpoint, inherited };
   }, [id, from]);
   const [chain] = useState(() => (id || from ? null : handedOver()));
@@ -32,7 +35,7 @@ export function Edit({ id, from, query }) {
   const { endpoint, inherited } = start.data;
   const others = Object.keys(inherited?.headers ?? {});
   const initial = !endpoint ? blank(query.tenant ?? '') : id ? formOf(endpoint, others) : copyOf(endpoint, others);
-  return html`<${Page} title=${title} back=${back}><${Form} endpoint=${id ? endpoint : null} copied=${!id && endpoint} initial=${initial} chain=${chain} others=${inherited} admin=${admin} /><//>`;
+  return html`<${Page} title=${title} back=${back}><${Form} endpoint=${id ? endpoint : null} copied=${!id && endpoint} initial=${initial} chain=${chain} others=${inherited} types=${types.data} admin=${admin} /><//>`;
 }
 
 /** Where the bench leaves a chain that is to become an endpoint's. It is taken once. */
@@ -62,7 +65,7 @@ async function inheritedBy(tenant, admin, signal) {
   }
 }
 
-function Form({ endpoint, copied, initial, chain, others, admin }) {
+function Form({ endpoint, copied, initial, chain, others, types, admin }) {
   const [before] = useState(initial);
   const [form, setForm] = useState(() => (chain ? { ...initial, ownChain: true, transforms: chain } : initial));
   const [inherited, setInherited] = useState(others);
@@ -82,12 +85,18 @@ function Form({ endpoint, copied, initial, chain, others, admin }) {
     const timer = setTimeout(() => place.current?.querySelector('[aria-invalid=true]')?.focus(), 50);
     return () => clearTimeout(timer);
   }, [failed]);
-  const types = useLoad((signal) => all('/v1/event-types', {}, { signal }), []);
-
   useEffect(() => {
-    if (form.tenant === before.tenant && inherited === others) return undefined;
-    const timer = setTimeout(async () => setInherited(await inheritedBy(form.tenant.trim() || undefined, admin)), PAUSE_MS);
-    return () => clearTimeout(timer);
+    if (form.tenant === before.tenant && inherited === others && others !== undefined) return undefined;
+    const abort = new AbortController();
+    const look = async () => {
+      const found = await inheritedBy(form.tenant.trim() || undefined, admin, abort.signal).catch(() => null);
+      if (!abort.signal.aborted) setInherited(found);
+    };
+    const timer = setTimeout(look, inherited === undefined ? 0 : PAUSE_MS);
+    return () => {
+      clearTimeout(timer);
+      abort.abort();
+    };
   }, [form.tenant]);
   const save = async (event) => {
     event.preventDefault();
@@ -105,7 +114,7 @@ function Form({ endpoint, copied, initial, chain, others, admin }) {
       ${copied && html`<p class="note">A copy of “${visible(copied.name)}”. What is sealed cannot be copied: the path of its URL, credentials, values of headers, and the texts in configurations of plugins. Fill these in again.</p>`}
       <${Card} title="What and where"><${Basics} ...${props} admin=${admin} onTenant=${(tenant) => set({ tenant })} /><//>
       <${Card} title="What it listens to">
-        <${Subscription} value=${form.events} onValue=${(events) => set({ events })} types=${types.data} error=${error('/events', true)} />
+        <${Subscription} value=${form.events} onValue=${(events) => set({ events })} types=${types} error=${error('/events', true)} />
         <${Field} label="Channels" optional hint="With channels, only events that share one come. Names, with commas between them." error=${error('/channels', true)}>${(a) => html`
           <${Input} ...${a} value=${form.channels} onValue=${(channels) => set({ channels })} />`}<//>
       <//>

@@ -1,13 +1,14 @@
 // One endpoint: what it is, how it fares, what fails, its secrets.
 
-import { html, useContext, useState } from '../../lib/html.js';
+import { html, useContext, useEffect, useState } from '../../lib/html.js';
 import { api, useLoad } from '../../lib/api.js';
+import { fetchCharts } from '../../lib/chart.js';
 import { Segments } from '../../lib/choose.js';
 import { ago, bytes, duration, millis, number, percent, plural, seconds, short, visible } from '../../lib/format.js';
 import { go, link, setQuery } from '../../lib/route.js';
 import { Session } from '../../lib/session.js';
 import { Badge, Button, ButtonLink, Card, Confirm, Copy, Facts, Menu, Page, Problem, Spinner, Stat, Table, Time, toast } from '../../lib/ui.js';
-import { Charts, Errors, Types, Warnings } from '../overview.js';
+import { Charts, Errors, Types, Warnings, useErrors } from '../overview.js';
 import { DeleteDialog, EnabledToggle, RotateDialog, SecretDialog, Status, path } from './parts.js';
 import { TimeLine } from './retry.js';
 import { TestDialog } from './test.js';
@@ -28,6 +29,8 @@ export function Show({ id, query }) {
     (signal) => api.get(path(id, 'stats'), { since: new Date(Date.now() - span.seconds * 1000).toISOString(), resolution: span.resolution }, { signal }),
     [id, span], { every: REFRESH_MS },
   );
+  const errors = useErrors({ span, endpoint: id });
+  useEffect(fetchCharts, []);
   const [dialog, setDialog] = useState(null);
   const { data, error } = endpoint;
   const back = { href: link('endpoints'), text: 'Endpoints' };
@@ -58,7 +61,7 @@ export function Show({ id, query }) {
           options=${Object.entries(SPANS).map(([word, { text }]) => [word, text])} onValue=${(word) => setQuery({ span: word === 'day' ? undefined : word })} /></div>
       ${stats.error && html`<${Problem} error=${stats.error} retry=${stats.reload} />`}
       ${stats.data ? html`<${Statistics} stats=${stats.data} id=${id} />` : !stats.error && html`<${Spinner} />`}
-      <${Errors} span=${span} endpoint=${id} />
+      <${Errors} errors=${errors} endpoint=${id} />
       ${stats.data && html`<div class="grid apart"><${Warnings} warnings=${stats.data.warnings} /><${Types} types=${stats.data.event_types} partial=${stats.data.event_types_partial} endpoint=${id} /></div>`}
       <${Chain} endpoint=${data} plugins=${stats.data?.plugins ?? []} />
       <${Terms} endpoint=${data} />
