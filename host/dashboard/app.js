@@ -2,8 +2,9 @@
 
 import { html, render, useCallback, useEffect, useState } from './lib/html.js';
 import { api, bearAs, whenSignedOut } from './lib/api.js';
-import { link, useRoute } from './lib/route.js';
-import { Boundary, Button, Icon, Problem, Spinner, Toasts } from './lib/ui.js';
+import { prepare } from './lib/modules.js';
+import { isUnsaved, link, mayLeave, parse, useRoute } from './lib/route.js';
+import { Boundary, Button, Dialog, Icon, Problem, Spinner, Toasts } from './lib/ui.js';
 import { Session } from './lib/session.js';
 
 /** Pages are fetched when they are first opened. `who`: the roles that see them in the navigation. */
@@ -18,25 +19,39 @@ const PAGES = {
   settings: { text: 'Keys and settings', icon: 'settings', who: ['admin'], load: () => import('./pages/settings.js') },
 };
 
+const pageOf = (name) => (Object.hasOwn(PAGES, name) ? PAGES[name] : undefined);
+
 const embedded = new URLSearchParams(location.search).has('embed');
+
+const loaded = new Map();
+
+/** Who is signed in: asked once before anything is drawn. */
+let asked = enter().then(() => api.get('/v1/session'));
+// Whoever waits for it is told.
+asked.catch(() => {});
+const first = parse().page || 'overview';
+pageOf(first)?.load().then((module) => loaded.set(first, module.default)).catch(() => { /* told where it is shown */ });
 
 function App() {
   const route = useRoute();
   // undefined: not known yet; null: nobody.
   const [session, setSession] = useState(undefined);
   const [error, setError] = useState(null);
+  const [ended, setEnded] = useState(false);
   const know = useCallback(async () => {
     setError(null);
     try {
-      setSession(await api.get('/v1/session'));
+      setSession(await (asked ?? api.get('/v1/session')));
     } catch (problem) {
       if (problem.status === 401) setSession(null);
       else setError(problem);
     }
+    asked = null;
   }, []);
   useEffect(() => {
-    whenSignedOut(() => setSession(null));
-    enter().then(know);
+    // Where something is not saved the page stays below the question who it is.
+    whenSignedOut(() => (isUnsaved() && !embedded ? setEnded(true) : setSession(null)));
+    know();
   }, []);
 
   if (error) return html`<main class="alone"><${Problem} error=${error} retry=${know} /></main>`;
@@ -45,7 +60,7 @@ function App() {
   return html`
     <${Session.Provider} value=${{ ...session, embedded, refresh: know, setSession }}>
       <a class="skip" href="#main" onClick=${skip}>To the content</a>
-      <div class="frame ${embedded ? 'embedded' : ''}">
+      <div key=${`${session.role} ${session.tenant}`} class="frame ${embedded ? 'embedded' : ''}">
         <${Navigation} route=${route} session=${session} onSignedOut=${() => setSession(null)} />
         <main id="main" tabindex="-1">
           ${session.offline && html`<p class="banner" role="status">${session.tenant ? 'Deliveries are' : 'The host is'} offline: events are taken on, and nothing is delivered.</p>`}
@@ -53,8 +68,16 @@ function App() {
         </main>
       </div>
     <//>
+    ${ended && html`<${Again} onSignedIn=${(now) => { setEnded(false); setSession(now); }} onClose=${() => { if (mayLeave()) { setEnded(false); setSession(null); } }} />`}
     <${Toasts} />`;
 }
+
+/** The session has ended in the middle of something: what was typed is still there afterwards. */
+const Again = ({ onSignedIn, onClose }) => html`
+  <${Dialog} title="The session has ended" onClose=${onClose}>
+    <p>What you changed is still here, and not saved. Sign in again to go on with it.</p>
+    <${Loaded} load=${() => import('./pages/sign-in.js')} onSignedIn=${onSignedIn} again />
+  <//>`;
 
 /** A portal's link carries its token in the fragment, which no server sees: it is exchanged for a session at once. */
 async function enter() {
@@ -76,12 +99,10 @@ function skip(event) {
 
 function Shown({ route }) {
   const name = route.page || 'overview';
-  const page = PAGES[name];
+  const page = pageOf(name);
   if (!page) return html`<div class="page"><h1>There is no such page</h1><p><a href=${link('overview')}>To the overview</a></p></div>`;
   return html`<${Loaded} load=${page.load} name=${name} parts=${route.parts} query=${route.query} />`;
 }
-
-const loaded = new Map();
 
 function Loaded({ load, ...rest }) {
   const [page, setPage] = useState(() => loaded.get(rest.name));
@@ -101,6 +122,7 @@ function Navigation({ route, session, onSignedOut }) {
   const [open, setOpen] = useState(false);
   useEffect(() => setOpen(false), [route.page, route.parts.join('/')]);
   const leave = async () => {
+    if (!mayLeave()) return;
     await api.delete('/v1/session').catch(() => {});
     onSignedOut();
   };
@@ -112,7 +134,7 @@ function Navigation({ route, session, onSignedOut }) {
         <${Button} kind="quiet" class="fold" icon="menu" aria-label="Menu" aria-expanded=${open ? 'true' : 'false'} onClick=${() => setOpen(!open)} />
       </div>
       <ul>${Object.entries(PAGES).filter(([, page]) => !page.who || page.who.includes(session.role)).map(([name, page]) => html`
-        <li key=${name}><a href=${link(name, { tenant })} aria-current=${(route.page || 'overview') === name ? 'page' : undefined}>
+        <li key=${name}><a href=${link(name, { tenant })} onPointerEnter=${() => prepare(name)} onFocus=${() => prepare(name)} aria-current=${(route.page || 'overview') === name ? 'page' : undefined}>
           <${Icon} name=${page.icon} />${page.text}</a></li>`)}</ul>
       <div class="who">
         <p>${session.tenant ? html`Tenant <strong>${session.tenant}</strong>` : 'Administrator'}</p>

@@ -2,9 +2,18 @@
 
 import { useEffect, useLayoutEffect, useState } from './html.js';
 
+/** Anything may stand in an address. */
+function decoded(step) {
+  try {
+    return decodeURIComponent(step);
+  } catch {
+    return step;
+  }
+}
+
 export function parse(hash = location.hash) {
   const [path, search = ''] = hash.replace(/^#\/?/, '').split('?');
-  const parts = path.split('/').filter(Boolean).map(decodeURIComponent);
+  const parts = path.split('/').filter(Boolean).map(decoded);
   return { page: parts[0] ?? '', parts: parts.slice(1), query: Object.fromEntries(new URLSearchParams(search)) };
 }
 
@@ -32,13 +41,17 @@ export function setQuery(changes) {
 let unsaved = () => false;
 const QUESTION = 'What you changed here is not saved. Leave all the same?';
 
+/** Whether what is shown may go: asks where something would be lost. */
+export const mayLeave = () => !unsaved() || confirm(QUESTION);
+export const isUnsaved = () => unsaved();
+
 export function useRoute() {
   const [route, setRoute] = useState(parse());
   useEffect(() => {
     let shown = location.hash;
     const moved = () => {
       const left = parse(shown).page !== parse().page || parse(shown).parts.join('/') !== parse().parts.join('/');
-      if (left && unsaved() && !confirm(QUESTION)) {
+      if (left && !mayLeave()) {
         history.replaceState(history.state, '', shown);
         return;
       }
