@@ -157,6 +157,8 @@ function Running({ id, onAnother }) {
   const [refused, setRefused] = useState(null);
   const head = useRef(null);
   useEffect(() => { head.current?.focus(); }, [Boolean(data)]);
+  // The button that was pressed goes with the end.
+  useEffect(() => { if (!document.activeElement?.closest('dialog')) head.current?.focus(); }, [data?.state]);
   if (!data) return error ? html`<${Problem} error=${error} /><footer><${Button} onClick=${onAnother}>Back<//></footer>` : html`<${Spinner} />`;
   const runs = data.state === 'running';
   const cancel = async () => {
@@ -177,13 +179,13 @@ function Running({ id, onAnother }) {
     ${data.objections.length > 0 && html`<div class="problem"><p>As it stands, it could not be activated:</p><ul>${data.objections.map((one) => html`
       <li>${visible(one.of)} <code>${visible(one.pointer)}</code> ${visible(one.message)}</li>`)}</ul></div>`}
     <dl class="stats bench-stats">
-      <${Stat} label="events" value=${number(counts.events)} />
-      <${Stat} label="same" value=${number(counts.same)} note=${counts.both_failing ? `${number(counts.both_failing)} fail with both` : undefined} />
-      <${Stat} label="changed" value=${number(counts.changed)} />
-      <${Stat} label="newly dropped" value=${number(counts.newly_dropped)} tone=${counts.newly_dropped ? 'warn' : undefined} />
-      <${Stat} label="newly failing" value=${number(counts.newly_failing)} tone=${counts.newly_failing ? 'bad' : undefined} />
-      ${counts.newly_passed > 0 && html`<${Stat} label="newly passed" value=${number(counts.newly_passed)} />`}
-      ${counts.newly_working > 0 && html`<${Stat} label="newly working" value=${number(counts.newly_working)} tone="good" />`}
+      <${Stat} label="Events" value=${number(counts.events)} />
+      <${Stat} label="Same" value=${number(counts.same)} note=${counts.both_failing ? `${number(counts.both_failing)} fail with both` : undefined} />
+      <${Stat} label="Changed" value=${number(counts.changed)} />
+      <${Stat} label="Newly dropped" value=${number(counts.newly_dropped)} tone=${counts.newly_dropped ? 'warn' : undefined} />
+      <${Stat} label="Newly failing" value=${number(counts.newly_failing)} tone=${counts.newly_failing ? 'bad' : undefined} />
+      ${counts.newly_passed > 0 && html`<${Stat} label="Newly passed" value=${number(counts.newly_passed)} />`}
+      ${counts.newly_working > 0 && html`<${Stat} label="Newly working" value=${number(counts.newly_working)} tone="good" />`}
     </dl>
     <${Times} times=${data.times} />
     ${data.endpoints.length > 1 && html`<${Endpoints} items=${data.endpoints} />`}
