@@ -14,9 +14,13 @@ export function HostSettings() {
   const [saves, setSaves] = useState(0);
   const change = async (patch, options) => {
     set(await api.patch('/v1/host', patch, { keep: ['transforms'], ...options }));
-    setSaves((count) => count + 1);
     toast('Saved.');
     session.refresh();
+  };
+  // The switch alone leaves what is typed into the form below it.
+  const save = async (...said) => {
+    await change(...said);
+    setSaves((count) => count + 1);
   };
   return html`
     <${Problem} error=${error} retry=${reload} />
@@ -30,7 +34,7 @@ export function HostSettings() {
       ]} /><//>
       <${Backup} />
     </div>
-    ${data && html`<${Form} key=${saves} data=${data} change=${change} />`}`;
+    ${data && html`<${Form} key=${saves} data=${data} change=${save} />`}`;
 }
 
 function Form({ data, change }) {

@@ -21,11 +21,17 @@ async function look(path, signal) {
 export function Tenant({ id }) {
   const path = `/v1/tenants/${part(id)}`;
   const { data, error, reload, set } = useLoad((signal) => look(path, signal), [path]);
+  const [saves, setSaves] = useState(0);
   const [asked, setAsked] = useState(null);
   const [force, setForce] = useState(false);
   const change = async (patch, options) => {
     set(await api.patch(path, patch, { keep: ['transforms'], ...options }));
     toast('Saved.');
+  };
+  // The switch alone leaves what is typed into the form below it.
+  const save = async (...said) => {
+    await change(...said);
+    setSaves((count) => count + 1);
   };
   const remove = async () => {
     await api.delete(path, { values: { force: force || undefined } });
@@ -44,7 +50,7 @@ export function Tenant({ id }) {
       ${data?.isNew && html`<p class="note">Nobody has described this tenant yet. Saving does.</p>`}
       ${data && html`
         <${Offline} state=${data} whose="of this tenant" change=${change} />
-        <${Form} key=${data.updated_at} data=${data} change=${change} />`}
+        <${Form} key=${saves} data=${data} change=${save} />`}
       ${asked === 'portal' && html`<${Portal} id=${id} onClose=${() => setAsked(null)} />`}
       ${asked === 'delete' && html`<${Confirm} title=${`Forget what was said of ${id}?`} verb="Delete" act=${remove} onClose=${() => setAsked(null)}>
         <p>Its credentials, defaults and quota are lost. While it has endpoints this is refused.</p>
