@@ -104,8 +104,8 @@ export function Upload({ files, name: fixed, onClose, onTaken }) {
       <${Problem} error=${error} />
       <footer>
         <${Button} onClick=${onClose}>Leave it<//>
-        <${Button} disabled=${!name || (!seen && !error)} busy=${busy === 'add'} onClick=${() => take(false)}>Add without activating<//>
-        <${Button} kind="primary" disabled=${!seen} busy=${busy === 'activate'} onClick=${() => take(true)}>Upload and activate<//>
+        <${Button} disabled=${busy || !name || (!seen && !error)} busy=${busy === 'add'} onClick=${() => take(false)}>Add without activating<//>
+        <${Button} kind="primary" disabled=${busy || !seen} busy=${busy === 'activate'} onClick=${() => take(true)}>Upload and activate<//>
       </footer>
     <//>`;
 }
