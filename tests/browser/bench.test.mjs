@@ -119,3 +119,43 @@ scene('a chain goes on to a new endpoint', async (tab) => {
   const [arrival] = await here.receiver.arrived('/sheet');
   assert.deepEqual(JSON.parse(arrival.body), { 'case.id': 1 });
 });
+
+scene('a backtest runs another configuration on stored events, and its differences are read', async (tab) => {
+  const { page } = tab;
+  const { host, receiver } = here;
+  const endpoint = await host.endpoint({ name: 'Rows', url: `${receiver.url}/rows`, events: ['record.created'], transforms: [{ plugin: 'flatten', config: {} }] });
+  const posted = await host.post('record.created', { record: { id: 7, total: 99.5 } });
+  await host.post('record.created', { id: 8 });
+  await receiver.arrived('/rows', 2);
+  await tab.go(`bench?event=${posted.id}&endpoint=${endpoint.id}`, 'Bench');
+  await tab.settled();
+  await link(page, 1, 'flatten').getByLabel(/^separator/i).fill('_');
+  await page.getByRole('button', { name: 'Run a backtest' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Backtest' });
+  await tab.shows(dialog.getByLabel('A configuration as it is here now'));
+  await dialog.getByLabel(/^Events of each endpoint/).fill('many');
+  tab.mayRefuse(422, /^\/v1\/plugins\/flatten\/backtest$/);
+  await dialog.getByRole('button', { name: 'Run', exact: true }).click();
+  await tab.shows(dialog.locator('.field.wrong'));
+  await dialog.getByLabel(/^Events of each endpoint/).fill('100');
+  await dialog.getByRole('button', { name: 'Run', exact: true }).click();
+
+  await tab.says(dialog.locator('.bench-head'), 'done');
+  const count = (word) => dialog.locator('.stat').filter({ has: page.locator('dt', { hasText: new RegExp(`^${word}$`) }) });
+  await tab.says(count('Events'), '2');
+  await tab.says(count('Same'), '1');
+  await tab.says(count('Changed'), '1');
+  const difference = dialog.getByLabel('Difference');
+  await tab.says(difference.locator('del').last(), 'record.total');
+  await tab.says(difference.locator('ins').last(), 'record_total');
+  assert.equal(receiver.at('/rows').length, 2, 'a backtest sends nothing');
+  assert.deepEqual((await host.api('GET', `/v1/endpoints/${endpoint.id}`)).transforms[0].config, {}, 'and changes nothing');
+
+  await dialog.getByRole('button', { name: 'Another one' }).click();
+  await tab.shows(dialog.getByRole('button', { name: 'flatten configured' }));
+  await dialog.getByRole('button', { name: 'Close' }).click();
+  await tab.gone(dialog);
+  page.once('dialog', (question) => question.accept());
+  await page.getByRole('link', { name: 'Overview' }).click();
+  await tab.shows(tab.heading('Overview'));
+});
