@@ -98,10 +98,8 @@ export function ChainEditor({ value, onValue: tell, errors = [], label = 'Chain'
   const root = useRef(null);
   const { ids, swap, remove } = useIds(links.length);
   const plugins = usePlugins();
-  useEffect(() => {
-    // New plugins and versions are seen where the editor is opened anew.
-    known.clear();
-  }, []);
+  // New plugins and versions are seen where the editor is opened anew; before its links, drawn below, ask for theirs.
+  useState(() => known.clear());
   useEffect(() => {
     if (!focus) return;
     const place = root.current.querySelector(focus);
