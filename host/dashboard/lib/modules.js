@@ -32,6 +32,8 @@ const MODULES = {
   ],
 };
 
+export const PAGES = Object.keys(MODULES);
+
 /** The files of a page, its own first. */
 export const modulesOf = (page) => (Object.hasOwn(MODULES, page) ? [`pages/${page}.js`, ...MODULES[page]] : []);
 
@@ -47,8 +49,6 @@ export function prepare(page) {
 }
 
 // This runs while what all pages have in common is still on its way.
-if (globalThis.document) {
-  const [page, id, step] = location.hash.replace(/^#\/?/, '').split('?')[0].split('/');
-  prepare(page && page !== 'portal' ? page : 'overview');
-  if (page === 'endpoints' && (id === 'new' || step === 'edit')) prepare('endpoints/edit');
-}
+const [page, id, step] = location.hash.replace(/^#\/?/, '').split('?')[0].split('/');
+prepare(page && page !== 'portal' ? page : 'overview');
+if (page === 'endpoints' && (id === 'new' || step === 'edit')) prepare('endpoints/edit');
