@@ -20,7 +20,6 @@ use crate::config::Config;
 use crate::dashboard;
 use crate::dispatch::Intake;
 use crate::dispatch::backtest::Backtests;
-use crate::dispatch::recorded::Records;
 use crate::dispatch::rehearsal::Rehearsal;
 use crate::dispatch::tester::Tester;
 use crate::dispatch::usage::Usage;
@@ -100,8 +99,6 @@ pub struct Api {
     pub tester: Tester,
     /// Makes dry runs.
     pub rehearsal: Rehearsal,
-    /// What shaped attempts.
-    pub records: Arc<Records>,
     /// Runs backtests.
     pub backtests: Backtests,
     /// What plugins did since the start.

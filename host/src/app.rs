@@ -20,7 +20,6 @@ use crate::config::Config;
 use crate::disk::Disk;
 use crate::dispatch::backlog::{Backlog, Bounds};
 use crate::dispatch::feed::Agenda;
-use crate::dispatch::recorded::Records;
 use crate::dispatch::turns::Turns;
 use crate::dispatch::usage::Usage;
 use crate::dispatch::users::Everybody;
@@ -130,7 +129,6 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
     let metrics = Arc::new(Metrics::new());
     let live = Arc::new(Live::new(config.dashboard.live_buffer));
     let usage = Arc::new(Usage::new(clock.now()));
-    let records = Arc::new(Records::new(store.clone(), book.clone(), catalog.clone(), clock.clone()));
     let workshop = Arc::new(Workshop {
         book: book.clone(),
         catalog: catalog.clone(),
@@ -141,7 +139,6 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         live: live.clone(),
         agenda: Arc::new(Agenda::new()),
         wardrobe: Wardrobe::default(),
-        records: records.clone(),
         turns: Turns::new(config.plugin.max_concurrent_calls),
         usage: usage.clone(),
         settings: worker::Settings {
@@ -168,7 +165,6 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
     };
     let housekeeping = dispatch::start_housekeeping(
         &dispatcher,
-        store.clone(),
         store.clone(),
         store.clone(),
         disk.clone(),
@@ -232,7 +228,6 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         intake,
         tester,
         rehearsal,
-        records,
         backtests,
         usage,
         replay_news,

@@ -127,17 +127,6 @@ pub struct Attempt {
     pub timing: Timing,
     pub plugins: Vec<PluginRun>,
     pub warnings: Warnings,
-    /// What shaped it, which the store keeps. `None` where that was not recorded.
-    pub chain: Option<ChainId>,
-}
-
-/// Names what shapes messages: plugins by their digests, with their configurations. One content has one name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ChainId(pub u128);
-
-impl ChainId {
-    /// Nothing does: the payload goes out as it is. There is no more to be kept of it.
-    pub const NOTHING: ChainId = ChainId(0);
 }
 
 impl Attempt {

@@ -25,7 +25,6 @@ use crate::terms::{InForce, Terms};
 use crate::time::Timestamp;
 
 mod catalogue;
-mod chain;
 mod described;
 mod ended;
 mod keys;

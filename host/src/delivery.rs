@@ -15,7 +15,7 @@
 
 use std::time::Duration;
 
-use crate::attempt::{ChainId, Outcome, Ruling};
+use crate::attempt::{Outcome, Ruling};
 use crate::event::{Event, EventType, Tenant};
 use crate::id::{DeliveryId, EndpointId, WebhookId};
 use crate::retry::{Progress, RetryPolicy};
@@ -75,8 +75,6 @@ pub struct Delivery {
     /// Why it is not delivered (yet), as a sentence.
     pub reason: Option<String>,
     pub replay_of: Option<DeliveryId>,
-    /// It is shaped by what an attempt recorded, and not by what holds now.
-    pub recorded: Option<ChainId>,
 }
 
 /// What the endpoint and the settings say about retrying.
@@ -122,7 +120,6 @@ impl Delivery {
             finished_at: None,
             reason: None,
             replay_of: None,
-            recorded: None,
         }
     }
 

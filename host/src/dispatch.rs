@@ -9,7 +9,6 @@ pub mod chain;
 pub mod feed;
 pub mod housekeeping;
 pub mod rates;
-pub mod recorded;
 pub mod redact;
 pub mod rehearsal;
 pub mod replays;
@@ -268,7 +267,6 @@ impl Dispatcher {
             }
         }
         self.workshop.wardrobe.keep(|id| book.entry(id).is_some());
-        self.workshop.records.retain(|id| book.entry(id).is_some());
         self.workshop.usage.keep(|id| book.entry(id).is_some());
         let (workshop, now) = (self.workshop.clone(), self.workshop.clock.now());
         // Beside the driver, since it waits for a commit; the jobs keep their room until then.
@@ -371,7 +369,6 @@ pub fn start_housekeeping(
     dispatcher: &Dispatcher,
     history: Arc<dyn crate::store::History>,
     statistics: Arc<dyn crate::store::Statistics>,
-    chains: Arc<dyn crate::store::Chains>,
     disk: Arc<Disk>,
     retention: Retention,
     stop: watch::Receiver<bool>,
@@ -381,7 +378,6 @@ pub fn start_housekeeping(
         queue: workshop.queue.clone(),
         history,
         statistics,
-        chains,
         disk,
         backlog: dispatcher.backlog.clone(),
         agenda: workshop.agenda.clone(),

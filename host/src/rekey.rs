@@ -232,7 +232,6 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::attempt::ChainId;
     use crate::book::Book;
     use crate::endpoint::{Endpoint, Hold, Order};
     use crate::event::Tenant;
@@ -240,7 +239,7 @@ mod tests {
     use crate::secret::SigningSecret;
     use crate::store::memory::MemoryStore;
     use crate::store::{
-        Arrival, BookVersion, ChainRow, Chains, DocumentKind, DocumentRow, Documents, EndpointRow, Endpoints,
+        Arrival, BookVersion, DocumentKind, DocumentRow, Documents, EndpointRow, Endpoints,
         Result as StoreResult, Store,
     };
     use crate::subscription::{Pattern, Subscription};
@@ -305,26 +304,6 @@ mod tests {
     }
 
     #[async_trait]
-    impl Chains for Dying {
-        async fn chains(&self) -> StoreResult<Vec<ChainRow>> {
-            self.inner.chains().await
-        }
-
-        async fn chain(&self, id: ChainId) -> StoreResult<Option<ChainRow>> {
-            self.inner.chain(id).await
-        }
-
-        async fn keep_chain(&self, row: ChainRow) -> StoreResult<()> {
-            self.write()?;
-            self.inner.keep_chain(row).await
-        }
-
-        async fn prune_chains(&self, before: Timestamp, limit: usize) -> StoreResult<usize> {
-            self.inner.prune_chains(before, limit).await
-        }
-    }
-
-    #[async_trait]
     impl Settings for Dying {
         async fn setting(&self, name: &str) -> StoreResult<Option<Vec<u8>>> {
             self.inner.setting(name).await
@@ -357,8 +336,6 @@ mod tests {
                 book.create(endpoint(id)).await.unwrap();
             }
             book.put_document(profile(), 0).await.unwrap();
-            let chain = book.chain(&shaped(), &[], Timestamp::from_secs(1)).unwrap().unwrap();
-            site.store.keep_chain(chain).await.unwrap();
             site
         }
 
@@ -374,11 +351,7 @@ mod tests {
         async fn check(&self, given: Option<&Secret>, fingerprint: &str) {
             let key = seal::establish(self.store.as_ref(), given, &self.file()).await.unwrap();
             assert_eq!(key.fingerprint(), fingerprint);
-            let book = Book::open(self.store.clone(), key, Duration::ZERO).await.unwrap();
-            for chain in self.store.chains().await.unwrap() {
-                assert_eq!(book.clad(&endpoint(0), Some(&chain)).unwrap(), shaped());
-            }
-            let book = book.snapshot();
+            let book = Book::open(self.store.clone(), key, Duration::ZERO).await.unwrap().snapshot();
             assert_eq!(book.entries().count() as u128, ENDPOINTS);
             for entry in book.entries() {
                 let auth = profile().terms.auth;
@@ -422,13 +395,6 @@ mod tests {
         }
     }
 
-    /// So that there is something to record.
-    fn shaped() -> Endpoint {
-        let mut endpoint = endpoint(0);
-        endpoint.terms.body = crate::terms::BodyForm::Ecmascript;
-        endpoint
-    }
-
     fn profile() -> Profile {
         let auth = Some(Some(Auth::Bearer { token: Secret::new("of-the-tenant") }));
         let terms = Terms { auth, ..Terms::default() };
@@ -467,7 +433,7 @@ mod tests {
             let first = run(&dying, &dying, site.keys(&file, None), go_on).await;
             let Err(error) = first else {
                 // Two settings, every row, the setting again.
-                assert_eq!(writes as u128, ENDPOINTS + 5);
+                assert_eq!(writes as u128, ENDPOINTS + 4);
                 return;
             };
             assert!(error.to_string().contains("it was killed"), "{error}");

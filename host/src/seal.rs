@@ -10,12 +10,10 @@ use std::path::{Path, PathBuf};
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{Key, KeyInit, XChaCha20Poly1305, XNonce};
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
-use hmac::{Hmac, Mac as _};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::access::Pass;
-use crate::attempt::ChainId;
 use crate::event::Tenant;
 use crate::id::EndpointId;
 use crate::secret::Secret;
@@ -39,7 +37,6 @@ const NONCE_LENGTH: usize = 24;
 const FINGERPRINT_LENGTH: usize = 16;
 /// Most characters of a sealed pass.
 const LONGEST_PASS: usize = 512;
-const NAME_DOMAIN: &[u8] = b"hookwright name of a sealed text v1";
 const FINGERPRINT_DOMAIN: &[u8] = b"hookwright sealing key fingerprint v1";
 
 /// The key. Wiped when dropped; shows its fingerprint alone.
@@ -62,8 +59,6 @@ pub enum Owner<'a> {
     Versions,
     /// What stands in for a key, in the hands of its holder.
     Passes,
-    /// What attempts recorded under that id.
-    Chain(ChainId),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -164,13 +159,6 @@ impl SealingKey {
         Pass::from_bytes(&self.open(Owner::Passes, &sealed).ok()?)
     }
 
-    /// A name for a text that is to be sealed: the same for the same text, and without the key nobody can tell for which.
-    pub fn name(&self, plain: &[u8]) -> u128 {
-        let mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(&self.key[..]).ok();
-        let mac = mac.map(|mac| mac.chain_update(NAME_DOMAIN).chain_update(plain).finalize().into_bytes());
-        mac.and_then(|mac| mac.first_chunk().copied().map(u128::from_be_bytes)).unwrap_or_default()
-    }
-
     fn from_bytes(key: Zeroizing<[u8; KEY_LENGTH]>) -> Self {
         let digest = Sha256::new().chain_update(FINGERPRINT_DOMAIN).chain_update(&key[..]).finalize();
         let mut fingerprint = [0; FINGERPRINT_LENGTH];
@@ -194,10 +182,6 @@ impl SealingKey {
             Owner::Host => ("", b"host"),
             Owner::Versions => ("", b"versions"),
             Owner::Passes => ("", b"passes"),
-            Owner::Chain(chain) => {
-                id = chain.0.to_be_bytes();
-                ("", &id)
-            }
         };
         let mut bytes = Vec::with_capacity(96);
         for part in [tenant.as_bytes(), part, &self.fingerprint] {

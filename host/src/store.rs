@@ -8,7 +8,6 @@
 //! * A delivery is leased to one holder at a time. Whoever holds an outdated lease changes nothing.
 //! * A delivery that is pending is either leased or will be claimed once it is due; none is forgotten.
 
-pub mod chains;
 pub mod jobs;
 mod ledger;
 pub mod memory;
@@ -33,7 +32,6 @@ use crate::tally::{Resolution, Tally, Window};
 use crate::time::Timestamp;
 use crate::trouble::Trouble;
 
-pub use self::chains::{ChainRow, Chains};
 pub use self::jobs::Jobs;
 pub use self::plugins::Plugins;
 
@@ -53,9 +51,9 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 pub trait Store: Inbox + Queue + Shelf + Settings + History + Statistics + Jobs + Plugins + Backup {}
 impl<T: Inbox + Queue + Shelf + Settings + History + Statistics + Jobs + Plugins + Backup> Store for T {}
 
-/// What operators describe, and what is kept of it. All that is sealed is there.
-pub trait Shelf: Endpoints + Documents + Chains {}
-impl<T: Endpoints + Documents + Chains> Shelf for T {}
+/// What operators describe.
+pub trait Shelf: Endpoints + Documents {}
+impl<T: Endpoints + Documents> Shelf for T {}
 
 /// Counts the changes to the endpoints and documents, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -148,8 +146,9 @@ pub trait Queue: Send + Sync + 'static {
     /// Ends a pending delivery. A lease on it is taken away.
     async fn cancel(&self, delivery: DeliveryId, reason: String, now: Timestamp) -> Result<Steer>;
 
-    /// Makes a new delivery, due at `now`, of the event of a finished one.
-    async fn replay(&self, delivery: DeliveryId, again: Again, now: Timestamp) -> Result<Replay>;
+    /// Makes a new delivery, due at `now`, of the event of a finished one. `new_webhook_id` gives it a
+    /// `webhook-id` of its own.
+    async fn replay(&self, delivery: DeliveryId, new_webhook_id: bool, now: Timestamp) -> Result<Replay>;
 
     /// Cancels up to `limit` pending deliveries, leased or not, whose endpoint no longer exists. Answers how many.
     async fn cancel_orphans(&self, limit: usize, now: Timestamp) -> Result<usize>;
@@ -238,22 +237,11 @@ pub enum Steer {
     NotFound,
 }
 
-/// How a delivery is made again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Again {
-    /// It gets a `webhook-id` of its own.
-    pub new_webhook_id: bool,
-    /// It is shaped by what the latest attempt recorded that recorded anything ([`Attempt::chain`]).
-    pub recorded: bool,
-}
-
 #[derive(Debug, Clone, PartialEq)]
 pub enum Replay {
     Done(Delivery),
     /// The delivery is pending; nothing was changed.
     Pending(Delivery),
-    /// No attempt that is kept recorded what shaped it, and that was asked for.
-    NotRecorded,
     /// Its endpoint no longer exists.
     NoEndpoint,
     /// The event has as many deliveries as it can have ([`crate::id::MAX_DELIVERIES_PER_EVENT`]).

@@ -3,7 +3,6 @@
 //! To hold a new store to them: implement [`Subject`] for it, [`Lasting`] if it leaves something behind, and write
 //! `exercise!(TheSubject);` in a module of its own. To add a promise: write it in the module of its role and name it in the list below.
 
-pub mod chains;
 pub mod documents;
 pub mod endpoints;
 pub mod history;
@@ -59,7 +58,6 @@ macro_rules! exercise {
                 counts_outlast_the_store
                 the_line_stands_after_a_restart
                 a_job_goes_on_after_a_restart
-                what_was_recorded_outlasts_the_store
                 plugins_outlast_the_store
             }
         }
@@ -171,12 +169,6 @@ macro_rules! exercise {
                 held_past_retention_arrives
                 a_call_looks_at_so_many_events
             }
-            chains {
-                chains_are_kept_by_their_ids
-                chains_that_are_out_of_use_are_forgotten
-                a_replay_takes_what_was_recorded
-                what_was_not_recorded_is_not_replayed_so
-            }
             documents {
                 documents_are_kept_in_the_order_of_kinds_and_names
                 documents_and_endpoints_share_one_version
@@ -253,7 +245,6 @@ mod tests {
     fn every_promise_is_exercised() {
         let list = include_str!("conformance.rs");
         for source in [
-            include_str!("conformance/chains.rs"),
             include_str!("conformance/documents.rs"),
             include_str!("conformance/endpoints.rs"),
             include_str!("conformance/history.rs"),

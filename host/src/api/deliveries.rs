@@ -18,11 +18,10 @@ use super::problem::{Kind, Problem};
 use super::{Api, json};
 use crate::book::Snapshot;
 use crate::delivery::{Delivery, State as DeliveryState};
-use crate::dispatch::recorded::Lost;
 use crate::event::{EventType, Tenant};
 use crate::id::{DeliveryId, EndpointId, EventId, WebhookId};
 use crate::plugin::Catalog;
-use crate::store::{Again, DeliveryFilter, DeliveryRecord, Replay, Steer};
+use crate::store::{DeliveryFilter, DeliveryRecord, Replay, Steer};
 use crate::time::Timestamp;
 
 mod attempts;
@@ -48,8 +47,6 @@ pub(super) struct DeliveryView {
     /// When it arrived.
     delivered_at: Option<String>,
     replay_of: Option<String>,
-    /// `recorded`, where it is shaped by what an attempt recorded; else `now`.
-    with: &'static str,
 }
 
 impl DeliveryView {
@@ -71,7 +68,6 @@ impl DeliveryView {
             finished_at: delivery.finished_at.map(|time| time.to_string()),
             delivered_at: delivered_at(delivery).map(|time| time.to_string()),
             replay_of: delivery.replay_of.map(|id| id.to_string()),
-            with: with_word(delivery.recorded.is_some()),
         }
     }
 }
@@ -95,10 +91,6 @@ fn held_because(delivery: &Delivery, book: &Snapshot, plugins: &Catalog) -> Opti
     let endpoint = &book.entry(delivery.endpoint)?.endpoint;
     if let Some(reason) = book.held_because(endpoint) {
         return Some(reason);
-    }
-    // What its chain needs now is nothing to it.
-    if delivery.recorded.is_some() {
-        return None;
     }
     if endpoint.terms.version_lost {
         let version = endpoint.version.as_ref().map_or("", |version| version.as_str());
@@ -158,21 +150,8 @@ pub(super) async fn show(
     json(StatusCode::OK, &view)
 }
 
-/// What `with` can ask for: the transforms of now, or those that an attempt recorded.
-const WITH: [&str; 2] = ["now", "recorded"];
-
-pub(super) fn with_word(recorded: bool) -> &'static str {
-    WITH[usize::from(recorded)]
-}
-
-/// Whether what an attempt recorded is asked for.
-pub(super) fn parse_with(word: &str) -> Result<bool, String> {
-    let place = WITH.iter().position(|known| *known == word);
-    place.map(|place| place == 1).ok_or_else(|| format!("it must be `{}`", WITH.join("` or `")))
-}
-
 /// A pending delivery becomes due now (200). A finished one is replayed: a new delivery (201), with the same
-/// `webhook-id` unless `new_id` asks for another, and the transforms of now unless `with` does.
+/// `webhook-id` unless `new_id` asks for another.
 pub(super) async fn retry(
     caller: Caller,
     State(api): State<Arc<Api>>,
@@ -180,22 +159,17 @@ pub(super) async fn retry(
     request: Request,
 ) -> Result<Response, Problem> {
     let id: DeliveryId = super::id(id)?;
-    let again = options(&api, request).await?;
+    let new_id = wants_new_id(&api, request).await?;
     check_sight(&api, &caller, id).await?;
     let now = api.clock.now();
     let (status, delivery) = match api.store.retry_now(id, now).await? {
-        Steer::Done(_) if again != Again::default() => {
-            let detail = "The delivery is pending; `new_id` and `with` are for replaying a finished one.";
+        Steer::Done(_) if new_id => {
+            let detail = "The delivery is pending; `new_id` is for replaying a finished one.";
             return Err(Problem::new(Kind::Conflict, detail));
         }
         Steer::Done(delivery) => (StatusCode::OK, delivery),
         Steer::NotFound => return Err(not_found(id)),
-        Steer::Final(delivery) => {
-            if again.recorded {
-                check_recorded(&api, &delivery).await?;
-            }
-            replay(&api, id, again, now).await?
-        }
+        Steer::Final(_) => replay(&api, id, new_id, now).await?,
     };
     api.live.tell(&delivery);
     api.intake.expect(api.clock.now());
@@ -205,10 +179,10 @@ pub(super) async fn retry(
 async fn replay(
     api: &Api,
     id: DeliveryId,
-    again: Again,
+    new_id: bool,
     now: Timestamp,
 ) -> Result<(StatusCode, Delivery), Problem> {
-    match api.store.replay(id, again, now).await? {
+    match api.store.replay(id, new_id, now).await? {
         Replay::Done(delivery) => Ok((StatusCode::CREATED, delivery)),
         Replay::Pending(delivery) => Ok((StatusCode::OK, delivery)),
         Replay::NoEndpoint => {
@@ -218,52 +192,25 @@ async fn replay(
             let detail = "The event has as many deliveries as it can have; post it anew.";
             Err(Problem::new(Kind::Conflict, detail))
         }
-        Replay::NotRecorded => Err(not_recorded()),
         Replay::NotFound => Err(not_found(id)),
     }
 }
 
-/// That all of what its attempt recorded is still there.
-async fn check_recorded(api: &Api, delivery: &Delivery) -> Result<(), Problem> {
-    // Without an endpoint it is refused for that.
-    let Some(endpoint) = api.book.get(delivery.endpoint) else { return Ok(()) };
-    let record = api.store.delivery(delivery.id).await?.ok_or_else(|| not_found(delivery.id))?;
-    let chain = record.attempts.iter().rev().find_map(|attempt| attempt.chain).ok_or_else(not_recorded)?;
-    match api.records.put_on(&endpoint, chain).await {
-        Ok(_) => Ok(()),
-        Err(Lost::Store(error)) => Err(error.into()),
-        Err(lost) => Err(Problem::new(Kind::Conflict, lost.to_string())),
-    }
-}
-
-fn not_recorded() -> Problem {
-    let detail = "No attempt of the delivery recorded what shaped it: none was made, or it was made by an earlier \
-                  version. Replay it with the transforms of now.";
-    Problem::new(Kind::Conflict, detail)
-}
-
-async fn options(api: &Api, request: Request) -> Result<Again, Problem> {
+async fn wants_new_id(api: &Api, request: Request) -> Result<bool, Problem> {
     let (parts, content) = request.into_parts();
     let whole = body::read(api, &parts.headers, content, |_| body::OPTIONS_LIMIT).await?;
     if whole.bytes.is_empty() {
-        return Ok(Again::default());
+        return Ok(false);
     }
     body::require_json(&parts.headers, &[])?;
     let mut errors = Vec::new();
     let mut fields = Fields::new(body::parse_object(&whole.bytes)?, "", &mut errors);
-    let again = read_again(&mut fields);
-    fields.finish(&["new_id", "with"]);
+    let new_id = fields.boolean("new_id").unwrap_or(false);
+    fields.finish(&["new_id"]);
     match errors.is_empty() {
-        true => Ok(again),
+        true => Ok(new_id),
         false => Err(Problem::invalid(errors)),
     }
-}
-
-/// How a delivery is to be made again, of a body that says it.
-pub(super) fn read_again(fields: &mut Fields<'_>) -> Again {
-    let new_webhook_id = fields.boolean("new_id").unwrap_or(false);
-    let recorded = fields.parsed("with", parse_with).unwrap_or(false);
-    Again { new_webhook_id, recorded }
 }
 
 pub(super) async fn cancel(

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::auth::Caller;
 use super::body;
-use super::deliveries::{DeliveryView, parse_state, read_again, with_word};
+use super::deliveries::{DeliveryView, parse_state};
 use super::endpoints;
 use super::fields::Fields;
 use super::page::{Page, Query};
@@ -23,7 +23,7 @@ use crate::delivery::{Delivery, State as DeliveryState};
 use crate::event::{EventType, Tenant};
 use crate::id::{DeliveryId, EndpointId, EventId, JobId};
 use crate::store::jobs::{Job, JobEnd, JobState, Progress, Selection, Skip};
-use crate::store::{Again, EventRecord, Replay};
+use crate::store::{EventRecord, Replay};
 use crate::time::Timestamp;
 
 /// Most deliveries that one request makes of an event; more are for a job.
@@ -44,7 +44,6 @@ struct JobView {
     reason: Option<String>,
     selection: SelectionView,
     new_id: bool,
-    with: &'static str,
     progress: ProgressView,
 }
 
@@ -79,8 +78,7 @@ impl JobView {
             finished_at: job.finished_at.map(|at| at.to_string()),
             reason: job.reason.clone(),
             selection: SelectionView::of(&job.selection),
-            new_id: job.again.new_webhook_id,
-            with: with_word(job.again.recorded),
+            new_id: job.new_id,
             progress: ProgressView {
                 looked_at: *looked_at,
                 made: *made,
@@ -113,7 +111,7 @@ pub(super) async fn create(
     let (parts, content) = request.into_parts();
     body::require_json(&parts.headers, &[])?;
     let whole = body::read(&api, &parts.headers, content, |_| body::OPTIONS_LIMIT).await?;
-    let (mut selection, again) = read(&whole.bytes)?;
+    let (mut selection, new_id) = read(&whole.bytes)?;
     selection.tenant = caller.narrow(selection.tenant)?;
     if let Some(endpoint) = selection.endpoint {
         let book = api.book.snapshot();
@@ -130,7 +128,7 @@ pub(super) async fn create(
         id: JobId::mint(now, rand::random()),
         created_at: now,
         selection,
-        again,
+        new_id,
         state: JobState::Running,
         finished_at: None,
         reason: None,
@@ -141,7 +139,7 @@ pub(super) async fn create(
     json(StatusCode::ACCEPTED, &JobView::of(&job))
 }
 
-fn read(bytes: &[u8]) -> Result<(Selection, Again), Problem> {
+fn read(bytes: &[u8]) -> Result<(Selection, bool), Problem> {
     let mut errors = Vec::new();
     let mut fields = Fields::new(body::parse_object(bytes)?, "", &mut errors);
     let selection = Selection {
@@ -153,14 +151,15 @@ fn read(bytes: &[u8]) -> Result<(Selection, Again), Problem> {
         until: fields.parsed("until", Timestamp::parse),
         missing: fields.boolean("missing").unwrap_or(false),
     };
-    let again = read_again(&mut fields);
-    if selection.missing && again.recorded {
-        fields.wrong::<()>("with", "what was never delivered has recorded nothing; leave one of the two out");
+    let new_id = fields.boolean("new_id").unwrap_or(false);
+    if fields.take("with").is_some() {
+        let message = "replays use the transforms of now; what attempts recorded cannot be asked for";
+        fields.wrong::<()>("with", message);
     }
     check(&selection, &mut fields);
     fields.finish(&MEMBERS);
     match errors.is_empty() {
-        true => Ok((selection, again)),
+        true => Ok((selection, new_id)),
         false => Err(Problem::invalid(errors)),
     }
 }
@@ -286,7 +285,7 @@ pub(super) async fn of_event(
     request: Request,
 ) -> Result<Response, Problem> {
     let id: EventId = super::id(id)?;
-    let (endpoint, again) = options(&api, request).await?;
+    let (endpoint, new_id) = options(&api, request).await?;
     let found = api.store.event(id).await?.filter(|record| caller.sees(&record.event.tenant));
     let record = found.ok_or_else(|| {
         Problem::new(Kind::NotFound, format!("There is no event {id}; it may be past its retention."))
@@ -296,7 +295,7 @@ pub(super) async fn of_event(
     let made: Vec<_> = stream::iter(latest)
         .map(|delivery| {
             let store = &api.store;
-            async move { Ok::<_, Problem>((delivery, store.replay(delivery, again, now).await?)) }
+            async move { Ok::<_, Problem>((delivery, store.replay(delivery, new_id, now).await?)) }
         })
         .buffered(AT_ONCE)
         .collect()
@@ -316,7 +315,6 @@ fn answer(api: &Api, event: EventId, made: Vec<(DeliveryId, Replay)>) -> Result<
                 continue;
             }
             Replay::Pending(_) => Skip::Pending,
-            Replay::NotRecorded => Skip::NotRecorded,
             Replay::NoEndpoint => Skip::EndpointDeleted,
             Replay::Full => Skip::EventFull,
             Replay::NotFound => Skip::Forgotten,
@@ -350,20 +348,20 @@ fn latest(record: &EventRecord, endpoint: Option<EndpointId>) -> Result<Vec<Deli
     Ok(latest)
 }
 
-async fn options(api: &Api, request: Request) -> Result<(Option<EndpointId>, Again), Problem> {
+async fn options(api: &Api, request: Request) -> Result<(Option<EndpointId>, bool), Problem> {
     let (parts, content) = request.into_parts();
     let whole = body::read(api, &parts.headers, content, |_| body::OPTIONS_LIMIT).await?;
     if whole.bytes.is_empty() {
-        return Ok((None, Again::default()));
+        return Ok((None, false));
     }
     body::require_json(&parts.headers, &[])?;
     let mut errors = Vec::new();
     let mut fields = Fields::new(body::parse_object(&whole.bytes)?, "", &mut errors);
     let endpoint = fields.parsed("endpoint", str::parse::<EndpointId>);
-    let again = read_again(&mut fields);
-    fields.finish(&["endpoint", "new_id", "with"]);
+    let new_id = fields.boolean("new_id").unwrap_or(false);
+    fields.finish(&["endpoint", "new_id"]);
     match errors.is_empty() {
-        true => Ok((endpoint, again)),
+        true => Ok((endpoint, new_id)),
         false => Err(Problem::invalid(errors)),
     }
 }
@@ -380,14 +378,12 @@ mod tests {
             (r#"{"tenant":"a"}"#.to_owned(), Some("")),
             (r#"{"state":"pending"}"#.to_owned(), Some("/state")),
             (r#"{"state":"gone"}"#.to_owned(), Some("/state")),
-            (r#"{"state":"failed","with":"then"}"#.to_owned(), Some("/with")),
-            (format!(r#"{{"missing":true,"endpoint":"{ep}","with":"recorded"}}"#), Some("/with")),
+            (r#"{"state":"failed","with":"recorded"}"#.to_owned(), Some("/with")),
             (r#"{"since":"2026-01-02T00:00:00Z","until":"2026-01-01T00:00:00Z"}"#.to_owned(), Some("/until")),
             (r#"{"missing":true,"type":"a"}"#.to_owned(), Some("/endpoint")),
             (format!(r#"{{"missing":true,"endpoint":"{ep}","state":"failed"}}"#), Some("/state")),
             (r#"{"state":"failed","colour":1}"#.to_owned(), Some("/colour")),
             (r#"{"state":"failed"}"#.to_owned(), None),
-            (r#"{"state":"failed","with":"recorded"}"#.to_owned(), None),
             (format!(r#"{{"missing":true,"endpoint":"{ep}","new_id":true}}"#), None),
         ] {
             let wrong = read(given.as_bytes()).err().map(|problem| problem.errors[0].pointer.clone());

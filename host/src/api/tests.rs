@@ -64,16 +64,8 @@ impl Host {
         let (metrics, clock) = (Arc::new(Metrics::new()), Arc::new(SystemClock));
         let usage = Arc::new(crate::dispatch::usage::Usage::new(clock.now()));
         let live = Arc::new(crate::live::Live::new(16));
-        let records = crate::dispatch::recorded::Records::new(
-            store.clone(),
-            book.clone(),
-            catalog.clone(),
-            clock.clone(),
-        );
-        let records = Arc::new(records);
         let workshop = Workshop {
             live: live.clone(),
-            records: records.clone(),
             usage: usage.clone(),
             book: book.clone(),
             catalog: catalog.clone(),
@@ -134,7 +126,6 @@ impl Host {
             intake: dispatcher.intake(),
             tester: dispatcher.tester(2),
             rehearsal: dispatcher.rehearsal(2),
-            records,
             backtests,
             usage,
             replay_news: Arc::default(),

@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 
 use futures_util::future::try_join_all;
 
-use super::{BookError, RecordError, chain, described, read_rows, record};
+use super::{BookError, RecordError, described, read_rows, record};
 use crate::seal::SealingKey;
-use crate::store::{ChainRow, DocumentRow, EndpointRow, Shelf};
+use crate::store::{DocumentRow, EndpointRow, Shelf};
 
 /// Rows that are written at once: a store puts them on disk together.
 const BATCH: usize = 64;
@@ -15,7 +15,6 @@ const BATCH: usize = 64;
 enum Row {
     Endpoint(EndpointRow),
     Document(DocumentRow),
-    Chain(ChainRow),
 }
 
 /// Seals with `new` what is sealed with `old`, and leaves what is sealed with `new` already; so it may be broken off
@@ -43,9 +42,6 @@ pub async fn reseal(
             rows.push(Row::Endpoint(EndpointRow { revision: row.revision + 1, document, ..row }));
         }
     }
-    for row in shelf.chains().await? {
-        rows.extend(chain::resealed(&row, old, new).map_err(of_chain(&row))?.map(Row::Chain));
-    }
     let all = rows.len();
     let mut rows = rows.into_iter();
     loop {
@@ -58,11 +54,6 @@ pub async fn reseal(
         }
         try_join_all(batch.into_iter().map(|row| put(shelf, row))).await?;
     }
-}
-
-fn of_chain(row: &ChainRow) -> impl FnOnce(RecordError) -> BookError {
-    let name = format!("{:032x}", row.id.0);
-    move |source| BookError::Document { kind: "chain", name, source }
 }
 
 fn resealed(row: &EndpointRow, old: &SealingKey, new: &SealingKey) -> Result<Option<Vec<u8>>, BookError> {
@@ -84,7 +75,6 @@ async fn put(shelf: &dyn Shelf, row: Row) -> Result<(), BookError> {
             let what = format!("{} `{}`", row.kind.word(), row.name);
             (shelf.put_document(row).await?, what)
         }
-        Row::Chain(row) => return Ok(shelf.keep_chain(row).await?),
     };
     written.map(drop).ok_or(BookError::Contended(what))
 }

@@ -134,7 +134,7 @@ impl Credential {
     }
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Link {
     plugin: String,
     on_failure: Follow,
@@ -143,7 +143,7 @@ pub(super) struct Link {
 }
 
 /// What one call may use.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq)]
+#[derive(Debug, Default, Serialize, Deserialize, PartialEq)]
 struct Within {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     time_ms: Option<u64>,
@@ -171,7 +171,7 @@ impl Within {
     }
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Follow {
     Retry,
@@ -203,20 +203,20 @@ impl Link {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Body {
+enum Body {
     AsIs,
     Ecmascript,
 }
 
 impl Body {
-    pub fn of(form: BodyForm) -> Self {
+    fn of(form: BodyForm) -> Self {
         match form {
             BodyForm::AsIs => Self::AsIs,
             BodyForm::Ecmascript => Self::Ecmascript,
         }
     }
 
-    pub fn into_word(self) -> BodyForm {
+    fn into_word(self) -> BodyForm {
         match self {
             Self::AsIs => BodyForm::AsIs,
             Self::Ecmascript => BodyForm::Ecmascript,

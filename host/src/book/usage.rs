@@ -49,11 +49,6 @@ pub fn named(reference: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// As a link says it: the counterpart of [`named`].
-pub fn pinned(name: &str, digest: &str) -> String {
-    format!("{name}{PIN}{digest}")
-}
-
 impl Use<'_> {
     /// The name of the plugin.
     pub fn plugin(&self) -> &str {

@@ -10,7 +10,6 @@ use super::argument::Moment;
 use super::client::{Answer, Client, Connection, Page, segment};
 use super::endpoint::{self, Shown as Endpoint};
 use super::json;
-use super::replay::WITH;
 use super::screen::{Paint, indented, one_line, printable, say};
 use super::table::Table;
 use crate::delivery::State;
@@ -40,9 +39,6 @@ enum Action {
     Retry {
         /// dlv_...
         id: String,
-        /// A finished one shaped by the transforms of now, or by what its last attempt recorded
-        #[arg(long, value_parser = PossibleValuesParser::new(WITH), default_value = "now")]
-        with: String,
     },
 }
 
@@ -169,7 +165,7 @@ impl Delivery {
         match self.action {
             Action::List(list) => list.run(&client, json).await,
             Action::Show { id } => show(&client, &id, json).await,
-            Action::Retry { id, with } => retry(&client, &id, &with, json).await,
+            Action::Retry { id } => retry(&client, &id, json).await,
         }
     }
 }
@@ -288,9 +284,8 @@ async fn show(client: &Client, id: &str, json: bool) -> anyhow::Result<()> {
     Ok(say(&text)?)
 }
 
-async fn retry(client: &Client, id: &str, with: &str, json: bool) -> anyhow::Result<()> {
-    let body = serde_json::json!({"with": with}).to_string();
-    let answer: Answer = client.post(&format!("{PATH}/{}/retry", segment(id)), body).await?;
+async fn retry(client: &Client, id: &str, json: bool) -> anyhow::Result<()> {
+    let answer: Answer = client.post(&format!("{PATH}/{}/retry", segment(id)), String::new()).await?;
     if json {
         return answer.print();
     }

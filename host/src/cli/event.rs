@@ -2,13 +2,11 @@
 
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
-use clap::builder::PossibleValuesParser;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::argument::{self, Text};
 use super::client::{Answer, Client, Connection, segment};
-use super::replay::WITH;
 use super::screen::{one_line, say};
 use super::table::Table;
 
@@ -42,9 +40,6 @@ struct Replay {
     /// Under a `webhook-id` of its own
     #[arg(long)]
     new_id: bool,
-    /// Shaped by the transforms of now, or by what the last attempt recorded
-    #[arg(long, value_parser = PossibleValuesParser::new(WITH), default_value = "now")]
-    with: String,
 }
 
 /// What a replay of an event made.
@@ -144,8 +139,7 @@ impl Replay {
             Some(endpoint) => Some(super::endpoint::find(client, endpoint).await?),
             None => None,
         };
-        let body =
-            serde_json::json!({"endpoint": endpoint, "new_id": self.new_id, "with": self.with}).to_string();
+        let body = serde_json::json!({"endpoint": endpoint, "new_id": self.new_id}).to_string();
         let answer = client.post(&format!("{PATH}/{}/replay", segment(&self.id)), body).await?;
         if json {
             return answer.print();

@@ -20,9 +20,6 @@ use crate::time::{Clock as _, SystemClock};
 
 const PATH: &str = "/v1/replays";
 
-/// What a replay can be shaped by.
-pub(super) const WITH: [&str; 2] = ["now", "recorded"];
-
 /// Between two looks at a replay that is waited for.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -79,9 +76,6 @@ struct Wanted {
     /// Each under a `webhook-id` of its own
     #[arg(long)]
     new_id: bool,
-    /// Shaped by the transforms of now, or by what the last attempt recorded
-    #[arg(long, value_parser = PossibleValuesParser::new(WITH), default_value = "now")]
-    with: String,
     /// Stay until it is done
     #[arg(long)]
     wait: bool,
@@ -104,7 +98,6 @@ struct NewReplay {
     until: Option<String>,
     missing: bool,
     new_id: bool,
-    with: String,
 }
 
 /// As far as it is shown.
@@ -167,7 +160,6 @@ impl Wanted {
             until: time(self.until),
             missing: self.missing,
             new_id: self.new_id,
-            with: self.with.clone(),
         })
     }
 }

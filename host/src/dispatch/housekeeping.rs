@@ -14,12 +14,11 @@ use crate::id::EndpointId;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::notice::{Notice, Topic};
-use crate::store::{Chains, History, Kept, Queue, Result, Statistics, Tell};
+use crate::store::{History, Kept, Queue, Result, Statistics, Tell};
 use crate::time::{Clock, Timestamp};
 
 use super::backlog::Backlog;
 use super::feed::Agenda;
-use super::recorded::KEPT_FOR;
 use super::{LEASE, RENEWAL};
 
 /// How often the store is asked for deliveries whose endpoint was deleted, beside at each change of the endpoints.
@@ -36,8 +35,6 @@ const SKIPPED_AT_ONCE: usize = 500;
 const EVENTS_AT_ONCE: usize = 200;
 /// Counts forgotten in one commit.
 const COUNTS_AT_ONCE: usize = 1_000;
-/// Chains forgotten in one commit.
-const CHAINS_AT_ONCE: usize = 200;
 /// Pause between two commits of the background, in which others go first.
 const BREATHER: Duration = Duration::from_millis(20);
 /// How often the number of pending deliveries is counted.
@@ -60,7 +57,6 @@ pub struct Housekeeping {
     pub queue: Arc<dyn Queue>,
     pub history: Arc<dyn History>,
     pub statistics: Arc<dyn Statistics>,
-    pub chains: Arc<dyn Chains>,
     pub disk: Arc<Disk>,
     pub backlog: Arc<Backlog>,
     pub agenda: Arc<Agenda>,
@@ -204,19 +200,7 @@ impl Housekeeping {
             tokio::time::sleep(BREATHER).await;
         }
         self.prune().await?;
-        self.prune_chains().await?;
         self.prune_statistics().await
-    }
-
-    /// Forgets what shaped attempts once all of these are forgotten: a delivery waits for so long at the most after its
-    /// last attempt, and is kept for so long once it has ended.
-    async fn prune_chains(&self) -> Result<()> {
-        let referred_to = KEPT_FOR + self.max_age + self.retention.events;
-        let before = self.clock.now().minus(referred_to);
-        while self.chains.prune_chains(before, CHAINS_AT_ONCE).await? == CHAINS_AT_ONCE && !self.stops() {
-            tokio::time::sleep(BREATHER).await;
-        }
-        Ok(())
     }
 
     /// The operational events about deliveries that end for their age; and these deliveries, where somebody watches.

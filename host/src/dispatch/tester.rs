@@ -71,16 +71,7 @@ impl Tester {
         };
         let delivery = DeliveryId::of(event.id, 0);
         let webhook_id = delivery.webhook_id();
-        let this = Try {
-            endpoint,
-            event: &event,
-            delivery,
-            webhook_id,
-            number: 1,
-            started,
-            is_test: true,
-            recorded: None,
-        };
+        let this = Try { endpoint, event: &event, delivery, webhook_id, number: 1, started, is_test: true };
         let tried = workshop.make_try(this).await?;
         let attempt = tried.into_attempt(1, started, workshop.clock.now().since(started));
         Ok(Tested { event, webhook_id, attempt })

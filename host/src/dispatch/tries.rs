@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue};
 use tracing::warn;
 
 use crate::attempt::{
-    Attempt, ChainId, Outcome, PluginRun, RequestRecord, ResponseRecord, Ruling, Timing, Warning, Warnings,
+    Attempt, Outcome, PluginRun, RequestRecord, ResponseRecord, Ruling, Timing, Warning, Warnings,
     is_near_timeout,
 };
 use crate::endpoint::Endpoint;
@@ -40,8 +40,6 @@ pub struct Try<'a> {
     pub started: Timestamp,
     /// It says so of itself, in [`TEST_HEADER`].
     pub is_test: bool,
-    /// The endpoint is clad in what an attempt recorded: it is not as the book has it.
-    pub recorded: Option<ChainId>,
 }
 
 /// What came of it. The endpoint's secrets are masked.
@@ -53,8 +51,6 @@ pub struct Tried {
     pub timing: Timing,
     pub plugins: Vec<PluginRun>,
     pub warnings: Warnings,
-    /// What shaped it.
-    pub chain: Option<ChainId>,
 }
 
 impl Workshop {
@@ -62,19 +58,11 @@ impl Workshop {
     ///
     /// Where a plugin of the chain is not there; nothing was sent then.
     pub async fn make_try(&self, this: Try<'_>) -> Result<Tried, Missing> {
-        let outfit = match this.recorded {
-            None => self.wardrobe.outfit(this.endpoint),
-            Some(_) => Outfit::new(this.endpoint).map(Arc::new),
-        };
-        let outfit = match outfit {
+        let outfit = match self.wardrobe.outfit(this.endpoint) {
             Ok(outfit) => outfit,
             Err(error) => return Ok(Tried::without_request(unsendable(&error))),
         };
         let plugins = chain::resolve(&self.catalog, this.endpoint)?;
-        let chain = match this.recorded {
-            None if !this.is_test => self.records.note(this.endpoint, &plugins).await,
-            recorded => recorded,
-        };
         let mut runs = Runs::default();
         let shaped = {
             let _turn = self.turns.take(this.endpoint).await;
@@ -90,7 +78,6 @@ impl Workshop {
             outcome: outfit.redactor.outcome(tried.outcome),
             timing: Timing { transform, ..tried.timing },
             plugins: outfit.redactor.runs(runs.runs),
-            chain,
             ..tried
         })
     }
@@ -144,7 +131,6 @@ impl Workshop {
                 .with_if(judge_failed, Warning::JudgeFailed)
                 .with_if(near_timeout, Warning::NearTimeout)
                 .with_if(truncated, Warning::AnswerTruncated),
-            chain: None,
         }
     }
 
@@ -233,7 +219,6 @@ impl Tried {
             timing: Timing::default(),
             plugins: Vec::new(),
             warnings: Warnings::NONE,
-            chain: None,
         }
     }
 
@@ -249,7 +234,6 @@ impl Tried {
             timing: self.timing,
             plugins: self.plugins,
             warnings: self.warnings,
-            chain: self.chain,
         }
     }
 }

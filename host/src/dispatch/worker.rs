@@ -21,7 +21,6 @@ use crate::time::{Clock, Timestamp};
 
 use super::backlog::Slot;
 use super::feed::Agenda;
-use super::recorded::{Lost, Records};
 use super::tries::{Tried, Try};
 use super::turns::Turns;
 use super::usage::Usage;
@@ -33,8 +32,6 @@ pub const TOO_OLD: &str = "It waited for longer than `delivery.max_age`.";
 /// How often a settlement that the store could not write is offered again before the lease is left to run out.
 const SETTLE_TRIES: u32 = 5;
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
-/// How long a delivery waits that the store could not tell enough about.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// A leased delivery in memory.
 #[derive(Debug)]
@@ -58,7 +55,6 @@ pub struct Workshop {
     pub live: Arc<Live>,
     pub agenda: Arc<Agenda>,
     pub wardrobe: Wardrobe,
-    pub records: Arc<Records>,
     pub turns: Turns,
     pub usage: Arc<Usage>,
     pub settings: Settings,
@@ -90,25 +86,14 @@ impl Workshop {
         if job.delivery.is_too_old(self.settings.max_age, started) {
             return self.end(&endpoint, job, State::Failed, TOO_OLD, started).await;
         }
-        let clad = match self.clad(&endpoint, &job.delivery).await {
-            Ok(clad) => clad,
-            Err(Lost::Store(error)) => {
-                warn!(delivery = %job.delivery.id, %error, "what was recorded cannot be read at the moment");
-                return self.give_back(job, started.plus(STORE_PAUSE)).await;
-            }
-            Err(lost) => {
-                return self.end(&endpoint, job, State::Failed, &lost.to_string(), started).await;
-            }
-        };
         let this = Try {
-            endpoint: clad.as_ref().unwrap_or(&endpoint),
+            endpoint: &endpoint,
             event: &job.event,
             delivery: job.delivery.id,
             webhook_id: job.delivery.webhook_id,
             number: job.delivery.attempts.saturating_add(1),
             started,
             is_test: false,
-            recorded: job.delivery.recorded,
         };
         // Held, as long as one of its plugins is missing.
         let Ok(tried) = self.make_try(this).await else {
@@ -116,14 +101,6 @@ impl Workshop {
         };
         sent();
         self.settle(&endpoint, job, started, tried).await;
-    }
-
-    /// The endpoint in what was recorded, where the delivery is to be shaped by that.
-    async fn clad(&self, endpoint: &Endpoint, delivery: &Delivery) -> Result<Option<Arc<Endpoint>>, Lost> {
-        match delivery.recorded {
-            None => Ok(None),
-            Some(chain) => self.records.put_on(endpoint, chain).await.map(Some),
-        }
     }
 
     async fn settle(&self, endpoint: &Arc<Endpoint>, job: Job, started: Timestamp, tried: Tried) {
@@ -200,7 +177,6 @@ impl Workshop {
             timing: Timing::default(),
             plugins: Vec::new(),
             warnings: Warnings::NONE,
-            chain: None,
         };
         let due = delivery.due;
         let settled =

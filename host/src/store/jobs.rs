@@ -12,7 +12,7 @@ use crate::event::{EventType, Tenant};
 use crate::id::{DeliveryId, EndpointId, EventId, JobId};
 use crate::time::Timestamp;
 
-use super::{Again, DeliveryFilter, EventFilter, Place, Replay, Result};
+use super::{DeliveryFilter, EventFilter, Place, Replay, Result};
 
 /// Keeps jobs, and does their steps.
 #[async_trait]
@@ -48,7 +48,8 @@ pub struct Job {
     pub id: JobId,
     pub created_at: Timestamp,
     pub selection: Selection,
-    pub again: Again,
+    /// Each delivery gets a `webhook-id` of its own.
+    pub new_id: bool,
     pub state: JobState,
     pub finished_at: Option<Timestamp>,
     /// Why it was cancelled or has failed, as a sentence.
@@ -171,12 +172,10 @@ pub enum Skip {
     Present,
     /// The endpoint does not want such events.
     NotWanted,
-    /// No attempt recorded what shaped it, and that was asked for.
-    NotRecorded,
 }
 
 impl Skip {
-    pub const ALL: [Skip; 8] = [
+    pub const ALL: [Skip; 7] = [
         Skip::Pending,
         Skip::Replayed,
         Skip::EndpointDeleted,
@@ -184,7 +183,6 @@ impl Skip {
         Skip::Forgotten,
         Skip::Present,
         Skip::NotWanted,
-        Skip::NotRecorded,
     ];
 
     /// A stable word.
@@ -197,7 +195,6 @@ impl Skip {
             Skip::Forgotten => "forgotten",
             Skip::Present => "present",
             Skip::NotWanted => "not_wanted",
-            Skip::NotRecorded => "not_recorded",
         }
     }
 }
@@ -245,7 +242,6 @@ impl Made {
         match replay {
             Replay::Done(_) => Made::Delivery,
             Replay::Pending(_) => Made::Skipped(Skip::Pending),
-            Replay::NotRecorded => Made::Skipped(Skip::NotRecorded),
             Replay::NoEndpoint => Made::Skipped(Skip::EndpointDeleted),
             Replay::Full => Made::Skipped(Skip::EventFull),
             Replay::NotFound => Made::Skipped(Skip::Forgotten),

@@ -3,7 +3,6 @@
 //! It is also the model that other stores are compared with: each method looks at all there is, so that it can be
 //! read as the meaning of its promise.
 
-mod chains;
 mod jobs;
 mod plugins;
 
@@ -137,9 +136,9 @@ impl Queue for MemoryStore {
         Ok(steer)
     }
 
-    async fn replay(&self, delivery: DeliveryId, again: Again, now: Timestamp) -> Result<Replay> {
+    async fn replay(&self, delivery: DeliveryId, new_webhook_id: bool, now: Timestamp) -> Result<Replay> {
         let mut contents = self.contents();
-        let replay = contents.replay(delivery, again, now);
+        let replay = contents.replay(delivery, new_webhook_id, now);
         if let Replay::Done(delivery) = &replay {
             contents.ledger.0.replayed(delivery);
         }
@@ -398,7 +397,6 @@ struct Contents {
     sequences: BTreeMap<EventId, u64>,
     deliveries: BTreeMap<Place, Row>,
     lines: BTreeMap<EndpointId, Line>,
-    chains: BTreeMap<crate::attempt::ChainId, ChainRow>,
     jobs: BTreeMap<crate::id::JobId, super::jobs::Job>,
     plugins: BTreeMap<String, super::plugins::PluginRow>,
     components: BTreeMap<super::plugins::ComponentDigest, (Bytes, Timestamp)>,
@@ -753,23 +751,18 @@ impl Contents {
         }
     }
 
-    fn replay(&mut self, id: DeliveryId, again: Again, now: Timestamp) -> Replay {
-        let Some(row) = self.row(id) else { return Replay::NotFound };
-        let (original, chain) = (row.delivery.clone(), row.attempts.iter().rev().find_map(|it| it.chain));
+    fn replay(&mut self, id: DeliveryId, new_webhook_id: bool, now: Timestamp) -> Replay {
+        let Some(original) = self.row(id).map(|row| row.delivery.clone()) else { return Replay::NotFound };
         if !original.state.is_final() {
             return Replay::Pending(original);
         }
         if !self.endpoints.contains_key(&original.endpoint) {
             return Replay::NoEndpoint;
         }
-        let recorded = chain.filter(|_| again.recorded);
-        if again.recorded && recorded.is_none() {
-            return Replay::NotRecorded;
-        }
         let Some(place) = self.next_place(id.event()) else { return Replay::Full };
         let id = DeliveryId::of(id.event(), place.ordinal);
-        let webhook_id = if again.new_webhook_id { id.webhook_id() } else { original.webhook_id };
-        let delivery = Delivery { recorded, ..original.replay(id, webhook_id, now) };
+        let webhook_id = if new_webhook_id { id.webhook_id() } else { original.webhook_id };
+        let delivery = original.replay(id, webhook_id, now);
         let in_line = self.joins(delivery.endpoint, id);
         self.deliveries.insert(place, Row { in_line, ..Row::new(delivery.clone()) });
         Replay::Done(delivery)

@@ -6,7 +6,6 @@
 
 pub mod archive;
 mod bits;
-mod chains;
 mod counters;
 mod desk;
 mod documents;
@@ -40,10 +39,10 @@ use self::tables::{
 };
 use self::writer::{Txn, Writer};
 use super::{
-    Again, Append, Arrival, Backup, BookVersion, Bucket, Claim, Claimed, Copying, DeliveryFilter,
-    DeliveryRecord, EndpointRow, Endpoints, ErrorFilter, ErrorPage, ErrorPageRequest, EventFilter,
-    EventRecord, History, Inbox, Kept, Lease, Page, PageRequest, Pruned, Queue, Replay, Result, Scope,
-    Settings, Settle, Settled, Standing, Statistics, Steer, StoreError, Tell, Volumes,
+    Append, Arrival, Backup, BookVersion, Bucket, Claim, Claimed, Copying, DeliveryFilter, DeliveryRecord,
+    EndpointRow, Endpoints, ErrorFilter, ErrorPage, ErrorPageRequest, EventFilter, EventRecord, History,
+    Inbox, Kept, Lease, Page, PageRequest, Pruned, Queue, Replay, Result, Scope, Settings, Settle, Settled,
+    Standing, Statistics, Steer, StoreError, Tell, Volumes,
 };
 use crate::delivery::Delivery;
 use crate::event::{Event, Tenant};
@@ -52,7 +51,7 @@ use crate::tally::Window;
 use crate::time::{Clock, SystemClock, Timestamp};
 
 /// The format of the file that this program writes. An older one is brought up to it; a newer one is refused.
-const FORMAT: u64 = 3;
+const FORMAT: u64 = 2;
 
 /// How often, and how long apart, a store that is dropped looks whether its file can be closed.
 const CLOSING_TRIES: u32 = 2_000;
@@ -483,8 +482,8 @@ impl Queue for RedbStore {
         self.write(move |txn| queue::cancel(txn, delivery, reason, now)).await
     }
 
-    async fn replay(&self, delivery: DeliveryId, again: Again, now: Timestamp) -> Result<Replay> {
-        self.write(move |txn| queue::replay(txn, delivery, again, now)).await
+    async fn replay(&self, delivery: DeliveryId, new_webhook_id: bool, now: Timestamp) -> Result<Replay> {
+        self.write(move |txn| queue::replay(txn, delivery, new_webhook_id, now)).await
     }
 
     async fn cancel_orphans(&self, limit: usize, now: Timestamp) -> Result<usize> {

@@ -20,7 +20,7 @@ use hookwright::event::{Event, EventType, Tenant, content_digest};
 use hookwright::id::{DeliveryId, EndpointId, EventId};
 use hookwright::store::redb::{Options, RedbStore};
 use hookwright::store::{
-    Again, Append, Appended, Arrival, BookVersion, DeliveryFilter, EndpointRow, Endpoints as _, ErrorFilter,
+    Append, Appended, Arrival, BookVersion, DeliveryFilter, EndpointRow, Endpoints as _, ErrorFilter,
     ErrorPageRequest, EventFilter, History as _, Inbox as _, NewDelivery, PageRequest, Place, Queue as _,
     Scope, Settled, Statistics as _,
 };
@@ -164,9 +164,7 @@ impl Filled {
         }
         // Some of the oldest are replayed, after all the others were made.
         for n in (0..size / 10).step_by((size / 100) as usize) {
-            store
-                .replay(DeliveryId::of(event_id(n, size), 0), Again::default(), moment(size + n, size))
-                .await?;
+            store.replay(DeliveryId::of(event_id(n, size), 0), false, moment(size + n, size)).await?;
         }
         let took = start.elapsed();
         Ok(Self { store, size, file: fs::metadata(path)?.len(), took })

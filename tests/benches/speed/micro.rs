@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hookwright::attempt::{Attempt, BodyRecord, ChainId, Outcome, RequestRecord, ResponseRecord, Timing};
+use hookwright::attempt::{Attempt, BodyRecord, Outcome, RequestRecord, ResponseRecord, Timing};
 use hookwright::delivery::{Delivery, State};
 use hookwright::event::{Event, EventType, Tenant, content_digest};
 use hookwright::id::{EndpointId, EventId};
@@ -227,6 +227,5 @@ pub fn attempt(now: Timestamp) -> Attempt {
         timing: Timing { first_byte: Some(Duration::from_micros(250)), ..Timing::default() },
         plugins: Vec::new(),
         warnings: Default::default(),
-        chain: Some(ChainId::NOTHING),
     }
 }

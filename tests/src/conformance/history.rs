@@ -6,11 +6,11 @@ use std::sync::Arc;
 use hookwright::delivery::{Delivery, State};
 use hookwright::event::Event;
 use hookwright::id::{DeliveryId, EventId};
-use hookwright::store::{Again, DeliveryFilter, EventFilter, PageRequest, Store};
+use hookwright::store::{DeliveryFilter, EventFilter, PageRequest, Store};
 
 use super::Subject;
 use super::world::{
-    ANEW, Cursor, LEASE_END, World, all, arrival, at, channel, event_type, finished, taken, tenant, waiting,
+    Cursor, LEASE_END, World, all, arrival, at, channel, event_type, finished, taken, tenant, waiting,
 };
 
 pub async fn events_come_newest_first<S: Subject>() {
@@ -295,8 +295,8 @@ async fn varied_history<S: Subject>(world: &World<S>) -> Vec<Delivery> {
         }
     }
     for event in [events[5], events[9]] {
-        world.replay(DeliveryId::of(event, 1), Again::default(), at(9)).await.unwrap();
-        world.replay(DeliveryId::of(event, 1), ANEW, at(9)).await.unwrap();
+        world.replay(DeliveryId::of(event, 1), false, at(9)).await.unwrap();
+        world.replay(DeliveryId::of(event, 1), true, at(9)).await.unwrap();
     }
     let store: &dyn Store = &**world;
     let mut history = vec![];

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hookwright::delivery::{Delivery, State};
 use hookwright::event::{Event, content_digest};
 use hookwright::id::{DeliveryId, MAX_DELIVERIES_PER_EVENT};
-use hookwright::store::{Again, Append, Appended, Arrival, BookVersion, EventFilter, NewDelivery};
+use hookwright::store::{Append, Appended, Arrival, BookVersion, EventFilter, NewDelivery};
 use tokio::task::JoinSet;
 
 use super::Subject;
@@ -126,7 +126,7 @@ pub async fn a_known_producer_id_gets_the_first_answer<S: Subject>() {
     assert_eq!(world.accept(vec![waiting(world.named(1, "once"), &[first])]).await, duplicate);
 
     world.finish_all(2, State::Failed).await;
-    world.replay(DeliveryId::of(event.id, 1), Again::default(), at(3)).await.unwrap();
+    world.replay(DeliveryId::of(event.id, 1), false, at(3)).await.unwrap();
     let again = arrival(world.named(4, "once"), &[(first, true)]);
     assert_eq!(world.accept(vec![again]).await, duplicate, "a replay does not change the answer");
     assert_eq!(world.all_events(EventFilter::default(), 10).await, [event.id]);

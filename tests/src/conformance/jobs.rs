@@ -3,7 +3,7 @@
 use hookwright::delivery::State;
 use hookwright::id::{DeliveryId, EndpointId, EventId, JobId};
 use hookwright::store::jobs::{Job, JobEnd, JobState, Progress, Selection, Skip, Step, Target};
-use hookwright::store::{Again, DeliveryFilter, Place};
+use hookwright::store::{DeliveryFilter, Place};
 
 use super::world::{START, World, at, sorted, waiting};
 use super::{Lasting, Subject};
@@ -13,7 +13,7 @@ fn job(number: u64, seconds: u64) -> Job {
         id: JobId::mint(START, number << 20),
         created_at: at(seconds),
         selection: Selection { state: Some(State::Failed), ..Selection::default() },
-        again: Again::default(),
+        new_id: false,
         state: JobState::Running,
         finished_at: None,
         reason: None,
@@ -60,7 +60,7 @@ pub async fn jobs_are_kept_as_they_are<S: Subject>() {
         until: Some(at(2)),
         missing: true,
     };
-    full.again = Again { new_webhook_id: true, recorded: true };
+    full.new_id = true;
     let plain = started(&world, 1).await;
     world.create_job(full.clone()).await.unwrap();
     assert_eq!(world.jobs().await.unwrap(), [full.clone(), plain], "the newest first");
@@ -103,7 +103,7 @@ pub async fn what_was_delivered_again_stands_for_its_line<S: Subject>() {
     let world = World::<S>::new().await;
     let endpoint = world.endpoint().await;
     let first = world.finished_delivery(0, endpoint).await;
-    world.replay(first, Again::default(), at(5)).await.unwrap();
+    world.replay(first, false, at(5)).await.unwrap();
     world.finish_all(6, State::Failed).await;
     let filter = DeliveryFilter { event: Some(first.event()), ..DeliveryFilter::default() };
     let line: Vec<_> = world.all_deliveries(filter, 10).await.iter().map(|delivery| delivery.id).collect();

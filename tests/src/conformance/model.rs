@@ -16,9 +16,9 @@ use hookwright::event::{Event, EventType, ProducerId};
 use hookwright::id::{DeliveryId, EndpointId, EventId};
 use hookwright::store::memory::MemoryStore;
 use hookwright::store::{
-    Again, Append, Appended, Arrival, BookVersion, Claim, Claimed, DeliveryFilter, DeliveryRecord,
-    EndpointRow, Endpoints, ErrorFilter, ErrorPageRequest, EventFilter, EventRecord, History, Inbox, Lease,
-    PageRequest, Queue, Replay, Scope, Settings, Settle, Settled, Statistics, Steer, Store, Volumes,
+    Append, Appended, Arrival, BookVersion, Claim, Claimed, DeliveryFilter, DeliveryRecord, EndpointRow,
+    Endpoints, ErrorFilter, ErrorPageRequest, EventFilter, EventRecord, History, Inbox, Lease, PageRequest,
+    Queue, Replay, Scope, Settings, Settle, Settled, Statistics, Steer, Store, Volumes,
 };
 use hookwright::tally::{Resolution, Tally, Window};
 use hookwright::time::Timestamp;
@@ -87,7 +87,7 @@ enum Operation {
     Release { pick: Index, pause: u64 },
     Retry { pick: Index },
     Cancel { pick: Index },
-    Replay { pick: Index, again: Again },
+    Replay { pick: Index, new_webhook_id: bool },
     PutEndpoint { pick: usize, held: bool, order: Order, late: bool },
     DeleteEndpoint { pick: usize },
     CancelOrphans,
@@ -133,8 +133,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => (pick(), 0..30_u64).prop_map(|(pick, pause)| Operation::Release { pick, pause }),
         2 => pick().prop_map(|pick| Operation::Retry { pick }),
         2 => pick().prop_map(|pick| Operation::Cancel { pick }),
-        3 => (pick(), any::<bool>(), prop::bool::weighted(0.3))
-            .prop_map(|(pick, new_webhook_id, recorded)| Operation::Replay { pick, again: Again { new_webhook_id, recorded } }),
+        3 => (pick(), any::<bool>()).prop_map(|(pick, new_webhook_id)| Operation::Replay { pick, new_webhook_id }),
         4 => (endpoint(), prop::bool::weighted(0.3), order(), prop::bool::weighted(0.1))
             .prop_map(|(pick, held, order, late)| Operation::PutEndpoint { pick, held, order, late }),
         1 => endpoint().prop_map(|pick| Operation::DeleteEndpoint { pick }),
@@ -501,8 +500,8 @@ impl<S: Subject> Pair<S> {
                 let steer = same!(self.cancel(id(pick), "Enough.".to_owned(), now));
                 self.plain.ended(State::Cancelled, usize::from(matches!(steer, Steer::Done(_))));
             }
-            Operation::Replay { pick, again } => {
-                let replay = same!(self.replay(id(pick), again, now));
+            Operation::Replay { pick, new_webhook_id } => {
+                let replay = same!(self.replay(id(pick), new_webhook_id, now));
                 self.plain.replays += u64::from(matches!(replay, Replay::Done(_)));
             }
             other => unreachable!("{other:?} steers no delivery"),

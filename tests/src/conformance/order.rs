@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hookwright::delivery::State;
 use hookwright::endpoint::Order;
 use hookwright::id::{DeliveryId, EndpointId};
-use hookwright::store::{Again, EndpointRow, Replay, Settle, Steer};
+use hookwright::store::{EndpointRow, Replay, Settle, Steer};
 
 use super::Subject;
 use super::world::{World, arrival, at, finished, retried, row, taken};
@@ -159,7 +159,7 @@ pub async fn a_replay_comes_last<S: Subject>() {
     let first = world.post_one(0, endpoint).await;
     assert_eq!(delivered(&world, 1).await, [first]);
     let ids = line(&world, endpoint, 2).await;
-    let Replay::Done(replay) = world.replay(first, Again::default(), at(2)).await.unwrap() else {
+    let Replay::Done(replay) = world.replay(first, false, at(2)).await.unwrap() else {
         panic!("it has ended")
     };
     let last = world.post_one(3, endpoint).await;

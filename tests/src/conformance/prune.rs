@@ -2,7 +2,7 @@
 
 use hookwright::delivery::State;
 use hookwright::id::{DeliveryId, EndpointId};
-use hookwright::store::{Again, Appended, DeliveryFilter, EventFilter, Replay, Steer};
+use hookwright::store::{Appended, DeliveryFilter, EventFilter, Replay, Steer};
 
 use super::Subject;
 use super::world::{World, at, finished, retried, waiting};
@@ -31,7 +31,7 @@ pub async fn what_ended_goes_by_itself<S: Subject>() {
     assert_eq!(world.prune_all(11, 10).await, (0, 1));
     assert!(world.delivery(posted[0]).await.unwrap().is_none());
     assert_eq!(world.retry_now(posted[0], at(50)).await.unwrap(), Steer::NotFound);
-    assert_eq!(world.replay(posted[0], Again::default(), at(50)).await.unwrap(), Replay::NotFound);
+    assert_eq!(world.replay(posted[0], false, at(50)).await.unwrap(), Replay::NotFound);
     let record = world.event(posted[0].event()).await.unwrap().expect("its siblings keep the event");
     let ids: Vec<_> = record.deliveries.iter().map(|delivery| delivery.id).collect();
     assert_eq!(ids, posted[1..]);
@@ -76,7 +76,7 @@ pub async fn replays_keep_their_event<S: Subject>() {
     let world = World::<S>::new().await;
     let endpoint = world.endpoint().await;
     let id = world.finished_delivery(0, endpoint).await;
-    let Replay::Done(again) = world.replay(id, Again::default(), at(5)).await.unwrap() else {
+    let Replay::Done(again) = world.replay(id, false, at(5)).await.unwrap() else {
         panic!("it can be replayed")
     };
     assert_eq!(world.prune_all(1_000, 10).await, (0, 1));
@@ -93,7 +93,7 @@ pub async fn ordinals_are_not_given_again<S: Subject>() {
     let world = World::<S>::new().await;
     let posted = staggered(&world).await;
     for (ordinal, seconds) in [(3, 40), (4, 50)] {
-        let answer = world.replay(posted[1], Again::default(), at(seconds)).await.unwrap();
+        let answer = world.replay(posted[1], false, at(seconds)).await.unwrap();
         let Replay::Done(again) = answer else { panic!("{answer:?}") };
         assert_eq!(again.id, DeliveryId::of(posted[0].event(), ordinal));
         world.cancel(again.id, "Enough.".to_owned(), at(5)).await.unwrap();

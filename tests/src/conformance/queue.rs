@@ -7,7 +7,7 @@ use hookwright::attempt::{BodyRecord, Outcome, Ruling};
 use hookwright::delivery::State;
 use hookwright::event::Event;
 use hookwright::id::{DeliveryId, EndpointId};
-use hookwright::store::{ATTEMPTS_KEPT, Again, Claim, Claimed, Lease, Settle, Settled};
+use hookwright::store::{ATTEMPTS_KEPT, Claim, Claimed, Lease, Settle, Settled};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -375,7 +375,7 @@ pub async fn next_due_is_exact<S: Subject>() {
     assert_eq!(world.due().await, Some(at(50)), "after a retry");
     world.cancel(early, "Enough.".to_owned(), at(51)).await.unwrap();
     assert_eq!(world.due().await, Some(at(100)), "after a cancellation");
-    world.replay(early, Again::default(), at(55)).await.unwrap();
+    world.replay(early, false, at(55)).await.unwrap();
     assert_eq!(world.due().await, Some(at(55)), "after a replay");
     world.finish_all(100, State::Delivered).await;
     assert_eq!(world.due().await, None, "when all is final");
@@ -423,7 +423,7 @@ pub async fn pending_counts_what_is_not_final<S: Subject>() {
     assert_eq!(pending().await, 2);
     world.finish_all(5, State::Failed).await;
     assert_eq!(pending().await, 1);
-    world.replay(claimed.delivery.id, Again::default(), at(6)).await.unwrap();
+    world.replay(claimed.delivery.id, false, at(6)).await.unwrap();
     assert_eq!(pending().await, 2);
     world.cancel(claimed.delivery.id, "Final already.".to_owned(), at(7)).await.unwrap();
     assert_eq!(pending().await, 2);

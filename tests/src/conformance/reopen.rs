@@ -1,6 +1,5 @@
 //! A store that leaves something behind finds all of it again.
 
-use hookwright::attempt::ChainId;
 use hookwright::delivery::State;
 use hookwright::endpoint::Order;
 use hookwright::id::DeliveryId;
@@ -10,15 +9,15 @@ use hookwright::store::{Appended, DeliveryFilter, ErrorFilter, EventFilter, Scop
 use super::order::{delivered, line, ordered};
 use super::plugins::file;
 use super::statistics::{errors, fail, standing, tally};
-use super::world::{ANEW, AS_RECORDED, World, arrival, at, finished, retried, sorted, taken, waiting};
-use super::{Lasting, chains, model};
+use super::world::{World, arrival, at, finished, retried, sorted, taken, waiting};
+use super::{Lasting, model};
 
 pub async fn everything_is_still_there<S: Lasting>() {
     let world = World::<S>::new().await;
     let (first, second) = (world.endpoint().await, world.endpoint().await);
     world.hold(second, true).await;
     let done = world.finished_delivery(0, first).await;
-    world.replay(done, ANEW, at(5)).await.unwrap();
+    world.replay(done, true, at(5)).await.unwrap();
     world.post(6, &[first, second]).await;
     world.put_setting("name", b"value".to_vec()).await.unwrap();
     let (rows, events) =
@@ -177,16 +176,4 @@ pub async fn plugins_outlast_the_store<S: Lasting>() {
     assert_eq!(world.component(digest).await.unwrap(), Some(kept));
     assert_eq!(world.component(forgotten).await.unwrap(), None);
     assert!(!world.put_plugin_rows(vec![row]).await.unwrap(), "its revision is remembered");
-}
-
-pub async fn what_was_recorded_outlasts_the_store<S: Lasting>() {
-    let world = World::<S>::new().await;
-    let delivery = chains::recorded_delivery(&world).await;
-    let kept = chains::row(2, 5, b"sealed");
-    world.keep_chain(kept.clone()).await.unwrap();
-    world.replay(delivery, AS_RECORDED, at(20)).await.unwrap();
-    let world = world.reopen().await;
-    assert_eq!(world.chain(kept.id).await.unwrap(), Some(kept));
-    let claimed = world.claim_one(100).await;
-    assert_eq!(claimed.delivery.recorded, Some(ChainId(2)));
 }

@@ -9,7 +9,7 @@ use hookwright::delivery::State;
 use hookwright::health::Health;
 use hookwright::id::{DeliveryId, EndpointId};
 use hookwright::store::{
-    Again, Claimed, ErrorFilter, ErrorGroup, ErrorPageRequest, Kept, Replay, Scope, Settle, Settled, Standing,
+    Claimed, ErrorFilter, ErrorGroup, ErrorPageRequest, Kept, Replay, Scope, Settle, Settled, Standing,
 };
 use hookwright::tally::{Resolution, Tally, Window};
 use hookwright::time::Timestamp;
@@ -98,7 +98,7 @@ pub async fn each_end_is_counted<S: Subject>() {
     world.cancel(cancelled, "Enough.".to_owned(), at(5)).await.unwrap();
     world.post_one(6, endpoint).await;
     world.expire(at(7), 10, "It is too old.".to_owned(), at(8), Arc::new(|_, _| None)).await.unwrap();
-    let Replay::Done(again) = world.replay(cancelled, Again::default(), at(9)).await.unwrap() else {
+    let Replay::Done(again) = world.replay(cancelled, false, at(9)).await.unwrap() else {
         panic!("replayed")
     };
     let counted = tally(&world, Scope::Endpoint(endpoint)).await;
@@ -281,9 +281,7 @@ pub async fn the_age_of_a_queue_is_that_of_its_oldest<S: Subject>() {
     assert_eq!(oldest().await, Some(at(3)));
     world.cancel(younger, "Enough.".to_owned(), at(51)).await.unwrap();
     assert_eq!(oldest().await, Some(at(5)));
-    let Replay::Done(_) = world.replay(younger, Again::default(), at(60)).await.unwrap() else {
-        panic!("replayed")
-    };
+    let Replay::Done(_) = world.replay(younger, false, at(60)).await.unwrap() else { panic!("replayed") };
     assert_eq!(oldest().await, Some(at(5)), "a replay is as old as itself");
     world.finish_all(70, State::Delivered).await;
     assert_eq!(oldest().await, None);

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use hookwright::delivery::{Delivery, State};
 use hookwright::event::{Event, EventType};
 use hookwright::id::{DeliveryId, EndpointId, MAX_DELIVERIES_PER_EVENT};
-use hookwright::store::{Again, DeliveryFilter, ORPHANED, Replay, Settle, Steer};
+use hookwright::store::{DeliveryFilter, ORPHANED, Replay, Settle, Steer};
 
 use super::Subject;
-use super::world::{ANEW, World, arrival, at, finished, retried, sorted, taken};
+use super::world::{World, arrival, at, finished, retried, sorted, taken};
 
 pub async fn retry_now_makes_a_waiting_delivery_due<S: Subject>() {
     let world = World::<S>::new().await;
@@ -84,7 +84,7 @@ pub async fn unknown_deliveries_are_not_found<S: Subject>() {
     for id in [DeliveryId::of(id.event(), 1), no_such_event] {
         assert_eq!(world.retry_now(id, at(1)).await.unwrap(), Steer::NotFound);
         assert_eq!(world.cancel(id, "None.".to_owned(), at(1)).await.unwrap(), Steer::NotFound);
-        assert_eq!(world.replay(id, Again::default(), at(1)).await.unwrap(), Replay::NotFound);
+        assert_eq!(world.replay(id, false, at(1)).await.unwrap(), Replay::NotFound);
     }
     assert_eq!(world.pending().await.unwrap(), 0);
 }
@@ -95,7 +95,7 @@ pub async fn a_replay_is_a_new_delivery<S: Subject>() {
     let posted = world.post(0, &[first, second]).await;
     world.finish_all(1, State::Delivered).await;
     let original = world.stored(posted[0]).await;
-    let again = replayed(&world, posted[0], Again::default(), 5).await;
+    let again = replayed(&world, posted[0], false, 5).await;
     let id = DeliveryId::of(posted[0].event(), 2);
     assert_eq!(again, original.replay(id, original.webhook_id, at(5)));
     assert_eq!(world.stored(again.id).await, again);
@@ -113,7 +113,7 @@ pub async fn a_replay_can_have_a_webhook_id_of_its_own<S: Subject>() {
     let world = World::<S>::new().await;
     let endpoint = world.endpoint().await;
     let id = world.finished_delivery(0, endpoint).await;
-    let again = replayed(&world, id, ANEW, 5).await;
+    let again = replayed(&world, id, true, 5).await;
     assert_eq!(again.webhook_id, again.id.webhook_id());
     assert_ne!(again.webhook_id, id.webhook_id());
     assert_eq!(again.replay_of, Some(id));
@@ -124,10 +124,10 @@ pub async fn replays_of_replays_keep_the_line<S: Subject>() {
     let world = World::<S>::new().await;
     let endpoint = world.endpoint().await;
     let id = world.finished_delivery(0, endpoint).await;
-    let second = replayed(&world, id, Again::default(), 5).await;
+    let second = replayed(&world, id, false, 5).await;
     world.finish_all(6, State::Failed).await;
-    let third = replayed(&world, second.id, Again::default(), 7).await;
-    let fourth = replayed(&world, id, Again::default(), 8).await;
+    let third = replayed(&world, second.id, false, 7).await;
+    let fourth = replayed(&world, id, false, 8).await;
     assert_eq!((third.replay_of, fourth.replay_of), (Some(second.id), Some(id)));
     let of_event = |ordinal| DeliveryId::of(id.event(), ordinal);
     assert_eq!([second.id, third.id, fourth.id], [of_event(1), of_event(2), of_event(3)]);
@@ -142,7 +142,7 @@ pub async fn pending_deliveries_are_not_replayed<S: Subject>() {
     let id = world.post_one(0, endpoint).await;
     for _ in ["waiting", "leased"] {
         let stored = world.stored(id).await;
-        assert_eq!(world.replay(id, Again::default(), at(1)).await.unwrap(), Replay::Pending(stored));
+        assert_eq!(world.replay(id, false, at(1)).await.unwrap(), Replay::Pending(stored));
         world.claim_all(0).await;
     }
     assert_eq!(world.pending().await.unwrap(), 1);
@@ -153,7 +153,7 @@ pub async fn nothing_is_replayed_to_a_deleted_endpoint<S: Subject>() {
     let endpoint = world.endpoint().await;
     let id = world.finished_delivery(0, endpoint).await;
     world.delete_endpoint(endpoint).await.unwrap();
-    assert_eq!(world.replay(id, Again::default(), at(1)).await.unwrap(), Replay::NoEndpoint);
+    assert_eq!(world.replay(id, false, at(1)).await.unwrap(), Replay::NoEndpoint);
     assert_eq!(world.pending().await.unwrap(), 0);
 }
 
@@ -166,9 +166,9 @@ pub async fn a_full_event_is_not_replayed<S: Subject>() {
     let answers = world.accept(vec![arrival(event, &deliveries)]).await;
     let id = taken(&answers[0])[0].delivery;
     world.cancel(id, "Enough.".to_owned(), at(1)).await.unwrap();
-    let last = replayed(&world, id, Again::default(), 2).await;
+    let last = replayed(&world, id, false, 2).await;
     assert_eq!(u32::from(last.id.ordinal()), MAX_DELIVERIES_PER_EVENT - 1);
-    assert_eq!(world.replay(id, Again::default(), at(3)).await.unwrap(), Replay::Full);
+    assert_eq!(world.replay(id, false, at(3)).await.unwrap(), Replay::Full);
     assert_eq!(world.pending().await.unwrap(), u64::from(MAX_DELIVERIES_PER_EVENT) - 1);
 }
 
@@ -215,8 +215,8 @@ pub async fn orphans_lose_their_leases<S: Subject>() {
     assert_eq!(world.stored(waiting).await.state, State::Cancelled);
 }
 
-async fn replayed<S: Subject>(world: &World<S>, id: DeliveryId, again: Again, seconds: u64) -> Delivery {
-    match world.replay(id, again, at(seconds)).await.unwrap() {
+async fn replayed<S: Subject>(world: &World<S>, id: DeliveryId, new_id: bool, seconds: u64) -> Delivery {
+    match world.replay(id, new_id, at(seconds)).await.unwrap() {
         Replay::Done(delivery) => delivery,
         other => panic!("{id} can be replayed, but: {other:?}"),
     }

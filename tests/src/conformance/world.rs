@@ -10,16 +10,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hookwright::attempt::{
-    Attempt, BodyRecord, ChainId, Outcome, PluginRun, RequestRecord, ResponseRecord, Task, Timing, Warning,
-    Warnings,
+    Attempt, BodyRecord, Outcome, PluginRun, RequestRecord, ResponseRecord, Task, Timing, Warning, Warnings,
 };
 use hookwright::delivery::{Delivery, State};
 use hookwright::endpoint::Order;
 use hookwright::event::{Channel, Event, EventType, ProducerId, Tenant, content_digest};
 use hookwright::id::{DeliveryId, EndpointId, EventId};
 use hookwright::store::{
-    Again, Append, Appended, Arrival, BookVersion, Claim, Claimed, DeliveryFilter, EndpointRow, EventFilter,
-    Lease, NewDelivery, Page, PageRequest, Place, Settle, Settled, Store,
+    Append, Appended, Arrival, BookVersion, Claim, Claimed, DeliveryFilter, EndpointRow, EventFilter, Lease,
+    NewDelivery, Page, PageRequest, Place, Settle, Settled, Store,
 };
 use hookwright::time::Timestamp;
 
@@ -343,11 +342,6 @@ fn attempted(delivery: &Delivery, seconds: u64) -> Delivery {
     delivery
 }
 
-/// A replay under a `webhook-id` of its own.
-pub const ANEW: Again = Again { new_webhook_id: true, recorded: false };
-/// A replay of what was recorded.
-pub const AS_RECORDED: Again = Again { new_webhook_id: false, recorded: true };
-
 /// An attempt without a request.
 pub fn attempt(number: u32, seconds: u64, outcome: Outcome) -> Attempt {
     Attempt {
@@ -360,7 +354,6 @@ pub fn attempt(number: u32, seconds: u64, outcome: Outcome) -> Attempt {
         timing: Timing::default(),
         plugins: vec![],
         warnings: Warnings::NONE,
-        chain: None,
     }
 }
 
@@ -401,7 +394,6 @@ pub fn full_attempt(number: u32, outcome: Outcome, body: BodyRecord) -> Attempt 
             log: vec![("info".to_owned(), "two\nlines".to_owned())],
         }],
         warnings: Warnings::NONE.with(Warning::Recovered).with(Warning::DeprecatedType),
-        chain: Some(ChainId(u128::MAX)),
         ..attempt(number, 7, outcome)
     }
 }

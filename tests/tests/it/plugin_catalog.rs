@@ -341,50 +341,6 @@ fn nothing_that_is_in_use_is_removed() {
     });
 }
 
-/// A replay can ask for the version of then, as long as it is kept.
-#[test]
-fn a_replay_runs_the_version_that_was_recorded() {
-    on_each_store(async |world| {
-        let one = upload(world, "mark one").await;
-        world.endpoint(json!({"transforms": follows()})).await;
-        let posted = world.post("a", "1").await;
-        let first = world.outcome(&posted).await;
-        assert_eq!(&*world.receiver.next().await.body, b"1|one");
-        upload(world, "mark two").await;
-        let path = format!("/v1/deliveries/{}/retry", text(&first["id"]));
-        for (with, body) in [("recorded", "1|one"), ("now", "1|two")] {
-            let again = world.web.post(&path, &json!({"with": with})).await.expect(201);
-            let ended = world.ended(&text(&again["id"])).await;
-            let run = &ended["attempt_log"][0]["plugins"][0];
-            assert_eq!(run["digest"] == json!(one), with == "recorded", "{run}");
-            assert_eq!(&*world.receiver.next().await.body, body.as_bytes());
-        }
-
-        let made = world.web.post(&path, &json!({"with": "recorded"})).await.expect(201);
-        world.ended(&text(&made["id"])).await;
-        world.receiver.next().await;
-        world.web.delete(&format!("{PATH}/versions/{one}")).await.expect(204);
-        let gone = world.web.post(&path, &json!({"with": "recorded"})).await.problem(409);
-        assert!(gone["detail"].to_string().contains("`changing`"), "{gone}");
-        // Where it cannot be known at once, the delivery says so.
-        let event = format!("/v1/events/{}/replay", posted.id);
-        let made = world.web.post(&event, &json!({"with": "recorded"})).await.expect(201);
-        let states = async |made: &Value| {
-            let mut states = vec![];
-            for delivery in made["deliveries"].as_array().expect("a list") {
-                states.push(world.ended(&text(&delivery["id"])).await);
-            }
-            states
-        };
-        let ended = states(&made).await;
-        let failed: Vec<&Value> = ended.iter().filter(|delivery| delivery["state"] == "failed").collect();
-        assert!(!failed.is_empty(), "{ended:?}");
-        for delivery in failed {
-            assert!(delivery["reason"].to_string().contains("no longer kept"), "{delivery}");
-        }
-    });
-}
-
 #[test]
 fn only_what_is_there_can_be_pinned_or_activated() {
     play(async |world| {

@@ -16,8 +16,8 @@ use hookwright::event::{Event, ProducerId, Tenant};
 use hookwright::id::{DeliveryId, EndpointId, EventId};
 use hookwright::store::redb::{OpenError, Options, RedbStore};
 use hookwright::store::{
-    Again, Append, Appended, Arrival, BookVersion, Claimed, EndpointRow, Endpoints as _, History as _,
-    Inbox as _, Lease, ORPHANED, Queue as _, Replay, Settings as _, Settle, Settled, Steer, StoreError,
+    Append, Appended, Arrival, BookVersion, Claimed, EndpointRow, Endpoints as _, History as _, Inbox as _,
+    Lease, ORPHANED, Queue as _, Replay, Settings as _, Settle, Settled, Steer, StoreError,
 };
 use hookwright::time::{Clock, Timestamp};
 use hookwright_tests::conformance::world::{
@@ -432,7 +432,7 @@ impl Workload {
     }
 
     async fn replay(&mut self, id: DeliveryId, seconds: u64) {
-        let answer = self.store.replay(id, Again::default(), at(seconds)).await;
+        let answer = self.store.replay(id, false, at(seconds)).await;
         match self.heard(answer).await {
             Some(Replay::Done(delivery)) => self.ledger.seen(&delivery),
             Some(_) => {}

@@ -66,9 +66,8 @@ pub fn schemas() -> Vec<Named> {
     let members = delivery();
     let attempts = [("attempt_log", list(reference("Attempt")))];
     let retry = about(
-        "`new_id`: whether a replay gets a `webhook-id` of its own. `with`: whether it is shaped by the transforms of now \
-         or by those that the last attempt recorded, with their versions and configurations.",
-        object(&[], &[("new_id", or_null(truth())), ("with", or_null(with()))]),
+        "`new_id`: whether a replay gets a `webhook-id` of its own.",
+        object(&[], &[("new_id", or_null(truth()))]),
     );
     vec![
         ("Retry", retry),
@@ -96,19 +95,7 @@ fn delivery() -> Vec<(&'static str, Value)> {
         ("finished_at", or_null(time())),
         ("delivered_at", or_null(time())),
         ("replay_of", or_null(id("dlv_"))),
-        (
-            "with",
-            about(
-                "Whether it is shaped by the transforms of now, or by those that an attempt recorded.",
-                with(),
-            ),
-        ),
     ]
-}
-
-/// What a replay can be shaped by.
-pub fn with() -> Value {
-    words(["now", "recorded"])
 }
 
 /// What an attempt can come to.

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::deliveries::with;
 use super::operation::Operation;
 use super::shape::{
     Named, count, event_type, id, list, object, or_null, page, reference, tenant, text, time, time_given,
@@ -18,10 +17,7 @@ pub fn operations() -> Vec<Operation> {
     vec![
         operation("replay_event", "Deliver an event again")
             .of("id", id("evt_"))
-            .may_take(object(
-                &[],
-                &[("endpoint", or_null(id("ep_"))), ("new_id", or_null(truth())), ("with", or_null(with()))],
-            ))
+            .may_take(object(&[], &[("endpoint", or_null(id("ep_"))), ("new_id", or_null(truth()))]))
             .answers(200, "Nothing of it can be delivered again.", made())
             .answers(201, "The new deliveries, and those that were skipped.", made())
             .problems(&[Kind::Conflict]),
@@ -66,21 +62,17 @@ fn new_replay() -> Value {
         ("until", time_given()),
     ];
     let rest = [("tenant", or_null(tenant())), ("new_id", or_null(truth()))];
-    let shaped = [("with", or_null(with()))];
     let form = |(name, schema): &(&'static str, Value)| {
         let others = choices.iter().filter(|(other, _)| other != name);
         let others = others.map(|(other, schema)| (*other, or_null(schema.clone()))).chain(rest.clone());
         let present = [("missing", or_null(json!({"type": "boolean", "enum": [false]})))];
-        object(&[(*name, schema.clone())], &others.chain(present).chain(shaped.clone()).collect::<Vec<_>>())
+        object(&[(*name, schema.clone())], &others.chain(present).collect::<Vec<_>>())
     };
     let mut forms: Vec<Value> = choices.iter().map(form).collect();
     let of_type = choices.iter().filter(|(name, _)| !["endpoint", "state"].contains(name));
     let of_type = of_type.map(|(name, schema)| (*name, or_null(schema.clone())));
     let missing = [("endpoint", id("ep_")), ("missing", json!({"const": true}))];
-    forms.push(object(
-        &missing,
-        &of_type.chain(rest.clone()).chain([("with", or_null(words(["now"])))]).collect::<Vec<_>>(),
-    ));
+    forms.push(object(&missing, &of_type.chain(rest.clone()).collect::<Vec<_>>()));
     json!({"anyOf": forms})
 }
 
@@ -108,7 +100,6 @@ fn replay() -> Value {
             ("reason", or_null(text())),
             ("selection", selection),
             ("new_id", truth()),
-            ("with", with()),
             ("progress", progress),
         ],
         &[],

@@ -6,7 +6,7 @@ use super::{Contents, MemoryStore, Row, places};
 use crate::delivery::Delivery;
 use crate::id::{DeliveryId, EndpointId, EventId, JobId};
 use crate::store::jobs::{Job, JobEnd, JobState, Jobs, Made, Skip, Step, Target};
-use crate::store::{Again, Replay, Result};
+use crate::store::{Replay, Result};
 use crate::time::Timestamp;
 
 #[async_trait]
@@ -30,7 +30,7 @@ impl Jobs for MemoryStore {
             return Ok(None);
         };
         let made: Vec<Made> =
-            step.targets.iter().map(|target| contents.make(*target, job.again, step.now)).collect();
+            step.targets.iter().map(|target| contents.make(*target, job.new_id, step.now)).collect();
         contents.count();
         job.advance(&step, &made);
         contents.jobs.insert(job.id, job.clone());
@@ -65,11 +65,11 @@ impl Jobs for MemoryStore {
 }
 
 impl Contents {
-    fn make(&mut self, target: Target, again: Again, now: Timestamp) -> Made {
+    fn make(&mut self, target: Target, new_id: bool, now: Timestamp) -> Made {
         match target {
             Target::Again(id) if self.was_replayed(id) => Made::Skipped(Skip::Replayed),
             Target::Again(id) => {
-                let replay = self.replay(id, again, now);
+                let replay = self.replay(id, new_id, now);
                 if let Replay::Done(delivery) = &replay {
                     self.ledger.0.replayed(delivery);
                 }

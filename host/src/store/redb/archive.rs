@@ -233,7 +233,6 @@ kinds![
     PLUGINS,
     COMPONENTS,
     COMPONENT_PARTS,
-    CHAINS,
     EVENTS,
     SEQUENCES,
     PRODUCER_IDS,

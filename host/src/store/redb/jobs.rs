@@ -7,7 +7,7 @@ use redb::{ReadableDatabase, ReadableTable};
 use serde::{Deserialize, Serialize};
 
 use super::record::{
-    FORMAT, corrupt, decode, decode_delivery, decode_event_head, decode_state, encode_as, encode_state,
+    corrupt, decode, decode_delivery, decode_event_head, decode_state, encode, encode_state,
 };
 use super::tables::{self, first_place, place_key};
 use super::writer::Txn;
@@ -16,11 +16,8 @@ use crate::delivery::Delivery;
 use crate::event::{EventType, Tenant};
 use crate::id::{DeliveryId, EndpointId, EventId, JobId};
 use crate::store::jobs::{Job, JobEnd, JobState, Jobs, Made, Progress, Selection, Skip, Step, Target};
-use crate::store::{Again, Place, Result};
+use crate::store::{Place, Result};
 use crate::time::Timestamp;
-
-/// The row of a job that delivers again with what was recorded.
-const FORMAT_RECORDED: u8 = 2;
 
 #[async_trait]
 impl Jobs for RedbStore {
@@ -102,24 +99,13 @@ fn get(table: &impl ReadableTable<u128, &'static [u8]>, id: JobId) -> Result<Opt
 }
 
 fn put(txn: &mut Txn<'_>, job: &Job) -> Result<()> {
-    let row = written(job)?;
+    let row = encode(&JobRow::of(job))?;
     txn.tables.jobs.insert(job.id.as_u128(), row.as_slice()).map_err(io)?;
     Ok(())
 }
 
-/// A job as a row.
-pub fn written(job: &Job) -> Result<Vec<u8>> {
-    let format = if job.again.recorded { FORMAT_RECORDED } else { FORMAT };
-    encode_as(format, &JobRow::of(job))
-}
-
-pub fn read(id: JobId, row: &[u8]) -> Result<Job> {
-    let Some((&FORMAT_RECORDED, row)) = row.split_first() else {
-        return decode::<JobRow<'_>>(row)?.into_job(id);
-    };
-    let mut job = postcard::from_bytes::<JobRow<'_>>(row).map_err(corrupt)?.into_job(id)?;
-    job.again.recorded = true;
-    Ok(job)
+fn read(id: JobId, row: &[u8]) -> Result<Job> {
+    decode::<JobRow<'_>>(row)?.into_job(id)
 }
 
 fn advance(txn: &mut Txn<'_>, step: &Step) -> Result<Option<Job>> {
@@ -131,7 +117,7 @@ fn advance(txn: &mut Txn<'_>, step: &Step) -> Result<Option<Job>> {
     for target in &step.targets {
         made.push(match *target {
             Target::Again(id) if replayed.holds(txn, id)? => Made::Skipped(Skip::Replayed),
-            Target::Again(id) => Made::of(&queue::replay(txn, id, job.again, step.now)?),
+            Target::Again(id) => Made::of(&queue::replay(txn, id, job.new_id, step.now)?),
             Target::Missing(event, endpoint) => make_missing(txn, event, endpoint, step.now)?,
         });
     }
@@ -230,7 +216,7 @@ impl<'a> JobRow<'a> {
             since: selection.since.map(Timestamp::as_micros),
             until: selection.until.map(Timestamp::as_micros),
             missing: selection.missing,
-            new_id: job.again.new_webhook_id,
+            new_id: job.new_id,
             state: index_of(&JobState::ALL, &job.state),
             finished_at: job.finished_at.map(Timestamp::as_micros),
             reason: job.reason.as_deref(),
@@ -259,7 +245,7 @@ impl<'a> JobRow<'a> {
                 until: self.until.map(Timestamp::from_micros),
                 missing: self.missing,
             },
-            again: Again { new_webhook_id: self.new_id, recorded: false },
+            new_id: self.new_id,
             state: at(&JobState::ALL, self.state)?,
             finished_at: self.finished_at.map(Timestamp::from_micros),
             reason: self.reason.map(str::to_owned),

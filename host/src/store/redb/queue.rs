@@ -7,13 +7,13 @@ use std::time::Duration;
 use redb::ReadableTable;
 use tracing::error;
 
-use crate::attempt::{Attempt, ChainId};
+use crate::attempt::Attempt;
 use crate::delivery::{Delivery, State};
 use crate::event::Event;
 use crate::id::{DeliveryId, EndpointId, EventId, MAX_DELIVERIES_PER_EVENT};
 use crate::store::{
-    Again, Append, Appended, Arrival, BookVersion, Claim, Claimed, Lease, Place, Replay, Result, Settle,
-    Settled, Steer, StoreError, Tell,
+    Append, Appended, Arrival, BookVersion, Claim, Claimed, Lease, Place, Replay, Result, Settle, Settled,
+    Steer, StoreError, Tell,
 };
 use crate::time::Timestamp;
 
@@ -334,7 +334,7 @@ fn end(
     Ok(delivery)
 }
 
-pub fn replay(txn: &mut Txn<'_>, id: DeliveryId, how: Again, now: Timestamp) -> Result<Replay> {
+pub fn replay(txn: &mut Txn<'_>, id: DeliveryId, new_webhook_id: bool, now: Timestamp) -> Result<Replay> {
     let (place, delivery) = match standing(txn, id)? {
         Standing::Unknown => return Ok(Replay::NotFound),
         Standing::Implied(_, delivery) => return Ok(Replay::Pending(delivery)),
@@ -344,14 +344,10 @@ pub fn replay(txn: &mut Txn<'_>, id: DeliveryId, how: Again, now: Timestamp) -> 
     if !txn.desk.endpoints.contains_key(&delivery.endpoint) {
         return Ok(Replay::NoEndpoint);
     }
-    let recorded = if how.recorded { recorded_chain(txn, place)? } else { None };
-    if how.recorded && recorded.is_none() {
-        return Ok(Replay::NotRecorded);
-    }
     let Some(ordinal) = next_ordinal(txn, place.sequence)? else { return Ok(Replay::Full) };
     let id = DeliveryId::of(id.event(), ordinal);
-    let webhook_id = if how.new_webhook_id { id.webhook_id() } else { delivery.webhook_id };
-    let again = Delivery { recorded, ..delivery.replay(id, webhook_id, now) };
+    let webhook_id = if new_webhook_id { id.webhook_id() } else { delivery.webhook_id };
+    let again = delivery.replay(id, webhook_id, now);
     let place = Place { sequence: place.sequence, ordinal };
     match lines::joins(txn, place, id, again.endpoint, now)? {
         true => stand(txn, place, &again)?,
@@ -360,18 +356,6 @@ pub fn replay(txn: &mut Txn<'_>, id: DeliveryId, how: Again, now: Timestamp) -> 
     counters::replayed(txn, &again)?;
     txn.desk.index.replayed(place.sequence, now);
     Ok(Replay::Done(again))
-}
-
-/// What shaped the delivery's latest attempt that recorded it.
-fn recorded_chain(txn: &Txn<'_>, place: Place) -> Result<Option<ChainId>> {
-    let key = place_key(place);
-    for line in txn.tables.journal.range((key, 0)..=(key, u32::MAX)).map_err(io)?.rev() {
-        let (_, attempt) = record::decode_journal(line.map_err(io)?.1.value())?;
-        if let Some(chain) = attempt.and_then(|attempt| attempt.chain) {
-            return Ok(Some(chain));
-        }
-    }
-    Ok(None)
 }
 
 /// Makes a delivery that the event did not promise, due at `now`. False where the event is full.

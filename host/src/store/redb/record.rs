@@ -10,8 +10,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::{
-    Attempt, BodyRecord, ChainId, Outcome, PluginRun, RequestRecord, ResponseRecord, Ruling, Task, Timing,
-    Warnings,
+    Attempt, BodyRecord, Outcome, PluginRun, RequestRecord, ResponseRecord, Ruling, Task, Timing, Warnings,
 };
 use crate::delivery::{Delivery, State};
 use crate::endpoint::Order;
@@ -20,13 +19,11 @@ use crate::id::{DeliveryId, EndpointId, EventId, WebhookId};
 use crate::store::{DocumentKind, DocumentRow, EndpointRow, Result, StoreError};
 use crate::time::Timestamp;
 
-pub const FORMAT: u8 = 1;
+const FORMAT: u8 = 1;
 /// A line of the journal with the attempt's warnings behind it.
 const FORMAT_WITH_WARNINGS: u8 = 2;
 /// A line of the journal with the attempt's warnings behind it, and more about the runs of its plugins.
 const FORMAT_WITH_RUNS: u8 = 3;
-/// A line of the journal behind the chain that its delivery is to be shaped by, and with what shaped the attempt.
-const FORMAT_WITH_CHAIN: u8 = 4;
 /// An endpoint with its order and since when it is judged.
 const FORMAT_WITH_ORDER: u8 = 2;
 
@@ -34,7 +31,7 @@ pub fn encode(row: &impl Serialize) -> Result<Vec<u8>> {
     encode_as(FORMAT, row)
 }
 
-pub fn encode_as(format: u8, row: &impl Serialize) -> Result<Vec<u8>> {
+fn encode_as(format: u8, row: &impl Serialize) -> Result<Vec<u8>> {
     postcard::to_extend(row, vec![format]).map_err(corrupt)
 }
 
@@ -190,7 +187,6 @@ impl<'a> DeliveryRow<'a> {
             finished_at: self.finished_at.map(Timestamp::from_micros),
             reason: self.reason.map(str::to_owned),
             replay_of: self.replay_of.map(DeliveryId::from_u128),
-            recorded: None,
         })
     }
 }
@@ -384,7 +380,6 @@ impl From<AttemptRow> for Attempt {
             timing: Timing { queue, transform, dns, connect, tls, first_byte },
             plugins: row.plugins.into_iter().map(PluginRun::from).collect(),
             warnings: Warnings::NONE,
-            chain: None,
         }
     }
 }
@@ -430,19 +425,6 @@ struct RunsRow<'a> {
     more: Vec<RunRow>,
 }
 
-/// As it is written where it is known what shaped the attempt, or is to shape the delivery.
-#[derive(Serialize, Deserialize)]
-struct ChainedRow<'a> {
-    /// The delivery's. It comes first, so that the delivery can be read without its attempt.
-    recorded: Option<u128>,
-    #[serde(borrow)]
-    line: JournalRow<'a>,
-    warnings: u8,
-    more: Vec<RunRow>,
-    /// The attempt's.
-    chain: Option<u128>,
-}
-
 /// What [`PluginRunRow`] does not say.
 #[derive(Serialize, Deserialize)]
 struct RunRow {
@@ -486,13 +468,7 @@ struct StandingRow<'a> {
 pub fn encode_journal(delivery: &Delivery, attempt: Option<Attempt>) -> Result<Vec<u8>> {
     let warnings = attempt.as_ref().map_or(Warnings::NONE, |attempt| attempt.warnings);
     let more: Vec<RunRow> = attempt.iter().flat_map(|attempt| &attempt.plugins).map(RunRow::of).collect();
-    let chain = attempt.as_ref().and_then(|attempt| attempt.chain).map(|chain| chain.0);
-    let recorded = delivery.recorded.map(|chain| chain.0);
     let line = JournalRow { delivery: DeliveryRow::of(delivery), attempt: attempt.map(AttemptRow::from) };
-    if chain.is_some() || recorded.is_some() {
-        let row = ChainedRow { recorded, line, warnings: warnings.bits(), more, chain };
-        return encode_as(FORMAT_WITH_CHAIN, &row);
-    }
     match warnings {
         warnings if !more.is_empty() => {
             encode_as(FORMAT_WITH_RUNS, &RunsRow { line, warnings: warnings.bits(), more })
@@ -503,55 +479,38 @@ pub fn encode_journal(delivery: &Delivery, attempt: Option<Attempt>) -> Result<V
 }
 
 pub fn decode_journal(bytes: &[u8]) -> Result<(Delivery, Option<Attempt>)> {
-    let ChainedRow { recorded, line, warnings, more, chain } = match bytes.split_first() {
-        Some((&FORMAT_WITH_CHAIN, row)) => postcard::from_bytes(row).map_err(corrupt)?,
+    let (line, warnings, more) = match bytes.split_first() {
         Some((&FORMAT_WITH_RUNS, row)) => {
             let RunsRow { line, warnings, more } = postcard::from_bytes(row).map_err(corrupt)?;
-            ChainedRow { recorded: None, line, warnings, more, chain: None }
+            (line, Warnings::from_bits(warnings), more)
         }
         Some((&FORMAT_WITH_WARNINGS, row)) => {
             let WarnedRow { line, warnings } = postcard::from_bytes(row).map_err(corrupt)?;
-            ChainedRow { recorded: None, line, warnings, more: Vec::new(), chain: None }
+            (line, Warnings::from_bits(warnings), Vec::new())
         }
-        _ => {
-            let warnings = Warnings::NONE.bits();
-            ChainedRow { recorded: None, line: decode(bytes)?, warnings, more: Vec::new(), chain: None }
-        }
+        _ => (decode(bytes)?, Warnings::NONE, Vec::new()),
     };
-    let (warnings, chain) = (Warnings::from_bits(warnings), chain.map(ChainId));
-    let mut attempt = line.attempt.map(|row| Attempt { warnings, chain, ..Attempt::from(row) });
+    let mut attempt = line.attempt.map(|row| Attempt { warnings, ..Attempt::from(row) });
     let runs = attempt.iter_mut().flat_map(|attempt| &mut attempt.plugins);
     runs.zip(more).for_each(|(run, more)| more.add_to(run));
-    Ok((delivery(line.delivery, recorded)?, attempt))
+    Ok((line.delivery.into_delivery()?, attempt))
 }
 
 pub fn decode_delivery(bytes: &[u8]) -> Result<Delivery> {
-    let (recorded, JournalHead { delivery: row }) = decode_line_head(bytes)?;
-    delivery(row, recorded)
+    decode_line_head::<JournalHead<'_>>(bytes)?.delivery.into_delivery()
 }
 
-fn delivery(row: DeliveryRow<'_>, recorded: Option<u128>) -> Result<Delivery> {
-    Ok(Delivery { recorded: recorded.map(ChainId), ..row.into_delivery()? })
-}
-
-/// What stands at the beginning of a line: the delivery, and before it, where there is one, the chain that it is to be
-/// shaped by.
-fn decode_line_head<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(Option<u128>, T)> {
+/// The delivery stands at the beginning of a line in all formats.
+fn decode_line_head<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
     match bytes.split_first() {
-        Some((&FORMAT_WITH_CHAIN, row)) => {
-            let (recorded, row) = postcard::take_from_bytes(row).map_err(corrupt)?;
-            Ok((recorded, postcard::from_bytes(row).map_err(corrupt)?))
-        }
-        Some((&(FORMAT_WITH_WARNINGS | FORMAT_WITH_RUNS), row)) => {
-            Ok((None, postcard::from_bytes(row).map_err(corrupt)?))
-        }
-        _ => Ok((None, decode(bytes)?)),
+        Some((&(FORMAT_WITH_WARNINGS | FORMAT_WITH_RUNS), row)) => postcard::from_bytes(row).map_err(corrupt),
+        _ => decode(bytes),
     }
 }
 
 /// The endpoint and the state of a line's delivery.
 pub fn decode_standing(bytes: &[u8]) -> Result<(EndpointId, State)> {
-    let (_, row): (_, StandingRow<'_>) = decode_line_head(bytes)?;
+    let row: StandingRow<'_> = decode_line_head(bytes)?;
     Ok((EndpointId::from_u128(row.endpoint), decode_state(row.state)?))
 }
 

@@ -44,8 +44,6 @@ pub const PLUGINS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("plug
 pub const COMPONENTS: TableDefinition<'_, &[u8], (u64, u32, i64)> = TableDefinition::new("components");
 /// (digest, part) -> that part of the file. One without a row in `components` was never written to its end.
 pub const COMPONENT_PARTS: TableDefinition<'_, (&[u8], u32), &[u8]> = TableDefinition::new("component_parts");
-/// Chain -> when it was last kept, and its document.
-pub const CHAINS: TableDefinition<'_, u128, (i64, &[u8])> = TableDefinition::new("chains");
 pub const SETTINGS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("settings");
 /// Names -> numbers that the store keeps for itself.
 pub const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
@@ -102,7 +100,6 @@ pub struct Tables<'txn> {
     pub plugins: Table<'txn, &'static str, &'static [u8]>,
     pub components: Table<'txn, &'static [u8], (u64, u32, i64)>,
     pub component_parts: Table<'txn, (&'static [u8], u32), &'static [u8]>,
-    pub chains: Table<'txn, u128, (i64, &'static [u8])>,
     pub settings: Table<'txn, &'static str, &'static [u8]>,
     pub meta: Table<'txn, &'static str, u64>,
     pub tallies: Table<'txn, (u8, i64, &'static [u8]), &'static [u8]>,
@@ -133,7 +130,6 @@ impl<'txn> Tables<'txn> {
             plugins: txn.open_table(PLUGINS).map_err(io)?,
             components: txn.open_table(COMPONENTS).map_err(io)?,
             component_parts: txn.open_table(COMPONENT_PARTS).map_err(io)?,
-            chains: txn.open_table(CHAINS).map_err(io)?,
             settings: txn.open_table(SETTINGS).map_err(io)?,
             meta: txn.open_table(META).map_err(io)?,
             tallies: txn.open_table(TALLIES).map_err(io)?,
