@@ -10,16 +10,16 @@ import { Session } from '../lib/session.js';
 import { Badge, Button, Card, Code, Dialog, Page, Problem, Spinner, Stat, Table, Time, Toggle, toast, prose } from '../lib/ui.js';
 import { WaitingChoice, dotted } from './endpoints/parts.js';
 
-const REFRESH_MS = 10_000;
+export const REFRESH_MS = 10_000;
 
 /** How far back, and how long each bar is. */
-const SPANS = {
+export const SPANS = {
   hour: { text: 'Hour', seconds: 3_600, resolution: 'minute' },
   day: { text: 'Day', seconds: 86_400, resolution: 'hour' },
   week: { text: 'Week', seconds: 604_800, resolution: 'hour' },
 };
 
-const since = (span) => new Date(Date.now() - span.seconds * 1000).toISOString();
+export const since = (span) => new Date(Date.now() - span.seconds * 1000).toISOString();
 
 export default function Overview({ query }) {
   const session = useContext(Session);
@@ -37,8 +37,7 @@ export default function Overview({ query }) {
     <${Page} title="Overview" actions=${html`
       ${admin && html`<${OfflineSwitch} queue=${data?.queue} onChange=${overview.reload} />`}`}>
       <div class="filters">
-        <${Segments} label="Span" value=${Object.keys(SPANS).find((word) => SPANS[word] === span)}
-          options=${Object.entries(SPANS).map(([word, { text }]) => [word, text])} onValue=${(word) => setQuery({ span: word === 'day' ? undefined : word })} />
+        <${SpanChoice} span=${span} />
         ${admin && html`<${TenantFilter} value=${tenant ?? ''} onValue=${(name) => setQuery({ tenant: name || undefined })} />`}
       </div>
       ${error && html`<${Problem} error=${error} retry=${overview.reload} />`}
@@ -53,6 +52,10 @@ export default function Overview({ query }) {
         </div>`}
     <//>`;
 }
+
+export const SpanChoice = ({ span }) => html`
+  <${Segments} label="Span" value=${Object.keys(SPANS).find((word) => SPANS[word] === span)}
+    options=${Object.entries(SPANS).map(([word, { text }]) => [word, text])} onValue=${(word) => setQuery({ span: word === 'day' ? undefined : word })} />`;
 
 const isFresh = ({ endpoints, totals, last_7_days: days, last_delivery_at: last }) =>
   endpoints.active + endpoints.failing + endpoints.disabled === 0

@@ -3,30 +3,21 @@
 import { html, useContext, useEffect, useState } from '../../lib/html.js';
 import { api, useLoad } from '../../lib/api.js';
 import { fetchCharts } from '../../lib/chart.js';
-import { Segments } from '../../lib/choose.js';
 import { ago, bytes, duration, millis, number, percent, plural, seconds, short, visible } from '../../lib/format.js';
-import { go, link, setQuery } from '../../lib/route.js';
+import { go, link } from '../../lib/route.js';
 import { Session } from '../../lib/session.js';
 import { Badge, Button, ButtonLink, Card, Confirm, Copy, Facts, Menu, Page, Problem, Spinner, Stat, Table, Time, toast } from '../../lib/ui.js';
-import { Charts, Errors, Types, Warnings, useErrors } from '../overview.js';
+import { Charts, Errors, REFRESH_MS, SPANS, SpanChoice, Types, Warnings, since, useErrors } from '../overview.js';
 import { DeleteDialog, EnabledToggle, RotateDialog, SecretDialog, Status, path } from './parts.js';
 import { TimeLine } from './retry.js';
 import { TestDialog } from './test.js';
-
-const REFRESH_MS = 10_000;
-
-const SPANS = {
-  hour: { text: 'Hour', seconds: 3_600, resolution: 'minute' },
-  day: { text: 'Day', seconds: 86_400, resolution: 'hour' },
-  week: { text: 'Week', seconds: 604_800, resolution: 'hour' },
-};
 
 export function Show({ id, query }) {
   const session = useContext(Session);
   const span = SPANS[query.span] ?? SPANS.day;
   const endpoint = useLoad((signal) => api.get(path(id), undefined, { signal, keep: ['config'] }), [id], { every: REFRESH_MS });
   const stats = useLoad(
-    (signal) => api.get(path(id, 'stats'), { since: new Date(Date.now() - span.seconds * 1000).toISOString(), resolution: span.resolution }, { signal }),
+    (signal) => api.get(path(id, 'stats'), { since: since(span), resolution: span.resolution }, { signal }),
     [id, span], { every: REFRESH_MS },
   );
   const errors = useErrors({ span, endpoint: id });
@@ -57,8 +48,7 @@ export function Show({ id, query }) {
       ${error && html`<${Problem} error=${error} retry=${endpoint.reload} />`}
       <${Standing} endpoint=${data} stats=${stats.data} admin=${session.role === 'admin'} />
       <div class="row between section-head"><h2>How it fares</h2>
-        <${Segments} label="Span" value=${Object.keys(SPANS).find((word) => SPANS[word] === span)}
-          options=${Object.entries(SPANS).map(([word, { text }]) => [word, text])} onValue=${(word) => setQuery({ span: word === 'day' ? undefined : word })} /></div>
+        <${SpanChoice} span=${span} /></div>
       ${stats.error && html`<${Problem} error=${stats.error} retry=${stats.reload} />`}
       ${stats.data ? html`<${Statistics} stats=${stats.data} id=${id} />` : !stats.error && html`<${Spinner} />`}
       <${Errors} errors=${errors} endpoint=${id} />
