@@ -69,7 +69,11 @@ impl Seats {
     fn take(self: &Arc<Self>, tenant: Option<&Tenant>, most: usize) -> Option<Seat> {
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_tenant = tenant.and_then(|tenant| taken.by_tenant.get(tenant)).copied().unwrap_or_default();
-        if taken.all >= most || (tenant.is_some() && of_tenant >= most.div_ceil(TENANT_PART)) {
+        let part = most.div_ceil(TENANT_PART);
+        let of_tenants: usize = taken.by_tenant.values().sum();
+        // A part of them is left to those who run the host.
+        let full = tenant.is_some() && (of_tenant >= part || of_tenants >= most - part);
+        if full || taken.all >= most {
             return None;
         }
         taken.all += 1;
@@ -258,7 +262,11 @@ mod tests {
         assert!(seats.take(Some(&a), 5).is_none(), "a quarter, rounded up");
         let others: Vec<Seat> = [Some(&b), None, None].map(|tenant| seats.take(tenant, 5).unwrap()).into();
         assert!(seats.take(None, 5).is_none());
-        drop((first, others));
+        drop(others);
+        let third = seats.take(Some(&b), 5).unwrap();
+        assert!(seats.take(Some(&b), 5).is_none(), "the last quarter is for no tenant");
+        assert!(seats.take(None, 5).is_some());
+        drop((first, third));
         assert!(seats.take(Some(&a), 5).is_some());
         drop(second);
         let taken = seats.0.lock().unwrap();

@@ -184,13 +184,16 @@ fn set_cookie(response: &mut Response, cookie: &str) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Most ended passes that one request lets go of: each is a commit.
+const FORGOTTEN_AT_ONCE: usize = 100;
+
 /// Lets go of ended passes whose time is over, and of those that would end next where there are too many.
 async fn forget(api: &Api, now: Timestamp) -> Result<(), Problem> {
     let book = api.book.snapshot();
     let mut ended: Vec<Ended> = book.ended().copied().collect();
     ended.sort_by_key(|pass| pass.ends_at);
     let surplus = (ended.len() + 1).saturating_sub(api.config.dashboard.max_ended_sessions);
-    for (place, pass) in ended.into_iter().enumerate() {
+    for (place, pass) in ended.into_iter().take(FORGOTTEN_AT_ONCE.max(surplus)).enumerate() {
         if place < surplus || pass.ends_at <= now {
             api.book.delete_document::<Ended>(&pass.name()).await?;
         }

@@ -178,7 +178,10 @@ fn endpoint() -> Value {
         "name": "CRM",
         "url": "https://hooks.example.com/planted-path",
         "events": ["*"],
-        "transforms": [{"plugin": "flatten", "config": {"separator": "planted"}}],
+        "transforms": [
+            {"plugin": "flatten", "config": {"separator": "shown"}},
+            {"plugin": "envelope", "config": {"members": [{"name": "shown", "constant": "planted"}]}},
+        ],
         "auth": {"type": "bearer", "token": "planted-token"},
         "headers": {"X-Key": "planted-header"},
     })
@@ -360,6 +363,8 @@ async fn an_endpoint_shows_its_secret_once_and_the_rest_never() {
         assert_eq!(answer.status, StatusCode::OK);
         assert!(!answer.text.contains("planted") && !answer.text.contains("whsec_"), "{}", answer.text);
         assert!(answer.text.contains("https://hooks.example.com/***"), "{}", answer.text);
+        assert!(answer.text.contains(r#"{"separator":"shown"}"#), "{}", answer.text);
+        assert!(answer.text.contains(r#"{"name":"shown","constant":"***"}"#), "{}", answer.text);
     }
     let shown = host.get(&path).await;
     let back = host.send("PATCH", &path, &[], shown.text.clone()).await;
@@ -380,11 +385,10 @@ async fn a_configuration_is_kept_and_shown_as_it_was_posted() {
                 "transforms":[{{"plugin":"envelope","config":{config}}}]}}"#
         )
     };
-    let config =
-        r#"{"members":[{"name":"z","constant":12345678901234567890.10},{"constant":12500.00,"name":"a"}]}"#;
+    let config = r#"{"members":[{"name":"z","constant":12345678901234567890.10},{"constant":["kept",12500.00],"name":"a"}]}"#;
     let made = host.send("POST", "/v1/endpoints", &[], body(config)).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
-    let masked = config.replace("\"z\"", "\"***\"").replace("\"a\"", "\"***\"");
+    let masked = config.replace("kept", "***");
     assert!(made.text.contains(&masked), "{}", made.text);
     let path = format!("/v1/endpoints/{}", made.json()["id"].as_str().unwrap());
     let back = format!(r#"{{"transforms":[{{"plugin":"envelope","config":{masked}}}]}}"#);
@@ -394,9 +398,9 @@ async fn a_configuration_is_kept_and_shown_as_it_was_posted() {
     let twice = host.send("POST", "/v1/endpoints", &[], body(r#"{"members":[],"members":[]}"#)).await;
     assert_eq!(twice.pointer(), "/transforms/0/config", "{}", twice.text);
     let shorter =
-        r#"{"transforms":[{"plugin":"envelope","config":{"members":[{"name":"***","constant":1}]}}]}"#;
+        r#"{"transforms":[{"plugin":"envelope","config":{"members":[{"name":"a","constant":"***"}]}}]}"#;
     let refused = host.send("PATCH", &path, &[], shorter).await;
-    assert_eq!(refused.pointer(), "/transforms/0/config/members/0/name", "{}", refused.text);
+    assert_eq!(refused.pointer(), "/transforms/0/config/members/0/constant", "{}", refused.text);
 }
 
 #[tokio::test]

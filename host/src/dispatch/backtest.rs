@@ -318,8 +318,12 @@ impl Backtest {
 
     /// True where this ended it.
     fn end(&self, state: State, reason: Option<String>, now: Timestamp) -> bool {
+        self.end_in(&[State::Running], state, reason, now)
+    }
+
+    fn end_in(&self, from: &[State], state: State, reason: Option<String>, now: Timestamp) -> bool {
         let mut standing = self.now();
-        if standing.state != State::Running {
+        if !from.contains(&standing.state) {
             return false;
         }
         standing.state = state;
@@ -382,6 +386,12 @@ async fn activate(walk: &Walk) {
         backtest.end(State::Done, Some(reason), now);
         return;
     }
+    let unseen = backtest.now().endpoints.iter().filter(|endpoint| endpoint.problem.is_some()).count();
+    if unseen > 0 {
+        let reason = format!("It was not activated: {unseen} of the endpoints could not be looked at.");
+        backtest.end(State::Done, Some(reason), now);
+        return;
+    }
     {
         let mut standing = backtest.now();
         if standing.state != State::Running {
@@ -413,7 +423,8 @@ struct Unfinished<'w>(&'w Walk);
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
         let (backtest, now) = (&self.0.backtest, self.0.workshop.clock.now());
-        backtest.end(State::Failed, Some("It was broken off; begin it again.".to_owned()), now);
+        let reason = Some("It was broken off; begin it again.".to_owned());
+        backtest.end_in(&[State::Running, State::Activating], State::Failed, reason, now);
         let standing = backtest.now();
         info!(backtest = %backtest.id, plugin = backtest.order.plugin, state = standing.state.word(),
             events = standing.counts.all(), activated = standing.activated, "a backtest has ended");

@@ -133,8 +133,8 @@ impl Replays {
         let Some(job) = self.store.advance(step).await? else { return Ok(Turn::Lost) };
         let made = job.progress.made.saturating_sub(made_before);
         if made > 0 {
-            self.tell(&events, now).await?;
             self.agenda.expect(self.clock.now());
+            self.tell(&events, now).await;
         }
         if job.state == JobState::Done {
             info!(job = %job.id, made = job.progress.made, looked_at = job.progress.looked_at, "replayed");
@@ -142,17 +142,23 @@ impl Replays {
         Ok(Turn::Made(made))
     }
 
-    /// Tells those who watch what a step has made; nobody but the store knows it.
-    async fn tell(&self, events: &[EventId], now: Timestamp) -> Result<()> {
+    /// Tells those who watch what a step has made; nobody but the store knows it. The step stands, whether or not they can
+    /// be told.
+    async fn tell(&self, events: &[EventId], now: Timestamp) {
         for event in events {
             if !self.live.is_watched() {
-                break;
+                return;
             }
-            let record = self.store.event(*event).await?;
+            let record = match self.store.event(*event).await {
+                Ok(record) => record,
+                Err(error) => {
+                    warn!(%error, "those who watch deliveries are not told of all that a replay has made");
+                    return;
+                }
+            };
             let deliveries = record.iter().flat_map(|record| &record.deliveries);
             deliveries.filter(|delivery| delivery.created_at == now).for_each(|made| self.live.tell(made));
         }
-        Ok(())
     }
 
     async fn fail(&self, job: &Job, reason: String) -> Result<Turn> {

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 const SLICES: u32 = 3;
 /// How nice these threads are. Beside a thread of the usual priority they get a fifteenth of a processor: less would hold
 /// a slow plugin up for minutes where the machine is busy.
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 const NICE: i32 = 12;
 
 /// A call that may take long.

@@ -265,7 +265,7 @@ impl JsonSchema for Headers {
             "description": "Names of headers and templates of their values.",
             "maxProperties": 50,
             "propertyNames": {"pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"},
-            "additionalProperties": {"type": "string", "maxLength": 8192},
+            "additionalProperties": {"type": "string", "maxLength": 8192, "writeOnly": true},
         })
     }
 }

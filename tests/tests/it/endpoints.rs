@@ -46,7 +46,10 @@ fn the_secret_is_shown_once_and_nothing_sealed_is_shown_again() {
             "url": world.receiver.url("/planted-path?key=planted-query"),
             "auth": {"type": "basic", "username": "ada", "password": "planted-password"},
             "headers": {"X-Key": "planted-header"},
-            "transforms": [{"plugin": "slack", "config": {"title": "planted-title"}}],
+            "transforms": [{
+                "plugin": "template",
+                "config": {"template": "{\"shown\":1}", "headers": {"X-Api-Key": "planted-key"}},
+            }],
         });
         let made = world.endpoint(spec).await;
         assert!(made.secret.starts_with("whsec_"));
@@ -62,6 +65,11 @@ fn the_secret_is_shown_once_and_nothing_sealed_is_shown_again() {
         assert_eq!(read["url"], format!("{}/***", world.receiver.url("")));
         assert_eq!(read["auth"], json!({"type": "basic", "username": "***", "password": "***"}));
         assert_eq!(read["headers"], json!({"X-Key": "***"}));
+        let config = json!({"template": "{\"shown\":1}", "headers": {"X-Api-Key": "***"}});
+        assert_eq!(
+            read["transforms"][0]["config"], config,
+            "what its schema knows and does not hide can be read again"
+        );
     });
 }
 

@@ -45,8 +45,12 @@ fn spread<'a>(mut waiting: Vec<&'a Value>, root: &'a Value) -> Vec<&'a Value> {
             // Too much to be sure of: as if nothing were told.
             return Vec::new();
         }
-        if let Some(target) = place["$ref"].as_str().and_then(|target| target.strip_prefix('#')) {
-            waiting.extend(root.pointer(target));
+        if let Some(target) = place["$ref"].as_str() {
+            match target.strip_prefix('#').and_then(|target| root.pointer(target)) {
+                Some(found) => waiting.push(found),
+                // It may say anything.
+                None => return Vec::new(),
+            }
         }
         for branches in ["allOf", "anyOf", "oneOf"] {
             waiting.extend(place[branches].as_array().into_iter().flatten());
@@ -75,11 +79,11 @@ fn item_places<'a>(places: &[&'a Value], at: usize) -> Vec<&'a Value> {
 
 fn member_places<'a>(places: &[&'a Value], name: &str) -> Vec<&'a Value> {
     let of = |place: &&'a Value| -> Vec<&'a Value> {
-        if let Some(known) = place["properties"].get(name) {
-            return vec![known];
-        }
+        let known = place["properties"].get(name);
+        // Which of them fit the name is not looked at: one that hides hides all.
         let patterns = place["patternProperties"].as_object().into_iter().flat_map(|all| all.values());
-        patterns.chain(place.get("additionalProperties")).collect()
+        let others = known.is_none().then(|| place.get("additionalProperties")).flatten();
+        known.into_iter().chain(patterns).chain(others).collect()
     };
     places.iter().flat_map(of).collect()
 }
@@ -111,6 +115,8 @@ mod tests {
                 "hidden": {"type": "object", "writeOnly": true, "properties": {"x": {"type": "string"}}},
                 "anything": {},
                 "either": {"anyOf": [{"type": "string"}, {"type": "object", "properties": {"key": {"type": "string"}}}]},
+                "elsewhere": {"type": "string", "$ref": "#/$defs/nowhere"},
+                "patterned": {"properties": {"x": {"type": "string"}}, "patternProperties": {"^x": {"writeOnly": true}}},
                 "unsure": {"oneOf": [{"type": "string"}, {"type": "string", "writeOnly": true}]},
             },
         });
@@ -129,6 +135,8 @@ mod tests {
             (r#"{"either":"x"}"#, r#"{"either":"x"}"#),
             (r#"{"either":{"key":"x","other":"y"}}"#, r#"{"either":{"key":"x","other":"***"}}"#),
             (r#"{"unsure":"x"}"#, r#"{"unsure":"***"}"#),
+            (r#"{"elsewhere":"x"}"#, r#"{"elsewhere":"***"}"#),
+            (r#"{"patterned":{"x":"y"}}"#, r#"{"patterned":{"x":"***"}}"#),
         ];
         for (config, expected) in table {
             assert_eq!(shown(config, &schema), expected);
