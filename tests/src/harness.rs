@@ -33,10 +33,13 @@ pub fn play(scene: impl AsyncFnOnce(&mut World)) {
     Stage::default().play(scene);
 }
 
-/// Plays a scene on each of the stores.
+/// Plays a scene on each of the stores; on a database where the machine has one.
 pub fn on_each_store(scene: impl AsyncFn(&mut World)) {
     Stage::default().play(&scene);
     Stage::default().in_memory().play(&scene);
+    if crate::postgres::is_there() {
+        Stage::default().in_postgres().play(&scene);
+    }
 }
 
 /// Between two looks at the API.
@@ -49,7 +52,16 @@ type Change = Box<dyn FnOnce(&mut Config)>;
 #[derive(Default)]
 pub struct Stage {
     changes: Vec<Change>,
-    memory: bool,
+    store: Kept,
+}
+
+/// Where everything is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Kept {
+    #[default]
+    File,
+    Memory,
+    Postgres,
 }
 
 impl Stage {
@@ -63,7 +75,14 @@ impl Stage {
     /// The events live in memory; otherwise they are in a file.
     #[must_use]
     pub fn in_memory(mut self) -> Self {
-        self.memory = true;
+        self.store = Kept::Memory;
+        self
+    }
+
+    /// The events are in a database of their own.
+    #[must_use]
+    pub fn in_postgres(mut self) -> Self {
+        self.store = Kept::Postgres;
         self
     }
 
@@ -73,7 +92,7 @@ impl Stage {
     pub fn play(self, scene: impl AsyncFnOnce(&mut World)) {
         let runtime = runtime();
         let ended = runtime.block_on(async {
-            let mut world = World::open(self.changes, self.memory).await;
+            let mut world = World::open(self.changes, self.store).await;
             let ended = caught(pin!(scene(&mut world))).await;
             if ended.is_err() {
                 eprintln!("{}", world.report().await);
