@@ -33,12 +33,14 @@ pub fn play(scene: impl AsyncFnOnce(&mut World)) {
     Stage::default().play(scene);
 }
 
-/// Plays a scene on each of the stores; on a database where the machine has one.
+/// `postgres`: the scenes play in a database, but for those that name another store.
+pub const STORE: &str = "HOOKWRIGHT_TEST_STORE";
+
+/// Plays a scene on each of the stores that a host has to itself; or on the one that [`STORE`] names.
 pub fn on_each_store(scene: impl AsyncFn(&mut World)) {
     Stage::default().play(&scene);
-    Stage::default().in_memory().play(&scene);
-    if crate::postgres::is_there() {
-        Stage::default().in_postgres().play(&scene);
+    if std::env::var_os(STORE).is_none() {
+        Stage::default().in_memory().play(&scene);
     }
 }
 
@@ -56,12 +58,19 @@ pub struct Stage {
 }
 
 /// Where everything is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kept {
-    #[default]
     File,
     Memory,
     Postgres,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        let Some(asked) = std::env::var_os(STORE) else { return Kept::File };
+        assert_eq!(asked, "postgres", "{STORE} names no store that all scenes play on");
+        Kept::Postgres
+    }
 }
 
 impl Stage {
@@ -72,14 +81,21 @@ impl Stage {
         self
     }
 
-    /// The events live in memory; otherwise they are in a file.
+    /// Everything is in a file.
+    #[must_use]
+    pub fn in_a_file(mut self) -> Self {
+        self.store = Kept::File;
+        self
+    }
+
+    /// Everything lives in memory.
     #[must_use]
     pub fn in_memory(mut self) -> Self {
         self.store = Kept::Memory;
         self
     }
 
-    /// The events are in a database of their own.
+    /// Everything is in a database of its own.
     #[must_use]
     pub fn in_postgres(mut self) -> Self {
         self.store = Kept::Postgres;
@@ -90,6 +106,9 @@ impl Stage {
     ///
     /// Where the scene does, after showing the world as it was then.
     pub fn play(self, scene: impl AsyncFnOnce(&mut World)) {
+        if self.store == Kept::Postgres && !crate::postgres::is_there() {
+            return;
+        }
         let runtime = runtime();
         let ended = runtime.block_on(async {
             let mut world = World::open(self.changes, self.store).await;
