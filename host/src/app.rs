@@ -6,11 +6,13 @@ use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinError, JoinHandle};
+use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
 use crate::access::{KeyDigest, key_text};
@@ -35,6 +37,7 @@ use crate::seal::{self, SealingKey};
 use crate::send::{self, Client, ssrf};
 use crate::server::{self, Tls};
 use crate::store::Store;
+use crate::store::postgres::{self, Address, Migrated, PostgresStore};
 use crate::store::redb::{self, RedbStore};
 use crate::supervisor::Supervisor;
 use crate::time::{Clock, SystemClock};
@@ -45,6 +48,9 @@ const ADMIN_KEY_DIGEST: &str = "admin_key_digest";
 /// Names in the data directory; this one is of the store.
 pub const STORE_FILE: &str = "hookwright.redb";
 const CACHE_FOLDER: &str = "cache";
+
+/// How often it is looked whether other hosts changed something.
+const FOLLOW: Duration = Duration::from_secs(1);
 
 /// A host that is ready to run.
 pub struct App {
@@ -71,6 +77,10 @@ pub async fn build(config: Config) -> anyhow::Result<App> {
     let data_dir = config.host.data_dir.clone();
     make_private(&data_dir)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    if let Some(address) = address(&config)? {
+        let store = Arc::new(PostgresStore::open(&address, postgres_options(&config)).await?);
+        return build_on(store, config, clock).await;
+    }
     let options = redb::Options {
         attempts_kept: u32::try_from(config.retention.attempts_kept).unwrap_or(u32::MAX),
         clock: clock.clone(),
@@ -78,6 +88,38 @@ pub async fn build(config: Config) -> anyhow::Result<App> {
     };
     let store: Arc<dyn Store> = Arc::new(RedbStore::open(&data_dir.join(STORE_FILE), options)?);
     build_on(store, config, clock).await
+}
+
+/// Makes the tables of the database that the settings name, or brings them up to date.
+///
+/// # Errors
+///
+/// What stands in the way, as a sentence with what to do about it.
+pub async fn migrate(config: &Config) -> anyhow::Result<Migrated> {
+    let address = address(config)?.context("there is no database; name it with --store postgres://...")?;
+    Ok(PostgresStore::migrate(&address).await?)
+}
+
+/// Where the database is, if there is one.
+fn address(config: &Config) -> anyhow::Result<Option<Address>> {
+    let Some(url) = &config.store.url else { return Ok(None) };
+    let address = Address::parse(url.expose())?;
+    if let Some(password) = &config.store_password {
+        return Ok(Some(address.with_password(password.expose())));
+    }
+    let Some(file) = &config.store.password_file else { return Ok(Some(address)) };
+    let password = std::fs::read_to_string(file)
+        .with_context(|| format!("the database's password cannot be read from {}", file.display()))?;
+    Ok(Some(address.with_password(password.trim_end_matches(['\r', '\n']))))
+}
+
+/// How a database is opened.
+pub fn postgres_options(config: &Config) -> postgres::Options {
+    postgres::Options {
+        attempts_kept: u32::try_from(config.retention.attempts_kept).unwrap_or(u32::MAX),
+        connections: config.store.connections,
+        deadline: config.store.timeout,
+    }
 }
 
 /// Replaces the sealing key of the data directory, which no host may use meanwhile: see [`rekey::run`].
@@ -90,6 +132,7 @@ pub async fn rekey(
     brought: Option<&SealingKey>,
     watch: impl FnMut(rekey::Step) -> ControlFlow<()>,
 ) -> anyhow::Result<Rekeyed> {
+    anyhow::ensure!(config.store.url.is_none(), "the sealing key of a database cannot be replaced yet");
     let data_dir = &config.host.data_dir;
     let path = data_dir.join(STORE_FILE);
     anyhow::ensure!(
@@ -107,6 +150,12 @@ pub async fn rekey(
 pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<App> {
     let config = Arc::new(config);
     let data_dir = &config.host.data_dir;
+    let is_shared = config.store.url.is_some();
+    anyhow::ensure!(
+        !is_shared || config.sealing_key.is_some() || config.sealing_key_file().exists(),
+        "servers that share a database need the same sealing key; make one with `openssl rand -base64 32`, and give it to \
+         each of them in HOOKWRIGHT_SEALING_KEY or in a file named by `sealing_key_file`"
+    );
     let key =
         seal::establish(store.as_ref(), config.sealing_key.as_ref(), &config.sealing_key_file()).await?;
     let book = Arc::new(Book::open(store.clone(), key.clone(), config.delivery.timeout).await?);
@@ -302,6 +351,7 @@ impl App {
             }
         });
         let catalog = api.plugins.clone();
+        let following = tokio::spawn(follow(api.clone(), stopped.clone()));
         let watching = tokio::spawn({
             let stopped = ended(stopped.clone());
             async move { catalog.watch(stopped).await }
@@ -349,12 +399,29 @@ impl App {
                 end_of(part).await?;
             }
         }
-        for watch in [Some(watching), watching_tls, Some(alive)].into_iter().flatten() {
+        for watch in [Some(watching), Some(following), watching_tls, Some(alive)].into_iter().flatten() {
             watch.abort();
             let _ = watch.await;
         }
         info!("stopped");
         Ok(())
+    }
+}
+
+/// Takes in what other hosts on the same store change. A store that is a file has no other.
+async fn follow(api: Arc<Api>, stopped: watch::Receiver<bool>) {
+    if api.config.store.url.is_none() {
+        return;
+    }
+    let mut looks = tokio::time::interval(FOLLOW);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while !*stopped.borrow() {
+        looks.tick().await;
+        if let Err(error) = api.book.follow().await {
+            warn!(%error, "what other hosts changed cannot be seen");
+        } else if let Err(error) = api.plugins.follow().await {
+            warn!(%error, "what other hosts changed of the plugins cannot be seen");
+        }
     }
 }
 
@@ -429,7 +496,8 @@ async fn open_catalog(
     })?;
     let setup = plugin::Setup {
         engine,
-        folder: Some(folder),
+        // Each host would retire what lies in the folders of the others.
+        folder: Some(folder).filter(|_| config.store.url.is_none()),
         store: store.clone(),
         users: Arc::new(Everybody(book.clone())),
         trust: Trust { keys: settings.signature_keys.clone(), required: settings.require_signatures },

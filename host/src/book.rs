@@ -141,6 +141,12 @@ impl Book {
         if in_time { Ok(()) } else { self.reload().await }
     }
 
+    /// Takes in what others changed, where they did.
+    pub async fn follow(&self) -> Result<(), BookError> {
+        let there = self.store.book_version().await?;
+        if there > self.snapshot.load().version { self.reload().await } else { Ok(()) }
+    }
+
     /// Reads everything again, for changes made by others.
     pub async fn reload(&self) -> Result<(), BookError> {
         let _writing = self.writing.lock().await;

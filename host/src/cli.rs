@@ -24,6 +24,7 @@ mod host;
 mod init;
 mod key;
 mod listen;
+mod migrate;
 mod plugin;
 mod preset;
 mod recipe;
@@ -51,6 +52,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Serve),
+    Migrate(migrate::Migrate),
     Demo(demo::Demo),
     Init(init::Init),
     Apply(apply::Apply),
@@ -96,6 +98,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     let result = runtime.block_on(async {
         match command {
             Command::Serve(serve) => serve.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Migrate(migrate) => migrate.run().await.map(|()| ExitCode::SUCCESS),
             Command::Demo(demo) => demo.run().await,
             Command::Init(init) => init.run().map(|()| ExitCode::SUCCESS),
             Command::Apply(apply) => apply.run().await.map(|()| ExitCode::SUCCESS),
@@ -160,6 +163,8 @@ mod tests {
         for line in [
             "serve",
             "serve --listen 127.0.0.1:0 --data-dir d --allow-target 10.0.0.0/8 --allow-target ::1/128",
+            "serve --store postgres://h/hookwright --store-password-file p",
+            "migrate --store postgres://h/hookwright",
             "demo --once",
             "event send invoice.paid --data {\"a\":1} --tenant t --id i --channel a --channel b",
             "event send --data @events.ndjson",

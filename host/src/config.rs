@@ -108,6 +108,8 @@ macro_rules! groups {
             pub admin_key: Option<Secret>,
             /// From the environment alone; base64 of 32 bytes. Otherwise `sealing.key` in the data directory.
             pub sealing_key: Option<Secret>,
+            /// From the environment alone; or in the file that `store.password_file` names.
+            pub store_password: Option<Secret>,
             $(pub $group: $type,)*
         }
 
@@ -131,6 +133,7 @@ macro_rules! groups {
 }
 
 groups! {
+    store: StoreSettings,
     server: Server,
     ingest: Ingest,
     catalogue: CatalogueSettings,
@@ -165,6 +168,19 @@ settings! {
         egress_proxy: Option<Proxy> = None,
         /// `None`: `sealing.key` in the data directory.
         sealing_key_file: Option<PathBuf> = None,
+    }
+}
+
+settings! {
+    /// Where events, deliveries and everything else are kept.
+    StoreSettings {
+        /// `None`: a file in the data directory. Shows no password.
+        url: Option<Secret> = None,
+        password_file: Option<PathBuf> = None,
+        /// To the database, of this host.
+        connections: usize = 16,
+        /// How long the database may take over anything.
+        timeout: Duration = Duration::from_secs(10),
     }
 }
 
@@ -386,7 +402,7 @@ settings! {
 }
 
 /// The settings that are secret: environment only.
-const SECRETS: [&str; 2] = ["admin_key", "sealing_key"];
+const SECRETS: [&str; 3] = ["admin_key", "sealing_key", "store_password"];
 
 impl Config {
     /// Reads the file, if there is one, then what `environment` holds under [`ENVIRONMENT_PREFIX`], then
@@ -466,6 +482,8 @@ impl Config {
                 self.admin_key = Some(key);
             } else if let Some(key) = secret("sealing_key") {
                 self.sealing_key = Some(key);
+            } else if let Some(password) = secret("store_password") {
+                self.store_password = Some(password);
             } else if let Some(key) = keys.iter().find(|key| variable(key) == name) {
                 self.apply(&name, key, &Given::One(text))?;
             }
@@ -492,6 +510,8 @@ impl Config {
         let span = |span: Duration| span.as_millis() as usize;
         let year = span(366 * DAY);
         let rows: &[(&'static str, usize, usize, usize)] = &[
+            ("store.connections", self.store.connections, 4, 1_000),
+            ("store.timeout", span(self.store.timeout), 100, 3_600_000),
             ("server.max_connections", self.server.max_connections, 1, 1_000_000),
             ("server.tls_handshake_timeout", span(self.server.tls_handshake_timeout), 1, year),
             ("server.backup_stall_timeout", span(self.server.backup_stall_timeout), 1, year),

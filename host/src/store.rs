@@ -12,6 +12,7 @@ pub mod jobs;
 mod ledger;
 pub mod memory;
 pub mod plugins;
+pub mod postgres;
 pub mod redb;
 
 use std::collections::HashSet;
@@ -252,6 +253,11 @@ pub enum Replay {
 /// Keeps the endpoints.
 #[async_trait]
 pub trait Endpoints: Send + Sync + 'static {
+    /// The version of the set alone.
+    async fn book_version(&self) -> Result<BookVersion> {
+        Ok(self.endpoints().await?.0)
+    }
+
     /// All of them, with the version of the set.
     async fn endpoints(&self) -> Result<(BookVersion, Vec<EndpointRow>)>;
 

@@ -27,6 +27,11 @@ use hookwright::store::Store;
 /// A store under test, with what it needs to exist.
 #[async_trait]
 pub trait Subject: Sized + Send + Sync + 'static {
+    /// Whether this machine has what it needs. Where it has not, its tests say so, and are skipped.
+    fn is_there() -> bool {
+        true
+    }
+
     /// Begins with an empty store, apart from any other.
     async fn create() -> Self;
 
@@ -231,6 +236,9 @@ macro_rules! promises {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $promise() {
+                    if !<$subject as $crate::conformance::Subject>::is_there() {
+                        return;
+                    }
                     $crate::conformance::$role::$promise::<$subject>().await;
                 }
             )*

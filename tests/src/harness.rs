@@ -33,10 +33,15 @@ pub fn play(scene: impl AsyncFnOnce(&mut World)) {
     Stage::default().play(scene);
 }
 
-/// Plays a scene on each of the stores.
+/// `postgres`: the scenes play in a database, but for those that name another store.
+pub const STORE: &str = "HOOKWRIGHT_TEST_STORE";
+
+/// Plays a scene on each of the stores that a host has to itself; or on the one that [`STORE`] names.
 pub fn on_each_store(scene: impl AsyncFn(&mut World)) {
     Stage::default().play(&scene);
-    Stage::default().in_memory().play(&scene);
+    if std::env::var_os(STORE).is_none() {
+        Stage::default().in_memory().play(&scene);
+    }
 }
 
 /// Between two looks at the API.
@@ -49,7 +54,23 @@ type Change = Box<dyn FnOnce(&mut Config)>;
 #[derive(Default)]
 pub struct Stage {
     changes: Vec<Change>,
-    memory: bool,
+    store: Kept,
+}
+
+/// Where everything is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    File,
+    Memory,
+    Postgres,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        let Some(asked) = std::env::var_os(STORE) else { return Kept::File };
+        assert_eq!(asked, "postgres", "{STORE} names no store that all scenes play on");
+        Kept::Postgres
+    }
 }
 
 impl Stage {
@@ -60,10 +81,24 @@ impl Stage {
         self
     }
 
-    /// The events live in memory; otherwise they are in a file.
+    /// Everything is in a file.
+    #[must_use]
+    pub fn in_a_file(mut self) -> Self {
+        self.store = Kept::File;
+        self
+    }
+
+    /// Everything lives in memory.
     #[must_use]
     pub fn in_memory(mut self) -> Self {
-        self.memory = true;
+        self.store = Kept::Memory;
+        self
+    }
+
+    /// Everything is in a database of its own.
+    #[must_use]
+    pub fn in_postgres(mut self) -> Self {
+        self.store = Kept::Postgres;
         self
     }
 
@@ -71,9 +106,12 @@ impl Stage {
     ///
     /// Where the scene does, after showing the world as it was then.
     pub fn play(self, scene: impl AsyncFnOnce(&mut World)) {
+        if self.store == Kept::Postgres && !crate::postgres::is_there() {
+            return;
+        }
         let runtime = runtime();
         let ended = runtime.block_on(async {
-            let mut world = World::open(self.changes, self.memory).await;
+            let mut world = World::open(self.changes, self.store).await;
             let ended = caught(pin!(scene(&mut world))).await;
             if ended.is_err() {
                 eprintln!("{}", world.report().await);

@@ -3,5 +3,6 @@
 pub mod conformance;
 pub mod harness;
 pub mod lossy;
+pub mod postgres;
 pub mod process;
 pub mod purity;

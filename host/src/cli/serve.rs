@@ -30,6 +30,14 @@ pub struct Serve {
     /// Where everything is kept [default: hookwright-data] [env: HOOKWRIGHT_DATA_DIR]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
+    /// A PostgreSQL database to keep everything in, such as postgres://user@host/name; shared by several servers
+    /// [env: HOOKWRIGHT_STORE_URL]
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// A file with the database's password [env: HOOKWRIGHT_STORE_PASSWORD_FILE; HOOKWRIGHT_STORE_PASSWORD holds the
+    /// password itself]
+    #[arg(long, value_name = "FILE")]
+    store_password_file: Option<String>,
     /// Where plugins are dropped [default: `plugins` in the data directory] [env: HOOKWRIGHT_PLUGINS_DIR]
     #[arg(long, value_name = "DIR")]
     plugins_dir: Option<String>,
@@ -69,6 +77,8 @@ impl Serve {
             one("tls_cert", self.tls_cert),
             one("tls_key", self.tls_key),
             one("data_dir", self.data_dir),
+            one("store.url", self.store),
+            one("store.password_file", self.store_password_file),
             one("plugins_dir", self.plugins_dir),
             one("ca_file", self.ca_file),
             one("egress_proxy", self.egress_proxy),

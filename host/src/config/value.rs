@@ -9,7 +9,9 @@ use ipnet::IpNet;
 use url::Url;
 
 use crate::plugin::{PublicKey, Required};
+use crate::secret::Secret;
 use crate::send::{InvalidProxy, Proxy};
+use crate::store::postgres::Address;
 use crate::terms::Allowance;
 use crate::time::parse_span;
 
@@ -246,6 +248,18 @@ impl Setting for PathBuf {
 impl Setting for Option<PathBuf> {
     fn read(given: &Given) -> Result<Self, String> {
         Ok(Some(given.one()?).filter(|path| !path.is_empty()).map(PathBuf::from))
+    }
+}
+
+/// The address of a database; an empty one is none. An error repeats nothing of it, since it may hold a password.
+impl Setting for Option<Secret> {
+    fn read(given: &Given) -> Result<Self, String> {
+        let text = given.one()?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        Address::parse(text).map_err(|error| format!("is no address of a database: {error}"))?;
+        Ok(Some(Secret::new(text)))
     }
 }
 

@@ -315,6 +315,26 @@ impl Catalog {
         unsettled
     }
 
+    /// Takes in what other hosts on the same store changed.
+    ///
+    /// # Errors
+    ///
+    /// Where the store cannot be read.
+    pub async fn follow(&self) -> Result<(), StoreError> {
+        let mut shelf = self.shelf.lock().await;
+        let records = read_records(self.store.plugin_rows().await?)?;
+        let revisions = |records: &BTreeMap<String, Arc<Record>>| -> Vec<(String, u64)> {
+            records.iter().map(|(name, record)| (name.clone(), record.revision)).collect()
+        };
+        if revisions(&records) == revisions(&shelf.records) {
+            return Ok(());
+        }
+        shelf.records = records;
+        self.load_needed(&mut shelf).await;
+        self.publish(&mut shelf);
+        Ok(())
+    }
+
     async fn start(&self, bundled: Vec<Bundled>) -> Result<(), StoreError> {
         let mut shelf = self.shelf.lock().await;
         shelf.records = read_records(self.store.plugin_rows().await?)?;

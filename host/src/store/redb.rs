@@ -6,17 +6,17 @@
 
 pub mod archive;
 mod bits;
-mod counters;
+pub(super) mod counters;
 mod desk;
 mod documents;
 mod find;
 mod history;
 mod index;
 mod lines;
-mod jobs;
+pub(super) mod jobs;
 mod plugins;
 mod queue;
-mod record;
+pub(super) mod record;
 mod tables;
 mod writer;
 

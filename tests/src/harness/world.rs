@@ -12,16 +12,19 @@ use hookwright::config::Config;
 use hookwright::secret::Secret;
 use hookwright::store::Store;
 use hookwright::store::memory::MemoryStore;
+use hookwright::store::postgres::{Address, PostgresStore};
 use hookwright::store::redb::{Options, RedbStore};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::{Change, Mailbox, PATIENCE, ShiftClock, Web, until};
+use super::{Change, Kept, Mailbox, PATIENCE, ShiftClock, Web, until};
 
 /// The admin key of every host here.
 const KEY: &str = "hwk_of-the-tests";
+/// What hosts share that share a database.
+const SEALING_KEY: &str = "c2VhbGluZyBrZXkgb2YgdGhlIHRlc3RzLCAzMiBieXQ=";
 const STORE_FILE: &str = "hookwright.redb";
 /// Compiled plugins, kept from one host and one run to the next: compiling them takes longer than most tests.
 const COMPILED: &str = concat!(env!("OUT_DIR"), "/compiled");
@@ -76,16 +79,20 @@ impl From<Value> for Posted {
 }
 
 impl World {
-    pub(super) async fn open(changes: Vec<Change>, memory: bool) -> Self {
+    pub(super) async fn open(changes: Vec<Change>, store: Kept) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let mut config = settings(dir.path());
+        if store == Kept::Postgres {
+            config.store.url = Some(Secret::new(crate::postgres::migrated().await));
+            config.sealing_key = Some(Secret::new(SEALING_KEY));
+        }
         changes.into_iter().for_each(|change| change(&mut config));
         let mut world = Self {
             web: Web::new(config.host.listen, KEY),
             receiver: Mailbox::open().await,
             clock: Arc::default(),
             config,
-            memory: memory.then(|| Arc::new(MemoryStore::new()) as Arc<dyn Store>),
+            memory: (store == Kept::Memory).then(|| Arc::new(MemoryStore::new()) as Arc<dyn Store>),
             running: None,
             dir,
         };
@@ -125,6 +132,12 @@ impl World {
         copy_files(Path::new(COMPILED), &cache);
         let app = match &self.memory {
             Some(store) => app::build_on(store.clone(), self.config.clone(), self.clock.clone()).await?,
+            None if self.config.store.url.is_some() => {
+                let url = self.config.store.url.as_ref().expect("it has one").expose();
+                let options = app::postgres_options(&self.config);
+                let store = PostgresStore::open(&Address::parse(url)?, options).await?;
+                app::build_on(Arc::new(store), self.config.clone(), self.clock.clone()).await?
+            }
             None => {
                 let options = Options { clock: self.clock.clone(), ..Options::default() };
                 let store = RedbStore::open(&self.store_file(), options)?;

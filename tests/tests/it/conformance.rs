@@ -79,3 +79,65 @@ mod redb {
         hookwright_tests::exercise!(Redb<3>, lasting);
     }
 }
+
+mod postgres {
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+    use hookwright::store::Store;
+    use hookwright::store::postgres::{Address, Options, PostgresStore};
+    use hookwright_tests::conformance::{Lasting, Subject};
+
+    struct Postgres {
+        store: Arc<dyn Store>,
+        url: String,
+    }
+
+    impl Postgres {
+        async fn open(url: String) -> Self {
+            let options = Options { connections: 6, ..Options::default() };
+            let store = PostgresStore::open(&Address::parse(&url).unwrap(), options).await.unwrap();
+            Self { store: Arc::new(store), url }
+        }
+    }
+
+    #[async_trait]
+    impl Subject for Postgres {
+        fn is_there() -> bool {
+            hookwright_tests::postgres::is_there()
+        }
+
+        async fn create() -> Self {
+            Self::open(hookwright_tests::postgres::migrated().await).await
+        }
+
+        fn store(&self) -> &Arc<dyn Store> {
+            &self.store
+        }
+    }
+
+    #[async_trait]
+    impl Lasting for Postgres {
+        async fn reopen(self) -> Self {
+            drop(self.store);
+            Self::open(self.url).await
+        }
+    }
+
+    hookwright_tests::exercise!(Postgres);
+
+    // A lease stands in its row, and ends by its time only: whoever opens the store is one of several. So what is said of
+    // leases that end with the process does not hold here.
+    hookwright_tests::promises! { Postgres:
+        reopen {
+            everything_is_still_there
+            the_order_goes_on
+            producer_ids_are_remembered
+            waiting_deliveries_keep_their_time
+            deleted_endpoints_stay_deleted
+            counts_outlast_the_store
+            a_job_goes_on_after_a_restart
+            plugins_outlast_the_store
+        }
+    }
+}

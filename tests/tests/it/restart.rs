@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hookwright::receiver::Arrival;
-use hookwright_tests::harness::{Mailbox, World, play};
+use hookwright_tests::harness::{Mailbox, Stage, World, play};
 use redb::{Database, TableDefinition};
 use serde_json::json;
 
@@ -80,7 +80,7 @@ fn a_host_that_stops_finishes_what_is_under_way() {
 
 #[test]
 fn the_admin_key_is_made_once() {
-    play(async |world| {
+    Stage::default().in_a_file().play(async |world| {
         world.stop().await;
         world.config.admin_key = None;
         world.config.host.data_dir = world.dir().join("other");
@@ -97,7 +97,7 @@ fn the_admin_key_is_made_once() {
 
 #[test]
 fn a_missing_or_wrong_sealing_key_stops_the_start_with_a_sentence() {
-    play(async |world| {
+    Stage::default().in_a_file().play(async |world| {
         world.endpoint(json!({})).await;
         world.stop().await;
         let file = world.data_dir().join("sealing.key");
@@ -129,7 +129,7 @@ fn a_missing_or_wrong_sealing_key_stops_the_start_with_a_sentence() {
 
 #[test]
 fn a_store_of_a_newer_version_is_refused_with_a_sentence() {
-    play(async |world| {
+    Stage::default().in_a_file().play(async |world| {
         world.stop().await;
         let table = TableDefinition::<&str, u64>::new("meta");
         let database = Database::open(world.store_file()).expect("the store");
@@ -144,7 +144,7 @@ fn a_store_of_a_newer_version_is_refused_with_a_sentence() {
 
 #[test]
 fn a_second_host_on_the_same_data_is_refused_with_a_sentence() {
-    play(async |world| {
+    Stage::default().in_a_file().play(async |world| {
         let second = refusal(world).await;
         assert!(second.contains("in use by another process"), "{second}");
         world.post("a", "1").await;

@@ -160,7 +160,7 @@ fn add_tally(txn: &mut Txn<'_>, key: (u8, i64, &[u8]), mut tally: Tally) -> Resu
     if let Some(stored) = txn.tables.tallies.get(key).map_err(io)? {
         tally.add(&decode_tally(stored.value())?);
     }
-    let row = encode(&TallyRow::from(&tally))?;
+    let row = encode_tally(&tally)?;
     txn.tables.tallies.insert(key, row.as_slice()).map_err(io)?;
     Ok(())
 }
@@ -416,7 +416,7 @@ impl Counters {
     }
 }
 
-fn resolution_key(resolution: Resolution) -> u8 {
+pub fn resolution_key(resolution: Resolution) -> u8 {
     match resolution {
         Resolution::Minute => 0,
         Resolution::Hour => 1,
@@ -431,7 +431,7 @@ const HOST_TYPE: u8 = 3;
 const TENANT_TYPE: u8 = 4;
 
 /// A kind and a name. The 0 byte cannot be in the name of a tenant.
-fn scope_key(scope: &Scope) -> Vec<u8> {
+pub fn scope_key(scope: &Scope) -> Vec<u8> {
     match scope {
         Scope::Host => vec![HOST],
         Scope::Tenant(tenant) => [&[TENANT], tenant.as_str().as_bytes()].concat(),
@@ -444,7 +444,7 @@ fn scope_key(scope: &Scope) -> Vec<u8> {
 }
 
 /// The keys of a tenant's event types, or the host's. Each begins with the first of them.
-fn type_keys(tenant: Option<&Tenant>) -> Range<Vec<u8>> {
+pub fn type_keys(tenant: Option<&Tenant>) -> Range<Vec<u8>> {
     match tenant {
         None => vec![HOST_TYPE]..vec![HOST_TYPE + 1],
         Some(tenant) => {
@@ -454,7 +454,7 @@ fn type_keys(tenant: Option<&Tenant>) -> Range<Vec<u8>> {
     }
 }
 
-fn type_of(key: &[u8], prefix: &[u8]) -> Result<EventType> {
+pub fn type_of(key: &[u8], prefix: &[u8]) -> Result<EventType> {
     let name = key.strip_prefix(prefix).and_then(|name| std::str::from_utf8(name).ok());
     EventType::parse(name.unwrap_or_default()).map_err(corrupt)
 }
@@ -495,7 +495,11 @@ fn trimmed(counts: &[u64]) -> Vec<u64> {
     counts[..length].to_vec()
 }
 
-fn decode_tally(bytes: &[u8]) -> Result<Tally> {
+pub fn encode_tally(tally: &Tally) -> Result<Vec<u8>> {
+    encode(&TallyRow::from(tally))
+}
+
+pub fn decode_tally(bytes: &[u8]) -> Result<Tally> {
     let row: TallyRow = decode(bytes)?;
     let mut tally = Tally::default();
     tally.counts_mut().into_iter().zip(row.counts).for_each(|(count, stored)| *count = stored);

@@ -99,12 +99,17 @@ fn get(table: &impl ReadableTable<u128, &'static [u8]>, id: JobId) -> Result<Opt
 }
 
 fn put(txn: &mut Txn<'_>, job: &Job) -> Result<()> {
-    let row = encode(&JobRow::of(job))?;
+    let row = written(job)?;
     txn.tables.jobs.insert(job.id.as_u128(), row.as_slice()).map_err(io)?;
     Ok(())
 }
 
-fn read(id: JobId, row: &[u8]) -> Result<Job> {
+/// A job as a row.
+pub fn written(job: &Job) -> Result<Vec<u8>> {
+    encode(&JobRow::of(job))
+}
+
+pub fn read(id: JobId, row: &[u8]) -> Result<Job> {
     decode::<JobRow<'_>>(row)?.into_job(id)
 }
 

@@ -1,0 +1,366 @@
+//! Events are taken on: by producers, and those that tell of a change.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio_postgres::Row;
+
+use crate::delivery::Delivery;
+use crate::endpoint::Order;
+use crate::event::{Channel, ContentDigest, Event, EventType, ProducerId, Tenant};
+use crate::health::Health;
+use crate::id::{DeliveryId, EndpointId, EventId};
+use crate::store::redb::record;
+use crate::store::{Append, Appended, Arrival, BookVersion, Lease, Place, Result};
+use crate::time::Timestamp;
+
+use super::counters::Gathered;
+use super::lines::Lines;
+use super::row::{self, Id, big, place_key, time};
+use super::transaction::{Done, Lock, Shared, Transaction};
+
+#[derive(Debug)]
+pub struct Request {
+    pub batch: Vec<Arrival>,
+    pub against: BookVersion,
+    pub lease_until: Timestamp,
+}
+
+pub fn commit<'a>(shared: &'a Shared, requests: &'a [Request]) -> BoxFuture<'a, Result<Vec<Append>>> {
+    Box::pin(shared.transact(Lock::Together, move |transaction| async move {
+        let number = requests.iter().map(|request| request.batch.len()).sum();
+        let (version, first) = take_sequences(&transaction, number).await?;
+        let fresh = requests.iter().filter(|request| request.against == version);
+        let arrivals: Vec<&Arrival> = fresh.flat_map(|request| &request.batch).collect();
+        let mut intake = Intake::open(&transaction, first, &arrivals).await?;
+        let endpoints = endpoint_states(&transaction, wanted(&arrivals)).await?;
+        let mut lines = Lines::lock(&transaction, ordered(&endpoints)).await?;
+        let mut gathered = Gathered::default();
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in requests {
+            if request.against != version {
+                answers.push(Append::Stale(version));
+                continue;
+            }
+            let until = Some(request.lease_until);
+            let taken_on = request
+                .batch
+                .iter()
+                .map(|arrival| intake.take_on(arrival, until, &endpoints, &mut lines, &mut gathered));
+            answers.push(Append::Done(taken_on.collect::<Result<_>>()?));
+        }
+        intake.write(&transaction).await?;
+        lines.write(&transaction).await?;
+        gathered.write(&transaction, shared.append_shard).await?;
+        Ok(answers)
+    }))
+}
+
+/// Sees to it that nobody else gives places until the end of the transaction. The version, and the first of so many
+/// sequences.
+pub async fn take_sequences(transaction: &Transaction, number: usize) -> Done<(BookVersion, u64)> {
+    let row = transaction.one(include_str!("sql/take_sequences.sql"), &[&big(number)]).await?;
+    let (version, first): (i64, i64) = (row.try_get("version")?, row.try_get("first")?);
+    Ok((BookVersion(version.unsigned_abs()), first.unsigned_abs()))
+}
+
+/// What a transaction has to know of an endpoint.
+#[derive(Debug, Clone)]
+pub struct EndpointState {
+    pub held: bool,
+    pub order: Order,
+    pub judged_from: Timestamp,
+    pub health: Health,
+}
+
+pub type EndpointStates = HashMap<EndpointId, EndpointState>;
+
+/// Those of the endpoints that exist.
+pub async fn endpoint_states(transaction: &Transaction, ids: HashSet<EndpointId>) -> Done<EndpointStates> {
+    let mut states = EndpointStates::new();
+    if ids.is_empty() {
+        return Ok(states);
+    }
+    let ids: Vec<Id> = ids.into_iter().map(|id| Id(id.as_u128())).collect();
+    for row in transaction.query(include_str!("sql/endpoint_states.sql"), &[&ids]).await? {
+        let state = EndpointState {
+            held: row.try_get("held")?,
+            order: row::order(row.try_get("ordering")?, row.try_get("aside_after")?)?,
+            judged_from: Timestamp::from_micros(row.try_get("judged_from")?),
+            health: health(&row)?,
+        };
+        states.insert(EndpointId::from_u128(row.try_get::<_, Id>("id")?.0), state);
+    }
+    Ok(states)
+}
+
+/// As new where there is none.
+pub fn health(row: &Row) -> Done<Health> {
+    let failures: Option<i64> = row.try_get("failures")?;
+    Ok(Health {
+        consecutive_failures: failures.and_then(|number| u32::try_from(number).ok()).unwrap_or_default(),
+        failing_since: time(row.try_get("failing_since")?),
+        on_trial: row.try_get::<_, Option<bool>>("on_trial")?.unwrap_or_default(),
+    })
+}
+
+/// The endpoints that events are promised to.
+pub fn wanted(arrivals: &[&Arrival]) -> HashSet<EndpointId> {
+    arrivals.iter().flat_map(|arrival| &arrival.deliveries).map(|new| new.endpoint).collect()
+}
+
+/// Those that keep an order.
+pub fn ordered(states: &EndpointStates) -> Vec<EndpointId> {
+    states.iter().filter(|(_, state)| state.order.is_kept()).map(|(id, _)| *id).collect()
+}
+
+/// Takes events on, in memory until they are written.
+#[derive(Debug, Default)]
+pub struct Intake {
+    next_sequence: u64,
+    known: HashMap<(Tenant, ProducerId), Known>,
+    events: EventRows,
+    names: Vec<(Tenant, ProducerId, Known)>,
+    pub queue: QueueRows,
+}
+
+/// What the first post under a producer id was answered.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    event: EventId,
+    content: ContentDigest,
+    deliveries: u32,
+}
+
+impl Known {
+    fn answer(self, content: ContentDigest) -> Appended {
+        match self.content == content {
+            true => Appended::Duplicate { event: self.event, deliveries: self.deliveries },
+            false => Appended::Conflict { event: self.event },
+        }
+    }
+}
+
+impl Intake {
+    /// Takes on up to as many events as there are arrivals, whose places were given already.
+    pub async fn open(transaction: &Transaction, next_sequence: u64, arrivals: &[&Arrival]) -> Done<Self> {
+        let (mut tenants, mut names) = (Vec::new(), Vec::new());
+        for event in arrivals.iter().map(|arrival| &arrival.event) {
+            if let Some(name) = &event.producer_id {
+                tenants.push(event.tenant.as_str());
+                names.push(name.as_str());
+            }
+        }
+        let mut known = HashMap::new();
+        if !names.is_empty() {
+            for row in
+                transaction.query(include_str!("sql/known_producer_ids.sql"), &[&tenants, &names]).await?
+            {
+                known.insert(known_name(&row)?, known_answer(&row)?);
+            }
+        }
+        Ok(Self { next_sequence, known, ..Self::default() })
+    }
+
+    /// Deliveries marked `take` are leased until `until`, where one is given.
+    pub fn take_on(
+        &mut self,
+        arrival: &Arrival,
+        until: Option<Timestamp>,
+        endpoints: &EndpointStates,
+        lines: &mut Lines,
+        gathered: &mut Gathered,
+    ) -> Result<Appended> {
+        let Arrival { event, content, deliveries } = arrival;
+        if let Some(producer_id) = event.producer_id.clone() {
+            let name = (event.tenant.clone(), producer_id);
+            if let Some(known) = self.known.get(&name) {
+                return Ok(known.answer(*content));
+            }
+            let known = Known { event: event.id, content: *content, deliveries: deliveries.len() as u32 };
+            self.names.push((name.0.clone(), name.1.clone(), known));
+            self.known.insert(name, known);
+        }
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        let promised: Vec<_> = deliveries.iter().map(|new| new.endpoint).collect();
+        self.events.push(sequence, event, &promised)?;
+        let states: Vec<_> = promised.iter().map(|id| (*id, endpoints.get(id))).collect();
+        gathered.accepted(event, &states);
+        let mut taken = Vec::new();
+        for (ordinal, (new, (_, state))) in (0..).zip(deliveries.iter().zip(&states)) {
+            let id = DeliveryId::of(event.id, ordinal);
+            let place = place_key(Place { sequence, ordinal });
+            let turn = state.and_then(|state| lines.join(new.endpoint, state.order, place));
+            let lease = until.filter(|_| new.take && turn.is_none());
+            let generation = u64::from(lease.is_some());
+            taken.extend(lease.map(|_| Lease { delivery: id, generation }));
+            let delivery = Delivery::promised(id, new.endpoint, event);
+            self.queue.push(place, &delivery, lease, generation, turn)?;
+        }
+        Ok(Appended::Accepted { taken })
+    }
+
+    pub async fn write(&self, transaction: &Transaction) -> Done<()> {
+        self.events.write(transaction).await?;
+        self.write_names(transaction).await?;
+        self.queue.write(transaction).await
+    }
+
+    async fn write_names(&self, transaction: &Transaction) -> Done<()> {
+        if self.names.is_empty() {
+            return Ok(());
+        }
+        let tenants: Vec<&str> = self.names.iter().map(|(tenant, ..)| tenant.as_str()).collect();
+        let names: Vec<&str> = self.names.iter().map(|(_, name, _)| name.as_str()).collect();
+        let events: Vec<Id> = self.names.iter().map(|(.., known)| Id(known.event.as_u128())).collect();
+        let contents: Vec<&[u8]> = self.names.iter().map(|(.., known)| &known.content.0[..]).collect();
+        let deliveries: Vec<i64> = self.names.iter().map(|(.., known)| i64::from(known.deliveries)).collect();
+        let sql = include_str!("sql/insert_producer_ids.sql");
+        transaction.execute(sql, &[&tenants, &names, &events, &contents, &deliveries]).await?;
+        Ok(())
+    }
+}
+
+fn known_name(row: &Row) -> Done<(Tenant, ProducerId)> {
+    let tenant = Tenant::parse(row.try_get("tenant")?).map_err(record::corrupt)?;
+    Ok((tenant, ProducerId::parse(row.try_get("producer_id")?).map_err(record::corrupt)?))
+}
+
+fn known_answer(row: &Row) -> Done<Known> {
+    let content: &[u8] = row.try_get("content")?;
+    let deliveries: i64 = row.try_get("deliveries")?;
+    Ok(Known {
+        event: EventId::from_u128(row.try_get::<_, Id>("event")?.0),
+        content: ContentDigest(content.try_into().map_err(record::corrupt)?),
+        deliveries: u32::try_from(deliveries).map_err(record::corrupt)?,
+    })
+}
+
+/// Columns of new events.
+#[derive(Debug, Default)]
+struct EventRows {
+    sequences: Vec<i64>,
+    ids: Vec<Id>,
+    events: Vec<Arc<Event>>,
+    channels: Vec<String>,
+    accepted: Vec<i64>,
+    sizes: Vec<i64>,
+    ordinals: Vec<i32>,
+    rows: Vec<Vec<u8>>,
+}
+
+impl EventRows {
+    fn push(&mut self, sequence: u64, event: &Arc<Event>, promised: &[EndpointId]) -> Result<()> {
+        self.sequences.push(row::sequence_key(sequence));
+        self.ids.push(Id(event.id.as_u128()));
+        let channels: Vec<&str> = event.channels.iter().map(Channel::as_str).collect();
+        self.channels.push(channels.join(" "));
+        self.accepted.push(event.accepted_at.as_micros());
+        self.sizes.push(big(event.payload.len()));
+        self.ordinals.push(promised.len() as i32);
+        self.rows.push(record::encode_event(event, promised)?);
+        self.events.push(event.clone());
+        Ok(())
+    }
+
+    async fn write(&self, transaction: &Transaction) -> Done<()> {
+        if self.sequences.is_empty() {
+            return Ok(());
+        }
+        let tenants: Vec<&str> = self.events.iter().map(|event| event.tenant.as_str()).collect();
+        let names: Vec<Option<&str>> =
+            self.events.iter().map(|event| event.producer_id.as_ref().map(ProducerId::as_str)).collect();
+        let types: Vec<&str> = self.events.iter().map(|event| event.event_type.as_str()).collect();
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 10] = [
+            &self.sequences,
+            &self.ids,
+            &tenants,
+            &names,
+            &types,
+            &self.channels,
+            &self.accepted,
+            &self.sizes,
+            &self.ordinals,
+            &self.rows,
+        ];
+        transaction.execute(include_str!("sql/insert_events.sql"), &values).await?;
+        Ok(())
+    }
+}
+
+/// Columns of deliveries that begin to wait.
+#[derive(Debug, Default)]
+pub struct QueueRows {
+    places: Vec<i64>,
+    endpoints: Vec<Id>,
+    tenants: Vec<Tenant>,
+    types: Vec<EventType>,
+    created: Vec<i64>,
+    due: Vec<i64>,
+    leased: Vec<Option<i64>>,
+    generations: Vec<i64>,
+    turns: Vec<Option<i64>>,
+    rows: Vec<Vec<u8>>,
+}
+
+impl QueueRows {
+    pub fn push(
+        &mut self,
+        place: i64,
+        delivery: &Delivery,
+        leased_until: Option<Timestamp>,
+        generation: u64,
+        turn: Option<i64>,
+    ) -> Result<()> {
+        self.places.push(place);
+        self.endpoints.push(Id(delivery.endpoint.as_u128()));
+        self.tenants.push(delivery.tenant.clone());
+        self.types.push(delivery.event_type.clone());
+        self.created.push(delivery.created_at.as_micros());
+        self.due.push(delivery.due.unwrap_or(delivery.created_at).as_micros());
+        self.leased.push(row::micros(leased_until));
+        self.generations.push(big(generation));
+        self.turns.push(turn);
+        self.rows.push(record::encode_journal(delivery, None)?);
+        Ok(())
+    }
+
+    pub async fn write(&self, transaction: &Transaction) -> Done<()> {
+        if self.places.is_empty() {
+            return Ok(());
+        }
+        let tenants: Vec<&str> = self.tenants.iter().map(Tenant::as_str).collect();
+        let types: Vec<&str> = self.types.iter().map(EventType::as_str).collect();
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 10] = [
+            &self.places,
+            &self.endpoints,
+            &tenants,
+            &types,
+            &self.created,
+            &self.due,
+            &self.leased,
+            &self.generations,
+            &self.turns,
+            &self.rows,
+        ];
+        transaction.execute(include_str!("sql/insert_queue.sql"), &values).await?;
+        Ok(())
+    }
+}
+
+/// For announcements, which are appended whatever the version is.
+pub async fn open_for(transaction: &Transaction, arrivals: &[&Arrival]) -> Done<Intake> {
+    if arrivals.is_empty() {
+        return Ok(Intake::default());
+    }
+    let (_, first) = take_sequences(transaction, arrivals.len()).await?;
+    Intake::open(transaction, first, arrivals).await
+}
+
+/// By their endpoints, in the order of their ids.
+pub fn sorted_ids(ids: impl IntoIterator<Item = EndpointId>) -> Vec<Id> {
+    let ids: BTreeMap<EndpointId, ()> = ids.into_iter().map(|id| (id, ())).collect();
+    ids.into_keys().map(|id| Id(id.as_u128())).collect()
+}

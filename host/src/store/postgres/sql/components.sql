@@ -1,0 +1,1 @@
+SELECT digest, size, kept_at FROM components ORDER BY digest

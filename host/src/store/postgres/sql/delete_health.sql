@@ -1,0 +1,1 @@
+DELETE FROM health WHERE endpoint = $1

@@ -1,0 +1,1 @@
+UPDATE queue SET turn = NULL WHERE endpoint = $1 AND turn IS NOT NULL

@@ -1,0 +1,1 @@
+SELECT revision FROM documents WHERE kind = $1 AND name = $2

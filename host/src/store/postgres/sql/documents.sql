@@ -1,0 +1,1 @@
+SELECT kind, name, revision, document FROM documents ORDER BY kind, name

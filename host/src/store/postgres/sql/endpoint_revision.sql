@@ -1,0 +1,1 @@
+SELECT revision, judged_from FROM endpoints WHERE id = $1

@@ -1,0 +1,1 @@
+SELECT sequence, row FROM events WHERE sequence = ANY ($1)

@@ -1,0 +1,1 @@
+DELETE FROM components WHERE digest = ANY ($1)

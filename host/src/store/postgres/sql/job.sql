@@ -1,0 +1,1 @@
+SELECT id, row FROM jobs WHERE id = $1

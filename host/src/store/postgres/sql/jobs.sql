@@ -1,0 +1,1 @@
+SELECT id, row FROM jobs ORDER BY id DESC

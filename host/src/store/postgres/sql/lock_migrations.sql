@@ -1,0 +1,1 @@
+SELECT pg_advisory_xact_lock(hashtextextended('hookwright migrations ' || current_schema(), 0))

@@ -1,0 +1,1 @@
+UPDATE heads SET head = NULL WHERE endpoint = $1

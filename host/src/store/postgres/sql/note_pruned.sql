@@ -1,0 +1,1 @@
+UPDATE pruning SET pruned_to = $1

@@ -1,0 +1,1 @@
+SELECT coalesce(sum(pending), 0)::bigint AS pending FROM standings

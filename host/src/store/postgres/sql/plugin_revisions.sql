@@ -1,0 +1,1 @@
+SELECT name, revision FROM plugins WHERE name = ANY ($1)

@@ -1,0 +1,1 @@
+SELECT name, revision, document FROM plugins ORDER BY name

@@ -1,0 +1,1 @@
+UPDATE book SET version = version + 1 RETURNING version

@@ -1,0 +1,1 @@
+SELECT sequence FROM events WHERE id = $1

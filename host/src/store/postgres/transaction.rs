@@ -1,0 +1,208 @@
+//! One call, one transaction: begun under the store's lock, tried again where others were in the way, and given up at
+//! its deadline.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use deadpool_postgres::Object;
+use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+use tracing::warn;
+
+use crate::store::{Result, StoreError};
+
+use super::Options;
+use super::connection::{Pool, describe};
+
+/// Writers of counts.
+pub const SHARDS: i16 = 16;
+/// How often a transaction is tried that others were in the way of.
+const MOST_TRIES: usize = 8;
+
+/// What all calls of a store share.
+#[derive(Debug)]
+pub struct Shared {
+    pub options: Options,
+    /// The shards that this store's appends and settlements count in.
+    pub append_shard: i16,
+    pub settle_shard: i16,
+    pool: Pool,
+    /// The number of the store's lock; the next ones are those of its shards.
+    lock: i64,
+}
+
+/// How a transaction holds the store's lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    /// Beside others that hold it together.
+    Together,
+    /// While nobody else changes anything.
+    Alone,
+    /// Not at all: what is changed bears everything else.
+    Free,
+    /// Not at all: everything is read as of one moment.
+    Snapshot,
+}
+
+pub type Done<T> = std::result::Result<T, Fault>;
+
+#[derive(Debug)]
+pub enum Fault {
+    /// Others were in the way: the same again can succeed.
+    InTheWay(String),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Fault::Store(error)
+    }
+}
+
+impl From<tokio_postgres::Error> for Fault {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let text = describe(&error);
+        match error.code() {
+            Some(code)
+                if [SqlState::T_R_DEADLOCK_DETECTED, SqlState::T_R_SERIALIZATION_FAILURE].contains(code) =>
+            {
+                Fault::InTheWay(text)
+            }
+            _ => Fault::Store(StoreError::Unavailable(format!("the database failed: {text}"))),
+        }
+    }
+}
+
+impl Fault {
+    pub fn error(self) -> StoreError {
+        match self {
+            Fault::InTheWay(text) => StoreError::Unavailable(format!("others were in the way: {text}")),
+            Fault::Store(error) => error,
+        }
+    }
+}
+
+impl Shared {
+    pub async fn new(pool: Pool, options: Options) -> Result<Self> {
+        let lock = {
+            let client = pool.take().await?;
+            let row = client
+                .query_one(include_str!("sql/lock_number.sql"), &[])
+                .await
+                .map_err(|error| Fault::from(error).error())?;
+            row.try_get("number").map_err(|error| Fault::from(error).error())?
+        };
+        let append_shard = rand::random_range(0..SHARDS / 2) * 2;
+        Ok(Self { options, append_shard, settle_shard: append_shard + 1, pool, lock })
+    }
+
+    /// Runs `work` in a transaction and commits it.
+    pub async fn transact<T, F>(&self, lock: Lock, work: impl Fn(Arc<Transaction>) -> F) -> Result<T>
+    where
+        F: Future<Output = Done<T>>,
+    {
+        let tries = async {
+            let mut tries = 1;
+            loop {
+                match self.attempt(lock, &work).await {
+                    Err(Fault::InTheWay(text)) if tries < MOST_TRIES => {
+                        warn!(%text, tries, "a transaction is tried again");
+                        tries += 1;
+                    }
+                    done => return done.map_err(Fault::error),
+                }
+            }
+        };
+        tokio::time::timeout(self.options.deadline, tries).await.unwrap_or_else(|_| {
+            Err(StoreError::Unavailable("the database did not answer in time".to_owned()))
+        })
+    }
+
+    async fn attempt<T, F>(&self, lock: Lock, work: impl Fn(Arc<Transaction>) -> F) -> Done<T>
+    where
+        F: Future<Output = Done<T>>,
+    {
+        let transaction = Arc::new(Transaction::begin(self.pool.take().await?, lock, self.lock).await?);
+        match work(transaction.clone()).await {
+            Ok(answer) => {
+                transaction.end("COMMIT").await?;
+                Ok(answer)
+            }
+            Err(fault) => {
+                let _ = transaction.end("ROLLBACK").await;
+                Err(fault)
+            }
+        }
+    }
+}
+
+/// One that is under way. Where it is dropped before its end, its connection is closed, and with it the transaction.
+#[derive(Debug)]
+pub struct Transaction {
+    client: Option<Object>,
+    ended: AtomicBool,
+    lock: i64,
+}
+
+impl Transaction {
+    async fn begin(client: Object, lock: Lock, number: i64) -> Done<Self> {
+        let transaction = Self { client: Some(client), ended: AtomicBool::new(false), lock: number };
+        let begin = match lock {
+            Lock::Together => format!("BEGIN; SELECT pg_advisory_xact_lock_shared({number})"),
+            Lock::Alone => format!("BEGIN; SELECT pg_advisory_xact_lock({number})"),
+            Lock::Free => "BEGIN".to_owned(),
+            // What is asked for differs too much for one plan.
+            Lock::Snapshot => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
+                               SET LOCAL plan_cache_mode = force_custom_plan"
+                .to_owned(),
+        };
+        transaction.client()?.batch_execute(&begin).await?;
+        Ok(transaction)
+    }
+
+    async fn end(&self, how: &str) -> Done<()> {
+        self.client()?.batch_execute(how).await?;
+        self.ended.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn client(&self) -> Done<&Object> {
+        self.client.as_ref().ok_or(Fault::Store(StoreError::Closed))
+    }
+
+    /// Waits for a lock of the store that is held until the end of the transaction: a shard's, or another number from
+    /// [`SHARDS`] on.
+    pub async fn hold(&self, number: i16) -> Done<()> {
+        let key = self.lock + 1 + i64::from(number);
+        self.query("SELECT pg_advisory_xact_lock($1)", &[&key]).await?;
+        Ok(())
+    }
+
+    pub async fn query(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Done<Vec<Row>> {
+        let client = self.client()?;
+        let statement = client.prepare_cached(sql).await?;
+        Ok(client.query(&statement, values).await?)
+    }
+
+    /// The one row that a statement answers.
+    pub async fn one(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Done<Row> {
+        let row = self.query(sql, values).await?.pop();
+        row.ok_or_else(|| Fault::Store(StoreError::Corrupt("a statement answered no row".to_owned())))
+    }
+
+    /// The number of rows that it changed.
+    pub async fn execute(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Done<u64> {
+        let client = self.client()?;
+        let statement = client.prepare_cached(sql).await?;
+        Ok(client.execute(&statement, values).await?)
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if !self.ended.load(Ordering::Relaxed) {
+            drop(self.client.take().map(Object::take));
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! A private PostgreSQL server for the tests, made of the machine's own programs.
+//!
+//! One serves all tests of a process, each in a schema of its own. It listens on a socket in a temporary folder only, and
+//! goes with the process, however that ends.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio_postgres::NoTls;
+
+/// Set: it is a failure where there are no programs.
+pub const REQUIRE: &str = "HOOKWRIGHT_REQUIRE_POSTGRES";
+
+const HOW: &str = "there are no PostgreSQL programs (initdb, postgres) on this machine; on Debian, \
+                   `apt-get install postgresql` brings them";
+
+/// The server refuses to run as root; this user is there on every machine.
+const NOBODY: u32 = 65_534;
+
+/// Nothing here has to outlast a power cut.
+const SETTINGS: &str = "-c fsync=off -c full_page_writes=off -c max_connections=400 \
+                        -c shared_buffers=64MB -c listen_addresses= -c autovacuum_naptime=10s \
+                        -c max_wal_size=256MB -c deadlock_timeout=200ms";
+
+/// Makes the server, says that it is ready, and takes it down once nobody holds the other end of its input.
+const SCRIPT: &str = r#"
+folder=$1 bin=$2 settings=$3
+"$bin/initdb" -D "$folder/data" -U tester -A trust -E UTF8 --locale=C --no-sync >"$folder/log" 2>&1 || { cat "$folder/log" >&2; exit 1; }
+"$bin/postgres" -D "$folder/data" -k "$folder" $settings >>"$folder/log" 2>&1 &
+server=$!
+for try in $(seq 300); do
+  "$bin/pg_isready" -q -h "$folder" -U tester && break
+  kill -0 $server 2>/dev/null || { cat "$folder/log" >&2; exit 1; }
+  sleep 0.1
+done
+echo ready
+cat >/dev/null
+# It may have been started again meanwhile.
+server=$(head -n 1 "$folder/data/postmaster.pid" 2>/dev/null) && kill -INT "$server"
+for try in $(seq 100); do kill -0 "$server" 2>/dev/null || break; sleep 0.1; done
+rm -rf "$folder"
+"#;
+
+/// A server of its own. It goes when this is dropped.
+pub struct Server {
+    folder: PathBuf,
+    bin: PathBuf,
+    /// Ends with its input.
+    _keeper: Child,
+}
+
+static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+static SCHEMAS: AtomicU64 = AtomicU64::new(0);
+
+/// Whether there are programs. Where there are none, it is said that the test is skipped.
+pub fn is_there() -> bool {
+    server().is_some()
+}
+
+/// The address of a database of its own, empty but for its tables.
+pub async fn migrated() -> String {
+    let url = empty().await;
+    let address = hookwright::store::postgres::Address::parse(&url).expect("it is an address");
+    hookwright::store::postgres::PostgresStore::migrate(&address).await.expect("the tables are made");
+    url
+}
+
+/// As [`migrated`], without tables.
+pub async fn empty() -> String {
+    server().expect("there is a server").schema().await
+}
+
+impl Server {
+    /// A server that no other test uses. `None` where there are no programs.
+    pub fn start() -> Option<Self> {
+        is_there().then(|| programs().map(start)).flatten()
+    }
+
+    /// The address of an empty database.
+    pub async fn schema(&self) -> String {
+        let name = format!("test_{}", SCHEMAS.fetch_add(1, Ordering::Relaxed));
+        let folder = self.folder.display().to_string();
+        let config = format!("host={folder} user=tester dbname=postgres");
+        let (client, connection) = tokio_postgres::connect(&config, NoTls).await.expect("the server answers");
+        let driver = tokio::spawn(connection);
+        client.batch_execute(&format!("CREATE SCHEMA {name}")).await.expect("a schema is made");
+        drop(client);
+        driver.await.expect("the connection ends").expect("it ends well");
+        let host = folder.replace('/', "%2F");
+        format!("postgres://tester@{host}/postgres?options=-c%20search_path%3D{name}")
+    }
+
+    /// Ends it at once, as a crash of its machine would but for what is on disk.
+    pub fn crash(&self) {
+        self.control(&["stop", "-m", "immediate"]);
+    }
+
+    /// Starts it again.
+    pub fn resume(&self) {
+        let options = format!("-k {} {SETTINGS}", self.folder.display());
+        let log = self.folder.join("log");
+        self.control(&["start", "-o", &options, "-l", log.to_str().expect("it is text")]);
+    }
+
+    fn control(&self, words: &[&str]) {
+        let mut control = Command::new(self.bin.join("pg_ctl"));
+        control.args(words).args(["-w", "-s", "-D"]).arg(self.folder.join("data"));
+        control.stdout(Stdio::null()).stdin(Stdio::null()).current_dir("/");
+        as_owner(&mut control, &self.folder);
+        assert!(control.status().expect("pg_ctl runs").success(), "pg_ctl {words:?}");
+    }
+}
+
+fn server() -> Option<&'static Server> {
+    let server = SERVER.get_or_init(|| programs().map(start)).as_ref();
+    if server.is_none() {
+        assert!(std::env::var_os(REQUIRE).is_none(), "{REQUIRE} is set, but {HOW}");
+        eprintln!("skipped: {HOW}");
+    }
+    server
+}
+
+fn start(bin: PathBuf) -> Server {
+    let folder = tempfile::tempdir().expect("a temporary folder is made").keep();
+    let mut keeper = Command::new("sh");
+    keeper.args(["-c", SCRIPT, "keeper"]).arg(&folder).arg(&bin).arg(SETTINGS);
+    keeper.stdin(Stdio::piped()).stdout(Stdio::piped()).current_dir("/").process_group(0);
+    if owner(&folder) == 0 {
+        std::os::unix::fs::chown(&folder, Some(NOBODY), Some(NOBODY)).expect("the folder is given away");
+    }
+    as_owner(&mut keeper, &folder);
+    let mut keeper = keeper.spawn().expect("a shell runs");
+    let mut line = String::new();
+    let output = keeper.stdout.take().expect("it has an output");
+    BufReader::new(output).read_line(&mut line).expect("its output is read");
+    assert_eq!(line.trim(), "ready", "the PostgreSQL server starts");
+    Server { folder, bin, _keeper: keeper }
+}
+
+fn owner(path: &Path) -> u32 {
+    path.metadata().expect("the folder is there").uid()
+}
+
+fn as_owner(command: &mut Command, folder: &Path) {
+    if owner(folder) == NOBODY {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+}
+
+/// Where the programs are, the newest ones first.
+fn programs() -> Option<PathBuf> {
+    let mut folders: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
+        .collect();
+    folders.sort_by_key(|folder| {
+        let version = folder.parent().and_then(Path::file_name).and_then(|name| name.to_str()?.parse().ok());
+        std::cmp::Reverse(version.unwrap_or(0_u32))
+    });
+    let told = Command::new("pg_config").arg("--bindir").output().ok();
+    let told = told.filter(|output| output.status.success());
+    folders.extend(told.map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())));
+    folders.into_iter().find(|folder| folder.join("initdb").exists() && folder.join("postgres").exists())
+}
