@@ -116,7 +116,7 @@ impl Walk {
                     let reason = "It had looked at as many bytes of payloads as it may (`backtest.bytes`).";
                     return Err(Halt::Short(reason.to_owned()));
                 }
-                self.event(&record, sides, &mut times, seen.len() % 2 == 0).await;
+                self.event(&record, sides, &mut times, seen.len().is_multiple_of(2)).await;
             }
             after = page.next;
             if after.is_none() || seen.len() >= wanted {
