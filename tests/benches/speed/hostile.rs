@@ -142,7 +142,7 @@ impl Table<'_> {
         let path = format!("/v1/endpoints/{neighbour}");
         self.producer.call(address, Method::PATCH, &path, &json!({"enabled": false}))?;
         if harm {
-            thread::sleep(SETTLE);
+            thread::park_timeout(SETTLE);
         }
         Ok(seen)
     }
@@ -194,7 +194,7 @@ impl Table<'_> {
                 break;
             }
             anyhow::ensure!(start.elapsed() < PATIENCE, "{} calls did not end", guest.name);
-            thread::sleep(Duration::from_millis(20));
+            thread::park_timeout(Duration::from_millis(20));
         }
         let path = format!("/v1/endpoints/{neighbour}");
         self.producer.call(host.address, Method::PATCH, &path, &json!({"enabled": false}))?;
