@@ -18,8 +18,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 INSTALLED = Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent.parent / "target")) / "schemathesis"
-# How long the host may take to start, and the whole run, in seconds.
-START = 60
+# How long the host may take to start (it compiles the bundled plugins first), and the whole run, in seconds.
+START = 300
 RUN = 1500
 
 
