@@ -72,7 +72,8 @@ fn measure(words: &[String]) -> anyhow::Result<()> {
     if wanted("neighbour") {
         neighbour::measure(&ground, effort)?;
     }
-    if wanted("hostile") {
+    // Minutes, and of use on a quiet machine alone: only where it is asked for.
+    if parts.contains(&"hostile") {
         hostile::measure(&ground, effort)?;
     }
     if wanted("pending") {
