@@ -80,10 +80,12 @@ impl Ground {
         let version = BookVersion(self.endpoints.len() as u64);
         for n in 0..30 {
             let event = self.event(base + n);
+            // An endpoint is of one tenant, as an event is.
+            let own: Vec<_> = self.endpoints.iter().skip((self.minted % 3) as usize).step_by(3).collect();
             // Some events have several deliveries to one endpoint.
             let deliveries: Vec<_> = (0..n % 4)
-                .map(|m| self.endpoints[((n * m) as usize) % self.endpoints.len()])
-                .map(|endpoint| (endpoint, n % 5 == 0))
+                .filter_map(|m| own.get(((n * m) as usize) % own.len().max(1)).copied())
+                .map(|endpoint| (*endpoint, n % 5 == 0))
                 .collect();
             let done = store.append(vec![arrival(event, &deliveries)], version, at(LEASE_END)).await.unwrap();
             assert!(matches!(done, Append::Done(_)));
