@@ -138,8 +138,16 @@ def versions(case):
 
 
 def upload(case):
-    """Plugins say their names themselves."""
+    """Plugins say their names themselves; which signature is one depends on the file."""
     case.path_parameters["name"] = PLUGIN.stem
+    case.headers.pop("Plugin-Signature", None)
+
+
+def backtest(case):
+    """Which endpoints there are, and where their chains have the plugin, no schema can say."""
+    if isinstance(case.body, dict):
+        body = {name: value for name, value in case.body.items() if name in ("digest", "events", "gate")}
+        case.body = {**body, "digest": body.get("digest") or "0" * 64}
 
 
 def rotate(case):
@@ -189,6 +197,7 @@ MENDS = {
     "change_event_type": event_type,
     "put_versions": versions,
     "upload_plugin": upload,
+    "backtest_plugin": backtest,
     "rotate_secret": rotate,
     "create_replay": replay,
     "transform": dry_run,

@@ -115,7 +115,7 @@ def main():
             environment = {**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(HERE)}
             environment["TRIED_PLUGIN"] = str(plugin(program))
             environment["TRIED_KEY"] = key
-            command = [schemathesis, "run", *arguments, f"{base}/openapi.json"]
+            command = [schemathesis, "--config-file", str(HERE / "schemathesis.toml"), "run", *arguments, f"{base}/openapi.json"]
             code = subprocess.run(command, env=environment, cwd=data, timeout=RUN).returncode
             if host.poll() is not None:
                 sys.exit(f"The host ended by itself, with {host.returncode}.")

@@ -6,7 +6,7 @@ use super::operation::Operation;
 use super::plugins::{digest, name};
 use super::shape::{
     Named, about, count, event_type, id, list, list_of, number, object, or_null, page, reference, tenant,
-    text, text_of, time, truth, words,
+    text, time, truth, words,
 };
 use super::transform::message;
 use crate::api::backtests::{ENDPOINTS, OBJECTIONS};
@@ -32,7 +32,7 @@ pub fn operations(config: &Config) -> Vec<Operation> {
             .problems(&[Kind::Conflict]),
         Operation::new("list_backtests", GROUP, "The backtests, newest first")
             .about("Those that run, and the latest that have ended since the server was started.")
-            .query("plugin", "Only those of this plugin.", text_of(1, 200))
+            .query("plugin", "Only those of this plugin.", text())
             .page(id("job_"))
             .answers(200, "A page of backtests.", page("Backtest")),
         Operation::new("show_backtest", GROUP, "One backtest, with its progress and what it has found so far")
