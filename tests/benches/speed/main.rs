@@ -1,7 +1,7 @@
 //! How fast the host is, beside the ceiling of what this machine could do at all.
 //!
-//! `cargo bench -p hookwright-tests` prints everything, `-- --quick` takes a few seconds and shows that it works,
-//! `-- micro` (or `deliveries`, `neighbour`, `hostile`, `pending`, `lists`, `plugins`) prints one part.
+//! `cargo bench -p hookwright-tests` prints everything but `hostile`, `-- --quick` takes a few seconds and shows that
+//! it works, `-- micro` (or `deliveries`, `neighbour`, `hostile`, `pending`, `lists`, `plugins`) prints one part.
 //! `HOOKWRIGHT_BENCH_SECONDS` is the time spent on a figure; 10 unless it is set.
 //!
 //! Host and relay run as processes of their own, which are this program started again; producers and receiver share
