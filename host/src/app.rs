@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,11 +33,14 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::plugin::{self, Catalog, Engine, Trust};
 use crate::rekey::{self, Rekeyed};
-use crate::seal::{self, SealingKey};
+use crate::seal::{self, FINGERPRINT_SETTING, NEXT_FINGERPRINT_SETTING, SealingKey};
 use crate::send::{self, Client, ssrf};
 use crate::server::{self, Tls};
 use crate::store::Store;
+use crate::store::copy::{self, Digests, Kind, Readable, Step, Target};
+use crate::store::postgres::copy::PostgresCopy;
 use crate::store::postgres::{self, Address, Migrated, PostgresStore};
+use crate::store::redb::copy::{RedbSource, RedbTarget};
 use crate::store::redb::{self, RedbStore};
 use crate::supervisor::Supervisor;
 use crate::time::{Clock, SystemClock};
@@ -103,14 +106,108 @@ pub async fn migrate(config: &Config) -> anyhow::Result<Migrated> {
 /// Where the database is, if there is one.
 fn address(config: &Config) -> anyhow::Result<Option<Address>> {
     let Some(url) = &config.store.url else { return Ok(None) };
-    let address = Address::parse(url.expose())?;
+    with_password(Address::parse(url.expose())?, config).map(Some)
+}
+
+/// With the password that the settings give, if they do.
+fn with_password(address: Address, config: &Config) -> anyhow::Result<Address> {
     if let Some(password) = &config.store_password {
-        return Ok(Some(address.with_password(password.expose())));
+        return Ok(address.with_password(password.expose()));
     }
-    let Some(file) = &config.store.password_file else { return Ok(Some(address)) };
+    let Some(file) = &config.store.password_file else { return Ok(address) };
     let password = std::fs::read_to_string(file)
         .with_context(|| format!("the database's password cannot be read from {}", file.display()))?;
-    Ok(Some(address.with_password(password.trim_end_matches(['\r', '\n']))))
+    Ok(address.with_password(password.trim_end_matches(['\r', '\n'])))
+}
+
+/// Where a store is that is copied, or made.
+#[derive(Debug, Clone)]
+pub enum StorePlace {
+    /// A data directory, or the file in it.
+    File(PathBuf),
+    Database(Address),
+}
+
+impl StorePlace {
+    /// # Errors
+    ///
+    /// Where the text is neither `redb:PATH` nor the address of a database.
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
+        match text.strip_prefix("redb:") {
+            Some("") => anyhow::bail!("`redb:` has to be followed by a data directory"),
+            Some(path) => Ok(Self::File(PathBuf::from(path))),
+            None => Address::parse(text)
+                .map(Self::Database)
+                .context("it is neither `redb:` with a data directory nor the address of a database"),
+        }
+    }
+
+    fn file(path: &Path) -> PathBuf {
+        let names_file = path.is_file() || path.extension() == Path::new(STORE_FILE).extension();
+        if names_file { path.to_owned() } else { path.join(STORE_FILE) }
+    }
+}
+
+/// What came of copying a store.
+#[derive(Debug)]
+pub struct Copied {
+    pub digests: Digests,
+    /// Of the sealing key; `None` where the store has none yet.
+    pub fingerprint: Option<String>,
+    /// Where the key is, if it is beside a file that was copied.
+    pub key_file: Option<PathBuf>,
+    pub has_plugins: bool,
+}
+
+/// Copies everything from one store into another, which is empty or holds an unfinished copy of the same one. No host may
+/// use either meanwhile.
+///
+/// # Errors
+///
+/// What stands in the way, as a sentence with what to do about it.
+pub async fn copy_store(
+    config: &Config,
+    from: &StorePlace,
+    to: &StorePlace,
+    anew: bool,
+    watch: impl FnMut(Step) -> ControlFlow<()>,
+) -> anyhow::Result<Copied> {
+    let source: Box<dyn Readable> = match from {
+        StorePlace::File(path) => Box::new(RedbSource::open(&StorePlace::file(path))?),
+        StorePlace::Database(address) => {
+            Box::new(PostgresCopy::source(&with_password(address.clone(), config)?).await?)
+        }
+    };
+    let identity = source.identity().await?;
+    anyhow::ensure!(
+        identity.setting(NEXT_FINGERPRINT_SETTING).is_empty(),
+        "the sealing key of the source is being replaced, and that was not finished; finish it with `hookwright rekey` first"
+    );
+    let target: Box<dyn Target> = match to {
+        StorePlace::File(path) => {
+            let file = StorePlace::file(path);
+            make_private(
+                file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")),
+            )?;
+            Box::new(RedbTarget::open(&file, anew)?)
+        }
+        StorePlace::Database(address) => {
+            Box::new(PostgresCopy::target(&with_password(address.clone(), config)?, anew).await?)
+        }
+    };
+    let digests = copy::run(source.as_ref(), target.as_ref(), watch).await?;
+    let beside = match from {
+        StorePlace::File(path) => StorePlace::file(path).parent().map(|folder| folder.join(seal::KEY_FILE)),
+        StorePlace::Database(_) => None,
+    };
+    let has_plugins = digests.kinds().any(|(kind, digest)| kind == Kind::Plugin && digest.count > 0);
+    Ok(Copied {
+        fingerprint: Some(identity.setting(FINGERPRINT_SETTING))
+            .filter(|fingerprint| !fingerprint.is_empty()),
+        key_file: beside.filter(|file| file.exists()),
+        has_plugins,
+        digests,
+    })
 }
 
 /// How a database is opened.

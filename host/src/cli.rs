@@ -34,6 +34,7 @@ mod screen;
 mod serve;
 mod signals;
 mod statistics;
+mod store;
 mod table;
 mod tenant;
 mod terms;
@@ -77,6 +78,7 @@ enum Command {
     Restore(backup::Restore),
     Healthcheck(healthcheck::Healthcheck),
     Rekey(rekey::Rekey),
+    Store(store::Store),
 }
 
 /// Does what the arguments of the process say.
@@ -123,6 +125,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Restore(restore) => restore.run().await.map(|()| ExitCode::SUCCESS),
             Command::Healthcheck(check) => check.run().await.map(|()| ExitCode::SUCCESS),
             Command::Rekey(rekey) => rekey.run().await.map(|()| ExitCode::SUCCESS),
+            Command::Store(store) => store.run().await.map(|()| ExitCode::SUCCESS),
         }
     });
     // What still runs has had its chance: `serve` drains before it returns.
@@ -223,6 +226,9 @@ mod tests {
             "plugin run . --config {} --input @payload.json --event-type a.b",
             "plugin push . --watch --name a",
             "rekey --data-dir d --new-key-file k --json",
+            "rekey --store postgres://h/hookwright --store-password-file p",
+            "store copy --from redb:d --to postgres://h/hookwright --store-password-file p",
+            "store copy --from postgres://h/hookwright --to redb:d/hookwright.redb --anew --json",
             "listen --port 0 --fail 2",
             "init --preset rkt",
             "apply -f catalogue.toml --prune --yes",
@@ -271,6 +277,7 @@ mod tests {
             "verify --secret s --body {} -H nothing",
             "completions csh",
             "plugin new a --lang go",
+            "store copy --from redb:d",
             "plugin run .",
             "key create root",
             "key create tenant",

@@ -8,6 +8,7 @@
 //! * A delivery is leased to one holder at a time. Whoever holds an outdated lease changes nothing.
 //! * A delivery that is pending is either leased or will be claimed once it is due; none is forgotten.
 
+pub mod copy;
 pub mod jobs;
 mod ledger;
 pub mod memory;

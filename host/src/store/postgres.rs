@@ -11,8 +11,10 @@
 //! A delivery is a row of `queue` until it ends, then one of `deliveries`. A lease stands in its row, and outlives the
 //! host that holds it until it expires.
 
+mod alone;
 mod append;
 mod connection;
+pub mod copy;
 mod counters;
 mod desk;
 mod gather;
@@ -77,11 +79,31 @@ impl PostgresStore {
         let pool = Pool::new(address, options.connections, options.deadline)?;
         migrations::check(&pool).await?;
         let shared = Arc::new(Shared::new(pool, options).await?);
-        Ok(Self {
+        copy::refuse_unfinished(&shared).await?;
+        Ok(Self::on(shared))
+    }
+
+    /// As [`PostgresStore::open`], for a process that is the only one on it: nobody else changes anything until this is
+    /// dropped.
+    ///
+    /// # Errors
+    ///
+    /// As there, and where a host uses it.
+    pub async fn open_alone(address: &Address, now: Timestamp) -> Result<Self> {
+        let shared = alone::open(address).await?;
+        copy::refuse_unfinished(&shared).await?;
+        match alone::is_used(&shared, now).await? {
+            None => Ok(Self::on(shared)),
+            Some(why) => Err(StoreError::Unavailable(why)),
+        }
+    }
+
+    fn on(shared: Arc<Shared>) -> Self {
+        Self {
             appends: Gather::start(shared.clone(), append::commit),
             settlements: Gather::start(shared.clone(), settle::commit),
             shared,
-        })
+        }
     }
 
     /// Brings the tables to what this version needs.

@@ -6,6 +6,7 @@
 
 pub mod archive;
 mod bits;
+pub mod copy;
 pub(super) mod counters;
 mod desk;
 mod documents;
@@ -52,6 +53,8 @@ use crate::time::{Clock, SystemClock, Timestamp};
 
 /// The format of the file that this program writes. An older one is brought up to it; a newer one is refused.
 const FORMAT: u64 = 2;
+/// What stands in its place while a copy of another store is written into the file. Older versions refuse it too.
+const UNFINISHED: u64 = u64::MAX;
 
 /// How often, and how long apart, a store that is dropped looks whether its file can be closed.
 const CLOSING_TRIES: u32 = 2_000;
@@ -98,6 +101,10 @@ pub enum OpenError {
          version, or another data directory."
     )]
     Newer { path: String, found: u64 },
+    #[error(
+        "`{path}` holds an unfinished copy of another store. Finish it with `hookwright store copy`, as it was begun."
+    )]
+    Unfinished { path: String },
     #[error("`{path}` cannot be opened: {reason}.")]
     Other { path: String, reason: String },
 }
@@ -125,6 +132,8 @@ struct Shared {
 
 enum Source {
     File(PathBuf),
+    /// What was made of another store, and is whole now.
+    Copied(PathBuf),
     Given(OpenGiven),
 }
 
@@ -133,7 +142,7 @@ type OpenGiven = Box<dyn Fn(&Options) -> std::result::Result<Database, DatabaseE
 impl Source {
     fn open(&self, options: &Options) -> std::result::Result<Database, OpenError> {
         match self {
-            Source::File(path) => open_file(path, options),
+            Source::File(path) | Source::Copied(path) => open_file(path, options),
             Source::Given(open) => open(options).map_err(|error| refused(&self.to_string(), &error)),
         }
     }
@@ -142,7 +151,7 @@ impl Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Source::File(path) => path.display().fmt(f),
+            Source::File(path) | Source::Copied(path) => path.display().fmt(f),
             Source::Given(_) => f.write_str("the given storage"),
         }
     }
@@ -357,12 +366,19 @@ impl Shared {
         let write = database.begin_write().map_err(io).map_err(other)?;
         {
             // Before anything else: a newer format may have other tables.
-            if let Some(found) = format(&write).map_err(other)?.filter(|found| *found > FORMAT) {
-                return Err(OpenError::Newer { path: self.path(), found });
+            let is_copied = matches!(self.source, Source::Copied(_));
+            match format(&write).map_err(other)? {
+                Some(UNFINISHED) if is_copied => {}
+                Some(UNFINISHED) => return Err(OpenError::Unfinished { path: self.path() }),
+                Some(found) if found > FORMAT => return Err(OpenError::Newer { path: self.path(), found }),
+                _ => {}
             }
             // Lists were read from it until format 2. Loading makes the index that they are read from now.
             write.delete_table(tables::BY_ENDPOINT).map_err(io).map_err(other)?;
-            let tables = Tables::open(&write).map_err(other)?;
+            let mut tables = Tables::open(&write).map_err(other)?;
+            if is_copied {
+                copy::forget_progress(&mut tables).map_err(other)?;
+            }
             let now = self.options.clock.now();
             let attempts_kept = self.options.attempts_kept;
             let gathered = Gathered::default();

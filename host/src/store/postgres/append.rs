@@ -240,7 +240,7 @@ fn known_answer(row: &Row) -> Done<Known> {
 
 /// Columns of new events.
 #[derive(Debug, Default)]
-struct EventRows {
+pub struct EventRows {
     sequences: Vec<i64>,
     ids: Vec<Id>,
     events: Vec<Arc<Event>>,
@@ -252,7 +252,7 @@ struct EventRows {
 }
 
 impl EventRows {
-    fn push(&mut self, sequence: u64, event: &Arc<Event>, promised: &[EndpointId]) -> Result<()> {
+    pub fn push(&mut self, sequence: u64, event: &Arc<Event>, promised: &[EndpointId]) -> Result<()> {
         self.sequences.push(row::sequence_key(sequence));
         self.ids.push(Id(event.id.as_u128()));
         let channels: Vec<&str> = event.channels.iter().map(Channel::as_str).collect();
@@ -265,7 +265,14 @@ impl EventRows {
         Ok(())
     }
 
-    async fn write(&self, transaction: &Transaction) -> Done<()> {
+    /// Of the last one, so many ordinals were given.
+    pub fn has_given(&mut self, ordinals: u32) {
+        if let Some(next) = self.ordinals.last_mut() {
+            *next = ordinals.try_into().unwrap_or(i32::MAX);
+        }
+    }
+
+    pub async fn write(&self, transaction: &Transaction) -> Done<()> {
         if self.sequences.is_empty() {
             return Ok(());
         }

@@ -291,7 +291,7 @@ impl AgainRows {
 
 /// Columns of attempts that did not end their delivery.
 #[derive(Debug, Default)]
-struct AttemptRows {
+pub struct AttemptRows {
     places: Vec<i64>,
     numbers: Vec<i64>,
     rows: Vec<Vec<u8>>,
@@ -300,13 +300,13 @@ struct AttemptRows {
 }
 
 impl AttemptRows {
-    fn push(&mut self, place: i64, number: u32, row: Vec<u8>) {
+    pub fn push(&mut self, place: i64, number: u32, row: Vec<u8>) {
         self.places.push(place);
         self.numbers.push(big(number));
         self.rows.push(row);
     }
 
-    async fn write(&self, transaction: &Transaction) -> Done<()> {
+    pub async fn write(&self, transaction: &Transaction) -> Done<()> {
         if !self.places.is_empty() {
             let sql = include_str!("sql/insert_attempts.sql");
             transaction.execute(sql, &[&self.places, &self.numbers, &self.rows]).await?;

@@ -97,6 +97,16 @@ impl Shared {
         Ok(Self { options, append_shard, settle_shard: append_shard + 1, pool, lock })
     }
 
+    /// A connection that is used otherwise than for one transaction.
+    pub async fn connection(&self) -> Result<Object> {
+        self.pool.take().await
+    }
+
+    /// The number of the store's lock.
+    pub fn number(&self) -> i64 {
+        self.lock
+    }
+
     /// Runs `work` in a transaction and commits it.
     pub async fn transact<T, F>(&self, lock: Lock, work: impl Fn(Arc<Transaction>) -> F) -> Result<T>
     where

@@ -324,13 +324,13 @@ pub(super) fn give_away(
 }
 
 /// A table that nobody thought of would be missing in every backup.
-fn check_tables(read: &ReadTransaction) -> Result<()> {
+pub(super) fn check_tables(read: &ReadTransaction) -> Result<()> {
     let known: Vec<String> = KINDS.iter().map(Kind::table).collect();
     let tables = read.list_tables().map_err(io)?.map(|table| table.name().to_owned());
     let multimaps = read.list_multimap_tables().map_err(io)?;
     let multimaps = multimaps.map(|table| redb::MultimapTableHandle::name(&table).to_owned());
     match tables.chain(multimaps).find(|name| !known.contains(name)) {
-        Some(name) => Err(StoreError::Unavailable(format!("a backup would not hold the table `{name}`"))),
+        Some(name) => Err(StoreError::Unavailable(format!("a backup or a copy would not hold the table `{name}`"))),
         None => Ok(()),
     }
 }
@@ -504,6 +504,12 @@ pub(super) fn begin(
         }
     });
     taken
+}
+
+/// All that there are.
+#[cfg(test)]
+pub(super) fn table_names() -> Vec<String> {
+    KINDS.iter().map(Kind::table).collect()
 }
 
 #[cfg(test)]

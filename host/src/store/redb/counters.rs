@@ -28,7 +28,7 @@ use super::queue::last_delivery;
 use super::record::{corrupt, decode, encode};
 use super::tables::{
     ERROR_TIMES, ERRORS, META_COUNTERS, META_STORED_BYTES, PENDING_SINCE, STANDINGS, STORED_BYTES, TALLIES,
-    pending_key, place_of,
+    Tables, pending_key, place_of,
 };
 use super::writer::Txn;
 use super::{desk, io};
@@ -133,7 +133,7 @@ pub fn flush(txn: &mut Txn<'_>) -> Result<()> {
         if standing.pending == 0 && !txn.desk.endpoints.contains_key(&endpoint) {
             txn.tables.standings.remove(key).map_err(io)?;
         } else {
-            let row = encode(&StandingRow::from(standing))?;
+            let row = encode_standing(standing)?;
             txn.tables.standings.insert(key, row.as_slice()).map_err(io)?;
         }
     }
@@ -177,9 +177,13 @@ fn add_errors(txn: &mut Txn<'_>, group: ErrorGroup) -> Result<()> {
         }
         None => group,
     };
-    txn.tables.error_times.insert(time_key(&group), ()).map_err(io)?;
-    let row = encode(&GroupRow::of(&group))?;
-    txn.tables.errors.insert(key, row.as_slice()).map_err(io)?;
+    put_group(&mut txn.tables, &group)
+}
+
+pub fn put_group(tables: &mut Tables<'_>, group: &ErrorGroup) -> Result<()> {
+    tables.error_times.insert(time_key(group), ()).map_err(io)?;
+    let row = encode_group(group)?;
+    tables.errors.insert((group.endpoint.as_u128(), group.trouble.word()), row.as_slice()).map_err(io)?;
     Ok(())
 }
 
@@ -548,7 +552,11 @@ impl From<Standing> for StandingRow {
     }
 }
 
-fn decode_standing(bytes: &[u8]) -> Result<Standing> {
+pub fn encode_standing(standing: Standing) -> Result<Vec<u8>> {
+    encode(&StandingRow::from(standing))
+}
+
+pub fn decode_standing(bytes: &[u8]) -> Result<Standing> {
     let row: StandingRow = decode(bytes)?;
     Ok(Standing {
         pending: row.pending,
@@ -587,7 +595,11 @@ impl<'a> GroupRow<'a> {
     }
 }
 
-fn decode_group(endpoint: EndpointId, trouble: Trouble, bytes: &[u8]) -> Result<ErrorGroup> {
+pub fn encode_group(group: &ErrorGroup) -> Result<Vec<u8>> {
+    encode(&GroupRow::of(group))
+}
+
+pub fn decode_group(endpoint: EndpointId, trouble: Trouble, bytes: &[u8]) -> Result<ErrorGroup> {
     let row: GroupRow<'_> = decode(bytes)?;
     Ok(ErrorGroup {
         endpoint,

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use redb::{ReadableDatabase, ReadableTable};
 
 use super::record::{corrupt, decode_described, encode_described};
+use super::tables::Tables;
 use super::writer::Txn;
 use super::{RedbStore, blocking, io, tables};
 use crate::store::plugins::{ComponentDigest, ComponentRow, PluginRow, Plugins};
@@ -89,15 +90,8 @@ impl Plugins for RedbStore {
             let table = read.open_table(tables::COMPONENTS).map_err(io)?;
             let Some(row) = table.get(&digest.0[..]).map_err(io)? else { return Ok(None) };
             let (size, _, _) = row.value();
-            let mut bytes = Vec::with_capacity(usize::try_from(size).map_err(|_| too_large())?);
             let parts = read.open_table(tables::COMPONENT_PARTS).map_err(io)?;
-            for part in parts.range(all_parts(&digest)).map_err(io)? {
-                bytes.extend_from_slice(part.map_err(io)?.1.value());
-            }
-            match bytes.len() as u64 == size {
-                true => Ok(Some(bytes.into())),
-                false => Err(corrupt(format!("the plugin file {digest} is not whole"))),
-            }
+            joined(&parts, digest, size).map(Some)
         })
         .await
     }
@@ -128,6 +122,34 @@ impl Plugins for RedbStore {
         })
         .await
     }
+}
+
+/// A file of its parts.
+pub fn joined(
+    parts: &impl ReadableTable<(&'static [u8], u32), &'static [u8]>,
+    digest: ComponentDigest,
+    size: u64,
+) -> Result<Bytes> {
+    let mut bytes = Vec::with_capacity(usize::try_from(size).map_err(|_| too_large())?);
+    for part in parts.range(all_parts(&digest)).map_err(io)? {
+        bytes.extend_from_slice(part.map_err(io)?.1.value());
+    }
+    match bytes.len() as u64 == size {
+        true => Ok(bytes.into()),
+        false => Err(corrupt(format!("the plugin file {digest} is not whole"))),
+    }
+}
+
+/// Keeps a file in the commit that is under way.
+pub fn put_whole(tables: &mut Tables<'_>, row: &ComponentRow, bytes: &Bytes) -> Result<()> {
+    let mut count = 0_u32;
+    for part in parts(bytes) {
+        tables.component_parts.insert((&row.digest.0[..], count), &part[..]).map_err(io)?;
+        count = count.checked_add(1).ok_or_else(too_large)?;
+    }
+    let kept = (row.size, count, row.kept_at.as_micros());
+    tables.components.insert(&row.digest.0[..], kept).map_err(io)?;
+    Ok(())
 }
 
 /// Forgets the parts of files whose writing came to no end. As the store is opened, nobody is at it.
@@ -180,7 +202,7 @@ fn all_parts(digest: &ComponentDigest) -> std::ops::RangeInclusive<(&[u8], u32)>
     (&digest.0[..], 0)..=(&digest.0[..], u32::MAX)
 }
 
-fn digest_of(key: &[u8]) -> Result<ComponentDigest> {
+pub fn digest_of(key: &[u8]) -> Result<ComponentDigest> {
     key.try_into().map(ComponentDigest).map_err(|_| corrupt("a plugin file has no digest"))
 }
 

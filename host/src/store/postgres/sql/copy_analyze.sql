@@ -1,0 +1,1 @@
+ANALYZE events, deliveries, attempts, queue, producer_ids, tallies

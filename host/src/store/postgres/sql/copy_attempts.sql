@@ -1,0 +1,1 @@
+SELECT place, number, row FROM attempts WHERE place >= $1 ORDER BY place, number

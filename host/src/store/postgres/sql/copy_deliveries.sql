@@ -1,0 +1,1 @@
+SELECT place, row, attempt FROM deliveries WHERE place >= $1 ORDER BY place

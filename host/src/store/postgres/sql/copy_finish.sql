@@ -1,0 +1,1 @@
+UPDATE book SET version = $1, next_sequence = $2

@@ -1,0 +1,1 @@
+SELECT version, next_sequence, (SELECT count(*) FROM queue) AS pending FROM book
