@@ -372,12 +372,11 @@ impl Catalog {
     }
 
     async fn scan(&self, shelf: &mut Shelf, settled: Duration) -> bool {
-        let found = match &self.folder {
-            Some(folder) => folder::scan(folder).await,
-            None => Ok(Vec::new()),
-        };
-        let Ok(found) =
-            found.inspect_err(|error| tracing::warn!(%error, "the plugins folder cannot be read"))
+        // Where there is none, what came from one stays: the store may be a copy of one that had a folder.
+        let Some(folder) = &self.folder else { return false };
+        let Ok(found) = folder::scan(folder)
+            .await
+            .inspect_err(|error| tracing::warn!(%error, "the plugins folder cannot be read"))
         else {
             return false;
         };
