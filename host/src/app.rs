@@ -219,7 +219,7 @@ pub fn postgres_options(config: &Config) -> postgres::Options {
     }
 }
 
-/// Replaces the sealing key of the data directory, which no host may use meanwhile: see [`rekey::run`].
+/// Replaces the sealing key of the store, which no host may use meanwhile: see [`rekey::run`].
 ///
 /// # Errors
 ///
@@ -229,8 +229,14 @@ pub async fn rekey(
     brought: Option<&SealingKey>,
     watch: impl FnMut(rekey::Step) -> ControlFlow<()>,
 ) -> anyhow::Result<Rekeyed> {
-    anyhow::ensure!(config.store.url.is_none(), "the sealing key of a database cannot be replaced yet");
     let data_dir = &config.host.data_dir;
+    let file = config.sealing_key_file();
+    let keys = rekey::Keys { given: config.sealing_key.as_ref(), file: &file, brought };
+    if let Some(address) = address(config)? {
+        make_private(data_dir)?;
+        let store = PostgresStore::open_alone(&address, SystemClock.now()).await?;
+        return Ok(rekey::run(&store, &store, keys, watch).await?);
+    }
     let path = data_dir.join(STORE_FILE);
     anyhow::ensure!(
         path.exists(),
@@ -238,8 +244,6 @@ pub async fn rekey(
         data_dir.display()
     );
     let store = RedbStore::open(&path, redb::Options::default())?;
-    let file = data_dir.join(seal::KEY_FILE);
-    let keys = rekey::Keys { given: config.sealing_key.as_ref(), file: &file, brought };
     Ok(rekey::run(&store, &store, keys, watch).await?)
 }
 

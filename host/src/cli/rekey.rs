@@ -20,9 +20,9 @@ use crate::secret::Secret;
 
 const NEW: &str = "HOOKWRIGHT_NEW_SEALING_KEY";
 
-/// Replace the key that seals secrets in the data directory
+/// Replace the key that seals secrets in the store
 ///
-/// Stop the server first. The key in force is found as `serve` finds it. The new one is taken from
+/// Stop the server first, or all servers that share the database, and give the new key to each of them. The key in force is found as `serve` finds it. The new one is taken from
 /// HOOKWRIGHT_NEW_SEALING_KEY or --new-key-file (base64 of 32 bytes), or made. Broken off or killed, it is finished by
 /// running it again. Backups made before open with the old key only. Where the old key may have leaked together with the
 /// data, rotate the secrets themselves too.
@@ -31,6 +31,12 @@ pub struct Rekey {
     /// Where everything is kept [default: hookwright-data] [env: HOOKWRIGHT_DATA_DIR]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
+    /// The database that several servers share [env: HOOKWRIGHT_STORE_URL]
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// A file with the database's password [env: HOOKWRIGHT_STORE_PASSWORD_FILE]
+    #[arg(long, value_name = "FILE")]
+    store_password_file: Option<String>,
     /// A file of settings, in TOML
     #[arg(long, value_name = "FILE", env = "HOOKWRIGHT_CONFIG")]
     config: Option<PathBuf>,
@@ -54,14 +60,21 @@ impl Rekey {
             }
         });
         let brought = self.brought()?;
-        let flags = self.data_dir.map(|folder| ("data_dir", vec![folder]));
+        let one = |key, value: Option<String>| value.map(|value| (key, vec![value]));
+        let flags = [
+            one("data_dir", self.data_dir),
+            one("store.url", self.store),
+            one("store.password_file", self.store_password_file),
+        ];
+        let flags = flags.into_iter().flatten();
         let config = Config::load(self.config.as_deref(), super::serve::variables(), flags)?;
+        let is_shared = config.store.url.is_some();
         let watch = |step| {
             tell(step);
             if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let done = app::rekey(&config, brought.as_ref(), watch).await?;
-        if self.json { say_json(&done) } else { say_done(&done) }
+        if self.json { say_json(&done) } else { say_done(&done, is_shared) }
     }
 
     fn brought(&self) -> anyhow::Result<Option<SealingKey>> {
@@ -92,7 +105,7 @@ fn say_json(done: &Rekeyed) -> anyhow::Result<()> {
     Ok(say(&told.to_string())?)
 }
 
-fn say_done(done: &Rekeyed) -> anyhow::Result<()> {
+fn say_done(done: &Rekeyed, is_shared: bool) -> anyhow::Result<()> {
     say(&format!("The store is sealed with the new key, fingerprint {}.", done.fingerprint))?;
     match &done.file {
         Some(file) => say(&format!("It is in {}; back it up apart from the data.", file.display()))?,
@@ -104,6 +117,9 @@ fn say_done(done: &Rekeyed) -> anyhow::Result<()> {
     }
     if done.given_is_outdated && done.file.is_some() {
         eprintln!("hint: HOOKWRIGHT_SEALING_KEY holds the old key; unset it before you start the server");
+    }
+    if is_shared {
+        eprintln!("hint: give the new key to every server on the database before you start it");
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use hookwright::receiver::Arrival;
 use hookwright::secret::{SigningSecret, VerifyingKey};
 use hookwright::signature::{self, SignatureScheme};
 use hookwright::time::Clock as _;
-use hookwright_tests::harness::{Endpoint, World, on_each_store, play};
+use hookwright_tests::harness::{Endpoint, Stage, World, on_each_store, play};
 use serde_json::{Value, json};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -315,6 +315,35 @@ fn a_new_sealing_key_opens_what_the_old_one_sealed() {
         assert_eq!(done.file.as_ref(), Some(&file));
         assert_ne!(std::fs::read(&file).expect("a key"), old);
         assert_eq!(std::fs::read(done.old_file.expect("the old key")).expect("a key"), old);
+        world.start().await;
+        let arrival = arrival(world).await;
+        assert_eq!(arrival.header("authorization"), Some("Bearer planted-token"));
+        assert!(accepts(world, &SignatureScheme::Standard, &endpoint.secret, &arrival));
+    });
+}
+
+/// All servers get the new key; one that has the old one does not start.
+#[test]
+fn the_sealing_key_of_a_database_is_replaced() {
+    const NEW: &str = "YW5vdGhlciBzZWFsaW5nIGtleSBvZiB0aGUgdGVzdHM=";
+    Stage::default().in_postgres().play(async |world| {
+        let auth = json!({"type": "bearer", "token": "planted-token"});
+        let endpoint = world.endpoint(json!({"auth": auth})).await;
+        world.stop().await;
+        let new = hookwright::seal::SealingKey::parse(NEW).expect("a key");
+        let broken_off = |step| match step {
+            hookwright::rekey::Step::Sealed(1.., _) => std::ops::ControlFlow::Break(()),
+            _ => std::ops::ControlFlow::Continue(()),
+        };
+        hookwright::app::rekey(&world.config, Some(&new), broken_off).await.expect_err("it was broken off");
+        let refused = world.try_start().await.expect_err("it is not finished");
+        assert!(refused.to_string().contains("hookwright rekey"), "{refused}");
+        let go_on = |_| std::ops::ControlFlow::Continue(());
+        let done = hookwright::app::rekey(&world.config, Some(&new), go_on).await.expect("to finish it");
+        assert_eq!((done.fingerprint, done.file, done.given_is_outdated), (new.fingerprint(), None, true));
+        let refused = world.try_start().await.expect_err("the old key opens nothing");
+        assert!(refused.to_string().contains("another key"), "{refused}");
+        world.config.sealing_key = Some(hookwright::secret::Secret::new(NEW));
         world.start().await;
         let arrival = arrival(world).await;
         assert_eq!(arrival.header("authorization"), Some("Bearer planted-token"));
