@@ -505,29 +505,73 @@ impl Drop for Killed {
     }
 }
 
-/// Whether each name in the unit means something is for `systemd-analyze`, where there is one.
+/// Whether each name in a unit means something is for `systemd-analyze`, where there is one.
 #[test]
-fn the_unit_gives_what_the_host_takes() {
-    let unit = deploy("hookwright.service");
-    let values = |key: &str| -> Vec<&str> {
-        unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('=')).collect()
-    };
-    assert_eq!(values("Type"), ["notify"]);
-    assert_eq!(values("ExecStart"), ["/usr/local/bin/hookwright serve"]);
-    assert_eq!(values("MemoryDenyWriteExecute"), ["no"]);
-    let given = values("LoadCredential")[0].split(':').next().expect("a name");
-    assert!(values("Environment").contains(&format!("HOOKWRIGHT_SEALING_KEY_FILE=%d/{given}").as_str()));
-    for name in values("Environment").iter().filter_map(|pair| pair.split('=').next()) {
+fn the_units_give_what_the_host_takes() {
+    for (name, instance) in
+        [("hookwright.service", "hookwright.service"), ("hookwright@.service", "hookwright@1.service")]
+    {
+        let unit = deploy(name);
+        let values = |key: &str| -> Vec<&str> {
+            unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('=')).collect()
+        };
+        assert_eq!(values("Type"), ["notify"]);
+        assert_eq!(values("ExecStart"), ["/usr/local/bin/hookwright serve"]);
+        assert_eq!(values("MemoryDenyWriteExecute"), ["no"]);
+        let given: Vec<&str> = values("Environment")
+            .iter()
+            .filter_map(|pair| pair.split_once("=%d/"))
+            .map(|(_, name)| name)
+            .collect();
+        let loaded: Vec<&str> =
+            values("LoadCredential").iter().filter_map(|pair| pair.split(':').next()).collect();
+        assert_eq!(given, loaded, "what is loaded is what is given");
+        assert!(given.contains(&"sealing-key"));
+        known_settings(values("Environment").iter().filter_map(|pair| pair.split('=').next()));
+        let folder = tempfile::tempdir().expect("a directory");
+        let file = folder.path().join(instance);
+        std::fs::write(&file, unit.replace("/usr/local/bin/hookwright", BINARY)).expect("to write");
+        let Ok(verified) = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&file).output()
+        else {
+            eprintln!("systemd-analyze is not here: the unit's names are not checked");
+            return;
+        };
+        let told = String::from_utf8_lossy(&verified.stderr);
+        assert!(verified.status.success() && !told.contains(&format!("{instance}:")), "{told}");
+    }
+}
+
+fn known_settings<'a>(names: impl Iterator<Item = &'a str>) {
+    for name in names {
         assert!(hookwright::config::unknown_variables([name.to_owned()]).is_empty(), "{name} is no setting");
     }
-    let folder = tempfile::tempdir().expect("a directory");
-    let file = folder.path().join("hookwright.service");
-    std::fs::write(&file, unit.replace("/usr/local/bin/hookwright", BINARY)).expect("to write");
-    let Ok(verified) = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&file).output()
-    else {
-        eprintln!("systemd-analyze is not here: the unit's names are not checked");
-        return;
-    };
-    let told = String::from_utf8_lossy(&verified.stderr);
-    assert!(verified.status.success() && !told.contains("hookwright.service:"), "{told}");
+}
+
+/// The names of settings in what operators are given for several servers, and the path that balancers ask for.
+#[test]
+fn what_several_servers_are_made_with_names_what_there_is() {
+    let (compose, balancer) = (deploy("compose.yaml"), deploy("haproxy.cfg"));
+    let page = deploy("../SCALING.md");
+    for text in [&compose, &page, &deploy("hookwright@.service")] {
+        let words = text.split(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'));
+        let names: Vec<&str> = words.filter(|word| word.starts_with("HOOKWRIGHT_")).collect();
+        assert!(!names.is_empty());
+        known_settings(names.into_iter());
+    }
+    for text in [&compose, &balancer] {
+        assert!(text.contains("option httpchk GET /readyz\n"), "{text}");
+    }
+    assert!(compose.contains("dockerfile: host/deploy/Containerfile\n"));
+    for command in ["command: [\"migrate\"]", "command: [\"serve\"]"] {
+        assert!(compose.contains(command), "{command}");
+    }
+    // What the page says of settings by their names in a file.
+    let manual = deploy("../config.default.toml");
+    for (section, name) in
+        [("store", "connections"), ("store", "timeout"), ("server", "drain_timeout"), ("retention", "events")]
+    {
+        assert!(page.contains(&format!("`{section}.{name}`")), "{section}.{name}");
+        let section = manual.split(&format!("\n[{section}]\n")).nth(1).expect("the section");
+        assert!(section.split("\n[").next().expect("it").contains(&format!("\n{name} = ")), "{name}");
+    }
 }
