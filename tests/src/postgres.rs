@@ -75,6 +75,19 @@ pub async fn empty() -> String {
     server().expect("there is a server").schema().await
 }
 
+/// The tables of a database, but for the partitions of others.
+pub async fn tables(url: &str) -> Vec<String> {
+    let server = server().expect("there is a server");
+    let schema = url.rsplit("%3D").next().expect("a schema");
+    let config = format!("host={} user=tester dbname=postgres", server.folder.display());
+    let (client, connection) = tokio_postgres::connect(&config, NoTls).await.expect("the server answers");
+    tokio::spawn(connection);
+    let sql = "SELECT relname FROM pg_class WHERE relnamespace = $1::text::regnamespace AND relkind IN ('r', 'p') \
+               AND NOT relispartition ORDER BY relname";
+    let rows = client.query(sql, &[&schema]).await.expect("it lists them");
+    rows.iter().map(|row| row.get("relname")).collect()
+}
+
 impl Server {
     /// A server that no other test uses. `None` where there are no programs.
     pub fn start() -> Option<Self> {

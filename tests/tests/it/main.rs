@@ -6,6 +6,7 @@ mod access;
 mod authors;
 mod backtest;
 mod conformance;
+mod copy;
 mod dashboard;
 mod deliver;
 mod dry_run;
