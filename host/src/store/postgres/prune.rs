@@ -28,8 +28,9 @@ use super::transaction::{Done, HOUSEKEEPING, Lock, SHARDS, Shared, Transaction};
 const SHARD: i16 = SHARDS - 1;
 /// Names of producers that are made free in one commit.
 const NAMES_AT_ONCE: i64 = 10_000;
-/// How long one statement about a whole day may take; nobody waits for it.
+/// How long a step about a whole day may take; nobody waits for it.
 const PATIENCE: Duration = Duration::from_secs(600);
+const LATE: &str = "the database did not answer in time";
 
 /// The next step, unless another host is at it.
 pub async fn step(shared: &Shared, before: Timestamp, limit: usize) -> Result<Pruned> {
@@ -51,7 +52,8 @@ async fn step_of_days(shared: &Shared, before: Timestamp) -> Result<Option<Prune
     let Some(keeper) = Keeper::begin(shared).await? else {
         return Ok(Some(Pruned { done: true, ..Pruned::default() }));
     };
-    let pruned = keeper.step(before).await?;
+    let pruned = tokio::time::timeout(PATIENCE, keeper.step(before)).await;
+    let pruned = pruned.unwrap_or_else(|_| Err(StoreError::Unavailable(LATE.to_owned())))?;
     keeper.end().await?;
     Ok(pruned)
 }
