@@ -28,7 +28,8 @@ const SETTINGS: &str = "-c fsync=off -c full_page_writes=off -c max_connections=
                         -c max_wal_size=256MB -c deadlock_timeout=200ms";
 
 /// What is measured has to outlast it.
-const DURABLE: &str = "-c max_connections=100 -c shared_buffers=256MB -c listen_addresses= -c max_wal_size=4GB";
+const DURABLE: &str =
+    "-c max_connections=100 -c shared_buffers=256MB -c listen_addresses= -c max_wal_size=4GB";
 
 /// Makes the server, says that it is ready, and takes it down once nobody holds the other end of its input.
 const SCRIPT: &str = r#"

@@ -59,7 +59,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { attempts_kept: ATTEMPTS_KEPT, connections: 16, deadline: Duration::from_secs(10), whole_days: Duration::ZERO }
+        Self {
+            attempts_kept: ATTEMPTS_KEPT,
+            connections: 16,
+            deadline: Duration::from_secs(10),
+            whole_days: Duration::ZERO,
+        }
     }
 }
 

@@ -52,13 +52,8 @@ const FULL: Effort = Effort {
     stored: 1_000_000,
     retained: 5_000_000,
 };
-const QUICK: Effort = Effort {
-    time: Duration::from_millis(600),
-    rounds: 1,
-    pending: 2_000,
-    stored: 10_000,
-    retained: 10_000,
-};
+const QUICK: Effort =
+    Effort { time: Duration::from_millis(600), rounds: 1, pending: 2_000, stored: 10_000, retained: 10_000 };
 
 fn main() -> ExitCode {
     // What follows `speed` decides which of the processes this is.
@@ -115,7 +110,9 @@ fn measure(words: &[String]) -> anyhow::Result<()> {
 
 fn effort(words: &[String]) -> anyhow::Result<Effort> {
     let effort = time(words)?;
-    let Some(events) = words.iter().find_map(|word| word.strip_prefix("--events=")) else { return Ok(effort) };
+    let Some(events) = words.iter().find_map(|word| word.strip_prefix("--events=")) else {
+        return Ok(effort);
+    };
     let number = || format!("--events={events} is no number of events");
     Ok(Effort { retained: events.parse().with_context(number)?, ..effort })
 }

@@ -166,5 +166,7 @@ fn print(events: u64, spreads: [&Spread; 3], dropping: Duration, size: i64, fill
     table::print(&title, &rows);
     let slowest = spreads[1].quantile(1.0).as_secs_f64() / spreads[0].quantile(0.99).as_secs_f64().max(1e-9);
     let verdict = if slowest <= BOUND { "within" } else { "BEYOND" };
-    println!("\nThe slowest delivery meanwhile took {slowest:.1} times the p99 of before, {verdict} {BOUND}.");
+    println!(
+        "\nThe slowest delivery meanwhile took {slowest:.1} times the p99 of before, {verdict} {BOUND}."
+    );
 }

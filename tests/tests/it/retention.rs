@@ -8,9 +8,7 @@ use hookwright::delivery::State;
 use hookwright::event::Tenant;
 use hookwright::id::EndpointId;
 use hookwright::store::postgres::{Address, Options, PostgresStore};
-use hookwright::store::{
-    Append, Appended, DeliveryFilter, EventFilter, History, Inbox, Replay, Store,
-};
+use hookwright::store::{Append, Appended, DeliveryFilter, EventFilter, History, Inbox, Replay, Store};
 use hookwright_tests::conformance::Subject;
 use hookwright_tests::conformance::world::{World, at, finished, ids, retried, waiting};
 use hookwright_tests::harness::{runtime, until};
@@ -224,7 +222,8 @@ fn what_was_cut_off_in_the_middle_is_finished_by_the_next() {
 
         looker.query_one("SELECT pg_terminate_backend($1)", &[&pid]).await.unwrap();
         pruning.await.unwrap().unwrap_err();
-        let detaching = "SELECT count(*) FROM pg_inherits WHERE inhdetachpending AND inhparent = 'deliveries'::regclass";
+        let detaching =
+            "SELECT count(*) FROM pg_inherits WHERE inhdetachpending AND inhparent = 'deliveries'::regclass";
         let detaching: i64 = looker.query_one(detaching, &[]).await.unwrap().get(0);
         assert_eq!(detaching, 1, "it was cut off in the middle");
         assert_eq!(world.post_one(hour(2, 2), endpoint).await, ids(&world.claim_all(hour(2, 2)).await)[0]);
@@ -249,6 +248,25 @@ fn what_was_cut_off_between_detaching_and_dropping_is_finished() {
         assert_eq!(tables(&world, "2023_11_15").await.len(), 0);
         assert_eq!(bytes(&world).await, 0);
         deliver_named(&world, hour(1, 2), "n-1", endpoint).await;
+    });
+}
+
+/// More than are made free in one step.
+#[test]
+fn all_names_of_a_day_are_free_once_it_is_gone() {
+    play(async |world| {
+        let endpoint = world.endpoint().await;
+        deliver_named(&world, hour(1, 1), "n-0", endpoint).await;
+        deliver_named(&world, hour(3, 1), "kept", endpoint).await;
+        let many = "INSERT INTO producer_ids (tenant, producer_id, sequence, event, content, deliveries) \
+                    SELECT tenant, 'n-' || number, sequence + number, event, content, deliveries \
+                    FROM producer_ids, generate_series(1, 25000) AS number WHERE producer_id = 'n-0'";
+        let looker = look(&world.subject.url).await;
+        looker.batch_execute(many).await.unwrap();
+        assert_eq!(world.prune_all(hour(3, 0), 10).await, (1, 1));
+        let left = looker.query("SELECT producer_id FROM producer_ids", &[]).await.unwrap();
+        let left: Vec<&str> = left.iter().map(|row| row.get(0)).collect();
+        assert_eq!(left, ["kept"]);
     });
 }
 

@@ -55,12 +55,7 @@ struct Change {
 
 impl Gathered {
     /// An event was taken on, with a delivery to each of these endpoints; what is known of them.
-    pub fn accepted(
-        &mut self,
-        event: &Event,
-        day: Day,
-        endpoints: &[(EndpointId, Option<&EndpointState>)],
-    ) {
+    pub fn accepted(&mut self, event: &Event, day: Day, endpoints: &[(EndpointId, Option<&EndpointState>)]) {
         for (endpoint, state) in endpoints {
             let change = self.standings.entry(*endpoint).or_default();
             change.pending += 1;

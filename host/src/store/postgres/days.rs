@@ -64,7 +64,8 @@ impl Day {
 /// Where the event is, unless it was taken on while the days had gone further than its own: a sequence's day is never
 /// before that of its event, and hosts that agree on the time to within hours have given it no later one than the next.
 pub fn likely(event: EventId) -> RangeInclusive<i64> {
-    let minted = Timestamp::from_micros(i64::try_from(event.as_u128() >> 80).unwrap_or(i64::MAX / 1_000) * 1_000);
+    let minted =
+        Timestamp::from_micros(i64::try_from(event.as_u128() >> 80).unwrap_or(i64::MAX / 1_000) * 1_000);
     let day = Day::at(minted);
     *day.sequences().start()..=*Day(day.0 + 1).sequences().end()
 }
@@ -75,7 +76,8 @@ pub const PARTED: [(&str, i64); 3] = [("attempts", 65_536), ("deliveries", 65_53
 
 /// Sees to it that the coming days have partitions.
 pub async fn make_ahead(shared: &Shared) -> Result<()> {
-    let missing = shared.transact(Lock::Free, |transaction| async move { missing(&transaction).await }).await?;
+    let missing =
+        shared.transact(Lock::Free, |transaction| async move { missing(&transaction).await }).await?;
     if !missing.is_empty() {
         make(shared, &missing).await?;
     }

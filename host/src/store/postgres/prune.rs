@@ -30,6 +30,8 @@ const SHARD: i16 = SHARDS - 1;
 const NAMES_AT_ONCE: i64 = 10_000;
 /// How long a step about a whole day may take; nobody waits for it.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// What ended before its day began, by clocks that were set back further than this, goes with its day and not earlier.
+const CLOCKS_SET_BACK: Duration = Duration::from_secs(7 * 86_400);
 const LATE: &str = "the database did not answer in time";
 
 /// The next step, unless another host is at it.
@@ -189,7 +191,10 @@ impl<'a> Keeper<'a> {
         }
         let pruned = self.forget(day).await?;
         let Pruned { events, deliveries, .. } = pruned;
-        info!(part = day.part("events"), events, deliveries, "dropped a day that is older than the retention");
+        info!(
+            part = day.part("events"),
+            events, deliveries, "dropped a day that is older than the retention"
+        );
         Ok(pruned)
     }
 
@@ -238,6 +243,7 @@ fn fault(error: tokio_postgres::Error) -> StoreError {
 
 /// Looks at the next events.
 async fn step_of_rows(shared: &Shared, before: Timestamp, limit: usize) -> Result<Pruned> {
+    let end = Day::at(before.plus(CLOCKS_SET_BACK));
     let (before, limit) = (before.as_micros(), big(limit.max(1)));
     let work = |transaction: Arc<Transaction>| async move {
         if !transaction.try_hold(HOUSEKEEPING).await? {
@@ -246,10 +252,11 @@ async fn step_of_rows(shared: &Shared, before: Timestamp, limit: usize) -> Resul
         let row = transaction.one(include_str!("sql/lock_pruning.sql"), &[]).await?;
         let mut pruned = Pruned { done: true, ..Pruned::default() };
         let mut pruned_to: i64 = row.try_get("pruned_to")?;
-        while let Some(day) = next_day(&transaction, pruned_to).await? {
-            let from = pruned_to.max(*day.sequences().start() - 1);
+        while let Some(day) = next_day(&transaction, pruned_to, end).await? {
+            let begin = *day.sequences().start() - 1;
+            let (from, begun) = (pruned_to.max(begin), pruned_to > begin);
             pruned_to = *day.sequences().end();
-            if !has_old(&transaction, day, before).await? {
+            if !begun && !has_old(&transaction, day, before).await? {
                 continue;
             }
             let sql = include_str!("sql/prune_window.sql");
@@ -268,10 +275,10 @@ async fn step_of_rows(shared: &Shared, before: Timestamp, limit: usize) -> Resul
     shared.transact(Lock::Together, work).await
 }
 
-/// The first day with places behind this one.
-async fn next_day(transaction: &Transaction, behind: i64) -> Done<Option<Day>> {
-    let first = Day::of_sequence(behind + 1).number();
-    let rows = transaction.query(include_str!("sql/next_kept_day.sql"), &[&first]).await?;
+/// The first day with places behind this one, up to the last.
+async fn next_day(transaction: &Transaction, behind: i64, last: Day) -> Done<Option<Day>> {
+    let (first, last) = (Day::of_sequence(behind + 1).number(), last.number());
+    let rows = transaction.query(include_str!("sql/next_kept_day.sql"), &[&first, &last]).await?;
     rows.first().map(|row| Ok(Day::numbered(row.try_get("day")?))).transpose()
 }
 

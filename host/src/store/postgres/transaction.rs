@@ -91,7 +91,9 @@ impl Fault {
     pub fn error(self) -> StoreError {
         match self {
             Fault::InTheWay(text) => StoreError::Unavailable(format!("others were in the way: {text}")),
-            Fault::NoPartition => StoreError::Unavailable("the database has no room for such a day".to_owned()),
+            Fault::NoPartition => {
+                StoreError::Unavailable("the database has no room for such a day".to_owned())
+            }
             Fault::Store(error) => error,
         }
     }
@@ -181,7 +183,12 @@ pub struct Transaction {
 
 impl Transaction {
     async fn begin(client: Object, lock: Lock, number: i64) -> Done<Self> {
-        let transaction = Self { client: Some(client), ended: AtomicBool::new(false), lock: number, days: Mutex::default() };
+        let transaction = Self {
+            client: Some(client),
+            ended: AtomicBool::new(false),
+            lock: number,
+            days: Mutex::default(),
+        };
         let begin = match lock {
             Lock::Together => format!("BEGIN; SELECT pg_advisory_xact_lock_shared({number})"),
             Lock::Alone => format!("BEGIN; SELECT pg_advisory_xact_lock({number})"),
