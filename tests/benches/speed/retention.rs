@@ -102,14 +102,15 @@ async fn fill(url: &str, events: u64) -> anyhow::Result<i64> {
         client.execute("INSERT INTO days (day) VALUES ($1)", &[&day]).await?;
         for first in (1..=events).step_by(AT_ONCE as usize) {
             let (first, last) = (i64::try_from(first)?, i64::try_from(events.min(first + AT_ONCE - 1))?);
-            client.execute(EVENTS, &[&day, &first, &last]).await?;
-            client.execute(DELIVERIES, &[&day, &first, &last]).await?;
+            client.execute(EVENTS, &[&i64::from(day), &first, &last]).await?;
+            client.execute(DELIVERIES, &[&i64::from(day), &first, &last]).await?;
         }
         let events = i64::try_from(events)?;
         let stored = "INSERT INTO stored (tenant, day, shard, events, deliveries, bytes) VALUES ('default', $1, 0, $2, $2, $2 * 256)";
         client.execute(stored, &[&day, &events]).await?;
     }
-    client.batch_execute("VACUUM (ANALYZE); CHECKPOINT").await?;
+    client.batch_execute("VACUUM (ANALYZE)").await?;
+    client.batch_execute("CHECKPOINT").await?;
     let day = i32::try_from(today - AGE)?;
     let size = format!(
         "SELECT pg_total_relation_size('{}') + pg_total_relation_size('{}')",
