@@ -88,14 +88,11 @@ async fn fill(url: &str, events: u64) -> anyhow::Result<i64> {
         let day = i32::try_from(day)?;
         for table in ["attempts", "deliveries", "events"] {
             let factor: i64 = if table == "events" { 1 } else { 65_536 };
-            let bounds = [day, day + 1].map(|day| (i64::from(day) << 31) * factor);
+            let [from, to] = [day, day + 1].map(|day| (i64::from(day) << 31) * factor);
+            let part = part(table, day);
             let make = format!(
-                "CREATE TABLE {table}_filled_{day} (LIKE {table} INCLUDING ALL); \
-                 ALTER TABLE {table} ATTACH PARTITION {table}_filled_{day} FOR VALUES FROM ({}) TO ({}); \
-                 ALTER TABLE {table}_filled_{day} RENAME TO {};",
-                bounds[0],
-                bounds[1],
-                part(table, day)
+                "CREATE TABLE {part} (LIKE {table} INCLUDING ALL); \
+                 ALTER TABLE {table} ATTACH PARTITION {part} FOR VALUES FROM ({from}) TO ({to})"
             );
             client.batch_execute(&make).await?;
         }
@@ -117,7 +114,7 @@ async fn fill(url: &str, events: u64) -> anyhow::Result<i64> {
         part("events", day),
         part("deliveries", day)
     );
-    let size = client.query_one(&size, &[]).await?.try_get(0)?;
+    let size = client.query_one(size.as_str(), &[]).await?.try_get(0)?;
     drop(client);
     connection.await??;
     Ok(size)
