@@ -16,6 +16,7 @@ mod append;
 mod connection;
 pub mod copy;
 mod counters;
+mod days;
 mod desk;
 mod gather;
 mod history;
@@ -54,11 +55,18 @@ pub struct Options {
     pub connections: usize,
     /// How long a call may take, waiting for a connection included; then it fails.
     pub deadline: Duration,
+    /// For how much longer [`History::prune`] keeps what has ended, so that it goes with all of its day.
+    pub whole_days: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { attempts_kept: ATTEMPTS_KEPT, connections: 16, deadline: Duration::from_secs(10) }
+        Self {
+            attempts_kept: ATTEMPTS_KEPT,
+            connections: 16,
+            deadline: Duration::from_secs(10),
+            whole_days: Duration::ZERO,
+        }
     }
 }
 
@@ -80,6 +88,7 @@ impl PostgresStore {
         migrations::check(&pool).await?;
         let shared = Arc::new(Shared::new(pool, options).await?);
         copy::refuse_unfinished(&shared).await?;
+        days::make_ahead(&shared).await?;
         Ok(Self::on(shared))
     }
 
@@ -112,7 +121,11 @@ impl PostgresStore {
     ///
     /// Where the database cannot be reached or refuses, or is of a newer version.
     pub async fn migrate(address: &Address) -> Result<Migrated> {
-        migrations::run(&Pool::new(address, 1, Duration::from_secs(60))?).await
+        let options = Options { connections: 1, deadline: Duration::from_secs(60), ..Options::default() };
+        let pool = Pool::new(address, options.connections, options.deadline)?;
+        let migrated = migrations::run(&pool).await?;
+        days::make_ahead(&Shared::new(pool, options).await?).await?;
+        Ok(migrated)
     }
 }
 

@@ -29,6 +29,7 @@ mod purity;
 mod recipes;
 mod replay;
 mod restart;
+mod retention;
 mod rotation;
 mod secrets;
 mod shapers;

@@ -1,6 +1,6 @@
 //! Writes records into a database, in one transaction.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tokio_postgres::types::ToSql;
@@ -15,16 +15,24 @@ use crate::store::{EndpointRow, ErrorGroup, Place, Standing};
 use crate::time::Timestamp;
 
 use super::super::append::{EventRows, QueueRows};
-use super::super::row::{self, Id, big, micros, place_key};
+use super::super::counters::Stored;
+use super::super::days::Day;
+use super::super::row::{self, Id, big, micros, place_key, sequence_key};
 use super::super::settle::{AttemptRows, EndedRows};
 use super::super::transaction::{Done, Transaction};
 
 /// The shard that what was counted goes to.
 const SHARD: i16 = 0;
 
-/// The place of the next event: behind that of the last one, in the order of the source.
-fn next_sequence(last: u64, _accepted_at: Timestamp) -> u64 {
-    last + 1
+/// The place of the next event: behind that of the last one, in the order of the source, and of its own day at the
+/// earliest.
+fn next_sequence(last: u64, accepted_at: Timestamp) -> u64 {
+    let first = Day::at(accepted_at).sequences().start().unsigned_abs();
+    first.max(last + 1)
+}
+
+fn day_of(sequence: u64) -> Day {
+    Day::of_sequence(sequence_key(sequence))
 }
 
 /// Writes the records; `last` is the place of the last event. Answers that of the last one now.
@@ -55,7 +63,7 @@ pub async fn records(transaction: &Transaction, records: &[Record], last: u64) -
             }
             Record::Event(event) => history.event(event)?,
             Record::Delivery(delivery) => history.delivery(delivery)?,
-            Record::Name(name) => names.push(name),
+            Record::Name(name) => names.push(name, history.sequence_of(name.event)?),
             Record::Job { job, cursor } => {
                 let mut job = job.clone();
                 job.progress.cursor = cursor.map(|cursor| history.cursor(cursor)).transpose()?;
@@ -149,23 +157,24 @@ struct History {
     waiting: QueueRows,
     ended: EndedRows,
     attempts: AttemptRows,
-    /// Bytes of payloads.
-    stored: HashMap<Tenant, i64>,
+    stored: BTreeMap<(Tenant, Day), Stored>,
 }
 
 impl History {
     /// Gives places to new events, and looks for those of the others.
     async fn place(transaction: &Transaction, records: &[Record], last: u64) -> Done<Self> {
         let mut history = Self { last, ..Self::default() };
-        let mut others = Vec::new();
+        let (mut others, mut days) = (Vec::new(), BTreeSet::new());
         for record in records {
             let named = match record {
                 Record::Event(event) => {
                     let event = record::decode_event_head(&event.row)?.event;
                     history.last = next_sequence(history.last, event.accepted_at);
                     history.sequences.insert(event.id, history.last);
+                    days.insert(day_of(history.last));
                     None
                 }
+                Record::Name(name) => Some(name.event),
                 Record::Delivery(copied) => Some(copied.delivery.id.event()),
                 Record::Head { delivery, .. } => Some(delivery.event()),
                 Record::Job { cursor: Some(Cursor::Before { event, .. }), .. } => {
@@ -176,6 +185,9 @@ impl History {
             others.extend(
                 named.filter(|event| !history.sequences.contains_key(event)).map(|id| Id(id.as_u128())),
             );
+        }
+        for day in days {
+            transaction.gives_places_in([day, day]);
         }
         if !others.is_empty() {
             for row in transaction.query(include_str!("../sql/copy_sequences.sql"), &[&others]).await? {
@@ -204,7 +216,9 @@ impl History {
     fn event(&mut self, copied: &CopiedEvent) -> Done<()> {
         let stored = record::decode_event(&copied.row)?;
         let sequence = self.sequence_of(stored.event.id)?;
-        *self.stored.entry(stored.event.tenant.clone()).or_default() += big(stored.event.payload.len());
+        let kept = self.stored.entry((stored.event.tenant.clone(), day_of(sequence))).or_default();
+        kept.events += 1;
+        kept.bytes += big(stored.event.payload.len());
         self.events.push(sequence, &Arc::new(stored.event), &stored.endpoints)?;
         self.events.has_given(copied.next_ordinal);
         Ok(())
@@ -214,6 +228,7 @@ impl History {
         let CopiedDelivery { delivery, turn, attempts } = copied;
         let sequence = self.sequence_of(delivery.id.event())?;
         let place = place_key(Place { sequence, ordinal: delivery.id.ordinal() });
+        self.stored.entry((delivery.tenant.clone(), day_of(sequence))).or_default().deliveries += 1;
         let (mut attempts, mut last) = (attempts.as_slice(), None);
         if delivery.state.is_final() {
             if let Some(((_, line), before)) = attempts.split_last() {
@@ -235,10 +250,13 @@ impl History {
         self.ended.write(transaction).await?;
         self.attempts.write(transaction).await?;
         if !self.stored.is_empty() {
-            let tenants: Vec<&str> = self.stored.keys().map(Tenant::as_str).collect();
-            let bytes: Vec<i64> = self.stored.values().copied().collect();
-            let sql = include_str!("../sql/add_stored_bytes.sql");
-            transaction.execute(sql, &[&tenants, &bytes, &SHARD]).await?;
+            let tenants: Vec<&str> = self.stored.keys().map(|(tenant, _)| tenant.as_str()).collect();
+            let days: Vec<i32> = self.stored.keys().map(|(_, day)| day.number()).collect();
+            let events: Vec<i64> = self.stored.values().map(|kept| kept.events).collect();
+            let deliveries: Vec<i64> = self.stored.values().map(|kept| kept.deliveries).collect();
+            let bytes: Vec<i64> = self.stored.values().map(|kept| kept.bytes).collect();
+            let values: [&(dyn ToSql + Sync); 6] = [&tenants, &days, &events, &deliveries, &bytes, &SHARD];
+            transaction.execute(include_str!("../sql/add_stored.sql"), &values).await?;
         }
         Ok(())
     }
@@ -249,13 +267,15 @@ impl History {
 struct Names<'a> {
     tenants: Vec<&'a str>,
     names: Vec<&'a str>,
+    sequences: Vec<i64>,
     events: Vec<Id>,
     contents: Vec<&'a [u8]>,
     deliveries: Vec<i64>,
 }
 
 impl<'a> Names<'a> {
-    fn push(&mut self, name: &'a ProducerName) {
+    fn push(&mut self, name: &'a ProducerName, sequence: u64) {
+        self.sequences.push(sequence_key(sequence));
         self.tenants.push(name.tenant.as_str());
         self.names.push(name.name.as_str());
         self.events.push(Id(name.event.as_u128()));
@@ -265,8 +285,14 @@ impl<'a> Names<'a> {
 
     async fn write(&self, transaction: &Transaction) -> Done<()> {
         if !self.names.is_empty() {
-            let values: [&(dyn ToSql + Sync); 5] =
-                [&self.tenants, &self.names, &self.events, &self.contents, &self.deliveries];
+            let values: [&(dyn ToSql + Sync); 6] = [
+                &self.tenants,
+                &self.names,
+                &self.sequences,
+                &self.events,
+                &self.contents,
+                &self.deliveries,
+            ];
             transaction.execute(include_str!("../sql/insert_producer_ids.sql"), &values).await?;
         }
         Ok(())

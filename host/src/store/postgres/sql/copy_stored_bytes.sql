@@ -1,1 +1,1 @@
-SELECT tenant, sum(bytes)::bigint AS bytes FROM stored_bytes GROUP BY tenant HAVING sum(bytes) <> 0
+SELECT tenant, sum(bytes)::bigint AS bytes FROM stored GROUP BY tenant HAVING sum(bytes) <> 0
