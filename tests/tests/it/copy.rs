@@ -80,7 +80,7 @@ async fn fill(world: &mut World) -> Filled {
     let web = &world.web;
     web.patch("/v1/tenants/acme", &json!({"description": "a customer", "timeout": "7s"})).await.expect(200);
     web.patch("/v1/host", &json!({"headers": {"X-Host": "h"}})).await.expect(200);
-    web.put("/v1/event-types/invoice.paid", &json!({"description": "Somebody paid."})).await.expect(200);
+    web.put("/v1/event-types/invoice.paid", &json!({"description": "Somebody paid."})).await.expect(201);
     web.post("/v1/keys", &json!({"role": "ingest"})).await.expect(201);
     for shape in ["mark one", "mark two"] {
         let headers = [("content-type", "application/wasm")];
@@ -270,7 +270,10 @@ fn everything_moves_and_goes_on_where_it_was() {
         let third = copied(&url, &file(&last)).await;
         assert!(count(&third, "events") > count(&there, "events"));
         world.config.store.url = None;
-        std::fs::copy(home.join("sealing.key"), last.join("sealing.key")).expect("the key is copied");
+        std::fs::create_dir(last.join("plugins")).expect("a folder");
+        for file in ["sealing.key", "plugins/dropped.wasm"] {
+            std::fs::copy(home.join(file), last.join(file)).expect("it is copied");
+        }
         world.config.host.data_dir = last;
         world.start().await;
         assert_eq!(overview(world).await, in_database);
@@ -456,9 +459,9 @@ fn what_cannot_be_copied_is_refused_with_a_reason() {
     runtime().block_on(async {
         let folder = tempfile::tempdir().expect("a folder");
         let place = |name: &str| -> PathBuf { folder.path().join(name) };
-        for name in ["one", "two"] {
+        for (name, deliveries) in [("one", 3), ("two", 4)] {
             std::fs::create_dir_all(place(name)).expect("a folder");
-            fill_file(&place(name).join("hookwright.redb"), 3).await;
+            fill_file(&place(name).join("hookwright.redb"), deliveries).await;
         }
         let (one, two) = (file(&place("one")), file(&place("two")));
         refused(&file(&place("none")), &two, "there is none").await;
