@@ -285,14 +285,8 @@ impl<'a> Names<'a> {
 
     async fn write(&self, transaction: &Transaction) -> Done<()> {
         if !self.names.is_empty() {
-            let values: [&(dyn ToSql + Sync); 6] = [
-                &self.tenants,
-                &self.names,
-                &self.sequences,
-                &self.events,
-                &self.contents,
-                &self.deliveries,
-            ];
+            let values: [&(dyn ToSql + Sync); 6] =
+                [&self.tenants, &self.names, &self.sequences, &self.events, &self.contents, &self.deliveries];
             transaction.execute(include_str!("../sql/insert_producer_ids.sql"), &values).await?;
         }
         Ok(())
