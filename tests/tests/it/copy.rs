@@ -77,6 +77,8 @@ struct Filled {
 async fn fill(world: &mut World) -> Filled {
     let flaky = Mailbox::open().await;
     flaky.answer(500);
+    world.drop_plugin("hostile", &std::fs::read(env!("GUEST_HOSTILE")).expect("the guest was built"));
+    world.restart().await;
     let web = &world.web;
     web.patch("/v1/tenants/acme", &json!({"description": "a customer", "timeout": "7s"})).await.expect(200);
     web.patch("/v1/host", &json!({"headers": {"X-Host": "h"}})).await.expect(200);
@@ -87,10 +89,7 @@ async fn fill(world: &mut World) -> Filled {
         let answer = web.send(http::Method::PUT, "/v1/plugins/changing", &headers, version(shape)).await;
         assert!([200, 201].contains(&answer.status), "{}", answer.text());
     }
-    world.drop_plugin("dropped", &version("mark three"));
-    let dropped = async || (world.web.get("/v1/plugins/dropped").await.status == 200).then_some(());
-    world.until("the dropped plugin is there", dropped).await;
-    let chain = json!([{"plugin": "dropped"}]);
+    let chain = json!([{"plugin": "hostile", "config": "echo", "on_failure": "fail"}]);
     world.endpoint(json!({"name": "dropped", "events": ["dropped"], "transforms": chain})).await;
     let chain = json!([{"plugin": "changing"}]);
     let good = json!({"name": "good", "tenant": "acme", "transforms": chain, "auth": {"type": "bearer", "token": "t"}});
@@ -151,9 +150,7 @@ async fn fill(world: &mut World) -> Filled {
     };
     world.until("some are delivered again", some).await;
     world.stop().await;
-    while !world.receiver.is_empty().await {
-        world.receiver.next().await;
-    }
+    all(&mut world.receiver).await;
     Filled { flaky, waiting, job }
 }
 
@@ -271,7 +268,7 @@ fn everything_moves_and_goes_on_where_it_was() {
         assert!(count(&third, "events") > count(&there, "events"));
         world.config.store.url = None;
         std::fs::create_dir(last.join("plugins")).expect("a folder");
-        for file in ["sealing.key", "plugins/dropped.wasm"] {
+        for file in ["sealing.key", "plugins/hostile.wasm"] {
             std::fs::copy(home.join(file), last.join(file)).expect("it is copied");
         }
         world.config.host.data_dir = last;
@@ -280,6 +277,15 @@ fn everything_moves_and_goes_on_where_it_was() {
         let posted = world.post_with("invoice.paid", r#"{"n":2}"#, json!({"tenant": "acme"})).await;
         assert_eq!(world.outcome(&posted).await["state"], "delivered");
     });
+}
+
+/// What has arrived and nobody has looked at.
+async fn all(mailbox: &mut Mailbox) -> Vec<hookwright::receiver::Arrival> {
+    let mut arrivals = Vec::new();
+    while let Ok(arrival) = tokio::time::timeout(Duration::ZERO, mailbox.next()).await {
+        arrivals.push(arrival);
+    }
+    arrivals
 }
 
 /// What waited arrives, in its order; the job ends; what a producer posted once is known.
@@ -305,27 +311,17 @@ async fn goes_on(world: &mut World, filled: &mut Filled) {
         let id = world.event(event).await["deliveries"][0]["id"].as_str().expect("an id").to_owned();
         assert_eq!(world.ended(&id).await["state"], "delivered", "{event}");
     }
-    let mut line = Vec::new();
-    while !filled.flaky.is_empty().await {
-        let arrival = filled.flaky.next().await;
-        let of_line = arrival.path_and_query == "/line" && arrival.status == 200;
-        line.extend(of_line.then(|| String::from_utf8_lossy(&arrival.body).into_owned()));
-    }
+    let line = all(&mut filled.flaky).await.into_iter();
+    let line = line.filter(|arrival| arrival.path_and_query == "/line" && arrival.status == 200);
+    let line: Vec<_> = line.map(|arrival| String::from_utf8_lossy(&arrival.body).into_owned()).collect();
     assert_eq!(line, ["0", "1", "2", "3"]);
     let posted = world.post_with("invoice.paid", r#"{"n":3}"#, json!({"tenant": "acme"})).await;
     assert_eq!(world.outcome(&posted).await["state"], "delivered");
     let posted = world.post("dropped", r#"{"n":3}"#).await;
     assert_eq!(world.outcome(&posted).await["state"], "delivered");
-    let mut bodies = Vec::new();
-    while !world.receiver.is_empty().await {
-        bodies.push(String::from_utf8_lossy(&world.receiver.next().await.body).into_owned());
-    }
-    for mark in ["two", "three"] {
-        assert!(
-            bodies.iter().any(|body| body.ends_with(mark)),
-            "uploaded and dropped plugins work: {bodies:?}"
-        );
-    }
+    let bodies = all(&mut world.receiver).await.into_iter();
+    let bodies: Vec<_> = bodies.map(|arrival| String::from_utf8_lossy(&arrival.body).into_owned()).collect();
+    assert!(bodies.iter().any(|body| body.ends_with("two")), "the uploaded plugin works: {bodies:?}");
 }
 
 /// A file with so many deliveries, one for each event: most of them have arrived, some wait.

@@ -330,7 +330,9 @@ pub(super) fn check_tables(read: &ReadTransaction) -> Result<()> {
     let multimaps = read.list_multimap_tables().map_err(io)?;
     let multimaps = multimaps.map(|table| redb::MultimapTableHandle::name(&table).to_owned());
     match tables.chain(multimaps).find(|name| !known.contains(name)) {
-        Some(name) => Err(StoreError::Unavailable(format!("a backup or a copy would not hold the table `{name}`"))),
+        Some(name) => {
+            Err(StoreError::Unavailable(format!("a backup or a copy would not hold the table `{name}`")))
+        }
         None => Ok(()),
     }
 }
