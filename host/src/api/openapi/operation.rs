@@ -54,6 +54,15 @@ impl Operation {
         self.parameter(parameter).problems(&[Kind::Invalid])
     }
 
+    /// A parameter of the query that names some of `names`, separated by commas.
+    pub fn some_of(self, name: &'static str, about: &'static str, names: Value) -> Self {
+        let schema = json!({"type": "array", "minItems": 1, "items": {"enum": names}});
+        let parameter = json!({
+            "name": name, "in": "query", "description": about, "style": "form", "explode": false, "schema": schema,
+        });
+        self.parameter(parameter).problems(&[Kind::Invalid])
+    }
+
     /// `cursor` and `limit`.
     pub fn page(self, cursor: Value) -> Self {
         self.query("cursor", "`next` of the page before.", cursor).query(
