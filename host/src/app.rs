@@ -491,6 +491,7 @@ async fn open_catalog(
             log_lines: settings.max_log_lines,
         },
         plugins: settings.limits.0.clone(),
+        patience: settings.patience,
         max_concurrent_calls: settings.max_concurrent_calls,
         file_size_limit: settings.file_size_limit.0 as u64,
         cache_dir: Some(cache),

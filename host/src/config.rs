@@ -196,6 +196,8 @@ settings! {
         drain_timeout: Duration = Duration::from_secs(30),
         /// How long a client may keep a backup waiting.
         backup_stall_timeout: Duration = Duration::from_secs(60),
+        /// Whose word is taken for where a request came from.
+        trusted_proxies: Vec<IpNet> = Vec::new(),
     }
 }
 
@@ -301,6 +303,8 @@ settings! {
         max_log_lines: usize = 1_000,
         /// By plugin, what holds in place of the limits above.
         limits: PluginLimits = PluginLimits::default(),
+        /// A call ends after so many times its time limit, however little of that it ran.
+        patience: u32 = 10,
         max_concurrent_calls: usize = 64,
         file_size_limit: Size = Size(64 * MIB),
         /// Of one plugin; those in use are kept beyond it.
@@ -386,6 +390,8 @@ settings! {
         live_streams: usize = 64,
         /// Deliveries that a stream may lag behind before it misses some.
         live_buffer: usize = 4_096,
+        /// How long a client may take nothing of a stream that has something for it.
+        live_stall_timeout: Duration = Duration::from_secs(60),
         /// Where else the pages are reached, such as through a proxy that speaks TLS.
         origins: Vec<Origin> = Vec::new(),
         /// Whose pages may show these in a frame.
@@ -562,6 +568,7 @@ impl Config {
             ("plugin.max_memory", self.plugin.max_memory.0, self.plugin.memory_limit.0, 4_095 * MIB),
             ("plugin.max_output", self.plugin.max_output.0, self.plugin.output_limit.0, 256 * MIB),
             ("plugin.max_log_lines", self.plugin.max_log_lines, self.plugin.log_lines, 10_000),
+            ("plugin.patience", self.plugin.patience as usize, 1, 1_000),
             ("plugin.max_concurrent_calls", self.plugin.max_concurrent_calls, 1, 100_000),
             ("plugin.file_size_limit", self.plugin.file_size_limit.0, KIB, 1_024 * MIB),
             ("plugin.kept_versions", self.plugin.kept_versions, 2, 10_000),
@@ -594,6 +601,7 @@ impl Config {
             ("dashboard.max_ended_sessions", self.dashboard.max_ended_sessions, 1, 1_000_000),
             ("dashboard.live_streams", self.dashboard.live_streams, 0, 10_000),
             ("dashboard.live_buffer", self.dashboard.live_buffer, 1, 1_000_000),
+            ("dashboard.live_stall_timeout", span(self.dashboard.live_stall_timeout), 1_000, span(DAY)),
             ("retention.attempts_kept", self.retention.attempts_kept, 1, 100_000),
         ];
         self.check_admin_key()?;
@@ -849,6 +857,7 @@ mod tests {
             ("[plugin]\noutput_limit = 0", "`plugin.output_limit`"),
             ("[endpoint]\nrotation_overlap = \"8d\"", "`endpoint.rotation_overlap`"),
             ("[plugin]\nlog_lines = 1000000", "`plugin.log_lines`"),
+            ("[plugin]\npatience = 0", "`plugin.patience`"),
             ("[delivery]\nstored_answer_body = \"1MiB\"", "`delivery.stored_answer_body`"),
             ("listen = \"localhost\"", "`listen`"),
             ("allow_targets = [\"10.0.0.0/33\"]", "`allow_targets`"),
@@ -858,12 +867,14 @@ mod tests {
             ("egress_proxy = \"https://proxy.example\"", "`egress_proxy` does not begin with `http://`"),
             ("[server]\ntls_handshake_timeout = \"0s\"", "`server.tls_handshake_timeout`"),
             ("[server]\nbackup_stall_timeout = \"0s\"", "`server.backup_stall_timeout`"),
+            ("[server]\ntrusted_proxies = [\"10.0.0.0/33\"]", "`server.trusted_proxies`"),
             ("[dashboard]\nsession = \"59s\"", "`dashboard.session`"),
             ("[dashboard]\nportal_expires = \"25h\"", "`dashboard.portal_expires`"),
             ("[dashboard]\nsign_in_attempts = 0", "`dashboard.sign_in_attempts`"),
             ("[dashboard]\nmax_ended_sessions = 0", "`dashboard.max_ended_sessions`"),
             ("[dashboard]\nlive_streams = 10001", "`dashboard.live_streams`"),
             ("[dashboard]\nlive_buffer = 0", "`dashboard.live_buffer`"),
+            ("[dashboard]\nlive_stall_timeout = \"0s\"", "`dashboard.live_stall_timeout`"),
             ("[dashboard]\norigins = [\"hooks.example\"]", "`dashboard.origins`"),
             ("[dashboard]\nframe_ancestors = [\"https://a.example;\"]", "`dashboard.frame_ancestors`"),
             ("zzzzzzzz = 1", "there is no setting `zzzzzzzz`"),
