@@ -9,7 +9,7 @@
 //! * Counts go to the writer's own shard.
 //!
 //! A delivery is a row of `queue` until it ends, then one of `deliveries`. A lease stands in its row, and outlives the
-//! host that holds it until it expires.
+//! host that holds it until it expires. What is kept of a day lies in partitions of its own, which go with it.
 
 mod append;
 mod connection;
