@@ -119,6 +119,7 @@ pub fn postgres_options(config: &Config) -> postgres::Options {
         attempts_kept: u32::try_from(config.retention.attempts_kept).unwrap_or(u32::MAX),
         connections: config.store.connections,
         deadline: config.store.timeout,
+        whole_days: config.retention.whole_days.min(config.retention.events),
     }
 }
 

@@ -357,6 +357,8 @@ settings! {
     /// How long what is over is kept.
     Retention {
         events: Duration = 30 * DAY,
+        /// In a database, for how much longer at the most, so that a day goes whole.
+        whole_days: Duration = 4 * DAY,
         /// For each delivery, the latest ones.
         attempts_kept: usize = 100,
         /// Statistics by the minute, the hour and the day.
@@ -587,6 +589,7 @@ impl Config {
             ("backtest.samples", self.backtest.samples, 0, 1_000),
             ("backtest.sample_body", self.backtest.sample_body.0, 0, MIB),
             ("retention.events", span(self.retention.events), 1, usize::MAX),
+            ("retention.whole_days", span(self.retention.whole_days), 0, usize::MAX),
             ("retention.statistics_minutes", span(self.retention.statistics_minutes), 3_600_000, usize::MAX),
             ("retention.statistics_hours", span(self.retention.statistics_hours), span(DAY), usize::MAX),
             ("retention.statistics_days", span(self.retention.statistics_days), span(8 * DAY), usize::MAX),

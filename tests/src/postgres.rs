@@ -27,6 +27,10 @@ const SETTINGS: &str = "-c fsync=off -c full_page_writes=off -c max_connections=
                         -c shared_buffers=64MB -c listen_addresses= -c autovacuum_naptime=10s \
                         -c max_wal_size=256MB -c deadlock_timeout=200ms";
 
+/// What is measured has to outlast it.
+const DURABLE: &str =
+    "-c max_connections=100 -c shared_buffers=256MB -c listen_addresses= -c max_wal_size=4GB";
+
 /// Makes the server, says that it is ready, and takes it down once nobody holds the other end of its input.
 const SCRIPT: &str = r#"
 folder=$1 bin=$2 settings=$3
@@ -81,6 +85,13 @@ impl Server {
         is_there().then(|| programs().map(start)).flatten()
     }
 
+    /// A server to measure, on the disk of this folder, that keeps what it says it has kept. `None` where there are no
+    /// programs.
+    pub fn start_durable(within: &Path) -> Option<Self> {
+        let folder = tempfile::tempdir_in(within).expect("a temporary folder is made").keep();
+        programs().map(|bin| start_in(folder, bin, DURABLE))
+    }
+
     /// The address of an empty database.
     pub async fn schema(&self) -> String {
         let name = format!("test_{}", SCHEMAS.fetch_add(1, Ordering::Relaxed));
@@ -126,9 +137,12 @@ fn server() -> Option<&'static Server> {
 }
 
 fn start(bin: PathBuf) -> Server {
-    let folder = tempfile::tempdir().expect("a temporary folder is made").keep();
+    start_in(tempfile::tempdir().expect("a temporary folder is made").keep(), bin, SETTINGS)
+}
+
+fn start_in(folder: PathBuf, bin: PathBuf, settings: &'static str) -> Server {
     let mut keeper = Command::new("sh");
-    keeper.args(["-c", SCRIPT, "keeper"]).arg(&folder).arg(&bin).arg(SETTINGS);
+    keeper.args(["-c", SCRIPT, "keeper"]).arg(&folder).arg(&bin).arg(settings);
     keeper.stdin(Stdio::piped()).stdout(Stdio::piped()).current_dir("/").process_group(0);
     if owner(&folder) == 0 {
         std::os::unix::fs::chown(&folder, Some(NOBODY), Some(NOBODY)).expect("the folder is given away");

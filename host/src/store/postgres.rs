@@ -9,11 +9,12 @@
 //! * Counts go to the writer's own shard.
 //!
 //! A delivery is a row of `queue` until it ends, then one of `deliveries`. A lease stands in its row, and outlives the
-//! host that holds it until it expires.
+//! host that holds it until it expires. What is kept of a day lies in partitions of its own, which go with it.
 
 mod append;
 mod connection;
 mod counters;
+mod days;
 mod desk;
 mod gather;
 mod history;
@@ -52,11 +53,18 @@ pub struct Options {
     pub connections: usize,
     /// How long a call may take, waiting for a connection included; then it fails.
     pub deadline: Duration,
+    /// For how much longer [`History::prune`] keeps what has ended, so that it goes with all of its day.
+    pub whole_days: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { attempts_kept: ATTEMPTS_KEPT, connections: 16, deadline: Duration::from_secs(10) }
+        Self {
+            attempts_kept: ATTEMPTS_KEPT,
+            connections: 16,
+            deadline: Duration::from_secs(10),
+            whole_days: Duration::ZERO,
+        }
     }
 }
 
@@ -77,6 +85,7 @@ impl PostgresStore {
         let pool = Pool::new(address, options.connections, options.deadline)?;
         migrations::check(&pool).await?;
         let shared = Arc::new(Shared::new(pool, options).await?);
+        days::make_ahead(&shared).await?;
         Ok(Self {
             appends: Gather::start(shared.clone(), append::commit),
             settlements: Gather::start(shared.clone(), settle::commit),
@@ -90,7 +99,11 @@ impl PostgresStore {
     ///
     /// Where the database cannot be reached or refuses, or is of a newer version.
     pub async fn migrate(address: &Address) -> Result<Migrated> {
-        migrations::run(&Pool::new(address, 1, Duration::from_secs(60))?).await
+        let options = Options { connections: 1, deadline: Duration::from_secs(60), ..Options::default() };
+        let pool = Pool::new(address, options.connections, options.deadline)?;
+        let migrated = migrations::run(&pool).await?;
+        days::make_ahead(&Shared::new(pool, options).await?).await?;
+        Ok(migrated)
     }
 }
 

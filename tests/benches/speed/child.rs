@@ -16,6 +16,9 @@ use crate::machine;
 /// The key of every host's API.
 pub const KEY: &str = "hwk_for_benchmarks_alone";
 
+/// Under which hosts that share a database seal what is secret.
+const SEALING_KEY: &str = "c2VhbGluZyBrZXkgb2YgdGhlIHRlc3RzLCAzMiBieXQ=";
+
 /// Where all hosts keep their data, and the compiled plugins that each begins with.
 pub struct Ground {
     dir: TempDir,
@@ -44,6 +47,17 @@ impl Ground {
 
     /// Starts a host whose data directory has this name; one that was used before is used again.
     pub fn host(&self, name: &str) -> anyhow::Result<Server> {
+        self.start(name, again())
+    }
+
+    /// As [`Ground::host`], with a database to keep everything in.
+    pub fn host_on(&self, name: &str, url: &str) -> anyhow::Result<Server> {
+        let mut command = again();
+        command.env("HOOKWRIGHT_STORE_URL", url).env("HOOKWRIGHT_SEALING_KEY", SEALING_KEY);
+        self.start(name, command)
+    }
+
+    fn start(&self, name: &str, mut command: Command) -> anyhow::Result<Server> {
         let data = self.dir.path().join(name);
         let cache = data.join("cache");
         if !cache.exists() {
@@ -51,7 +65,6 @@ impl Ground {
         }
         let log_path = self.dir.path().join(format!("{name}.log"));
         let log = File::options().create(true).append(true).open(&log_path)?;
-        let mut command = again();
         command.args(["serve", "--listen", "127.0.0.1:0", "--allow-target", "127.0.0.0/8", "--data-dir"]);
         command.arg(data).env("HOOKWRIGHT_ADMIN_KEY", KEY).stderr(log);
         Server::start(command).with_context(|| {

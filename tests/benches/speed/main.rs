@@ -1,8 +1,9 @@
 //! How fast the host is, beside the ceiling of what this machine could do at all.
 //!
-//! `cargo bench -p hookwright-tests` prints everything but `hostile`, `-- --quick` takes a few seconds and shows that
-//! it works, `-- micro` (or `deliveries`, `neighbour`, `hostile`, `pending`, `lists`, `plugins`) prints one part.
-//! `HOOKWRIGHT_BENCH_SECONDS` is the time spent on a figure; 10 unless it is set.
+//! `cargo bench -p hookwright-tests` prints everything but `hostile` and `retention`, `-- --quick` takes a few seconds and
+//! shows that it works, `-- micro` (or `deliveries`, `neighbour`, `hostile`, `pending`, `lists`, `plugins`, `retention`)
+//! prints one part. `HOOKWRIGHT_BENCH_SECONDS` is the time spent on a figure; 10 unless it is set. `--events=N` says how
+//! many events `retention` lets go; 5,000,000 unless it is said.
 //!
 //! Host and relay run as processes of their own, which are this program started again; producers and receiver share
 //! this one, each with a thread to itself. All talk over loopback. The host's data is on the disk that the build's
@@ -11,6 +12,8 @@
 use std::env;
 use std::process::ExitCode;
 use std::time::Duration;
+
+use anyhow::Context as _;
 
 mod child;
 mod deliveries;
@@ -24,6 +27,7 @@ mod plugins;
 mod producer;
 mod receiver;
 mod relay;
+mod retention;
 mod table;
 
 /// How much is measured.
@@ -37,10 +41,19 @@ pub struct Effort {
     pub pending: usize,
     /// Deliveries that are stored in `lists`, which are compared with a thousand.
     pub stored: u64,
+    /// Events of the day that goes in `retention`.
+    pub retained: u64,
 }
 
-const FULL: Effort = Effort { time: Duration::from_secs(10), rounds: 3, pending: 100_000, stored: 1_000_000 };
-const QUICK: Effort = Effort { time: Duration::from_millis(600), rounds: 1, pending: 2_000, stored: 10_000 };
+const FULL: Effort = Effort {
+    time: Duration::from_secs(10),
+    rounds: 3,
+    pending: 100_000,
+    stored: 1_000_000,
+    retained: 5_000_000,
+};
+const QUICK: Effort =
+    Effort { time: Duration::from_millis(600), rounds: 1, pending: 2_000, stored: 10_000, retained: 10_000 };
 
 fn main() -> ExitCode {
     // What follows `speed` decides which of the processes this is.
@@ -76,6 +89,10 @@ fn measure(words: &[String]) -> anyhow::Result<()> {
     if parts.contains(&"hostile") {
         hostile::measure(&ground, effort)?;
     }
+    // It fills a database with gigabytes.
+    if parts.contains(&"retention") {
+        retention::measure(&ground, effort)?;
+    }
     if wanted("pending") {
         pending::measure(&ground, effort)?;
     }
@@ -92,6 +109,15 @@ fn measure(words: &[String]) -> anyhow::Result<()> {
 }
 
 fn effort(words: &[String]) -> anyhow::Result<Effort> {
+    let effort = time(words)?;
+    let Some(events) = words.iter().find_map(|word| word.strip_prefix("--events=")) else {
+        return Ok(effort);
+    };
+    let number = || format!("--events={events} is no number of events");
+    Ok(Effort { retained: events.parse().with_context(number)?, ..effort })
+}
+
+fn time(words: &[String]) -> anyhow::Result<Effort> {
     if words.iter().any(|word| word == "--quick") {
         return Ok(QUICK);
     }

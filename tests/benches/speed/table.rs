@@ -18,6 +18,10 @@ impl Spread {
         self.0.get(index.saturating_sub(1)).copied().unwrap_or_default()
     }
 
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Median and 99th percentile, in milliseconds.
     pub fn words(&self) -> String {
         format!("{} / {}", millis(self.quantile(0.5)), millis(self.quantile(0.99)))

@@ -28,6 +28,7 @@ mod purity;
 mod recipes;
 mod replay;
 mod restart;
+mod retention;
 mod rotation;
 mod secrets;
 mod shapers;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use crate::delivery::Delivery;
 use crate::endpoint::Order;
@@ -16,6 +17,7 @@ use crate::store::{Append, Appended, Arrival, BookVersion, Lease, Place, Result}
 use crate::time::Timestamp;
 
 use super::counters::Gathered;
+use super::days::Day;
 use super::lines::Lines;
 use super::row::{self, Id, big, place_key, time};
 use super::transaction::{Done, Lock, Shared, Transaction};
@@ -29,8 +31,8 @@ pub struct Request {
 
 pub fn commit<'a>(shared: &'a Shared, requests: &'a [Request]) -> BoxFuture<'a, Result<Vec<Append>>> {
     Box::pin(shared.transact(Lock::Together, move |transaction| async move {
-        let number = requests.iter().map(|request| request.batch.len()).sum();
-        let (version, first) = take_sequences(&transaction, number).await?;
+        let all: Vec<&Arrival> = requests.iter().flat_map(|request| &request.batch).collect();
+        let (version, first) = take_sequences(&transaction, &all).await?;
         let fresh = requests.iter().filter(|request| request.against == version);
         let arrivals: Vec<&Arrival> = fresh.flat_map(|request| &request.batch).collect();
         let mut intake = Intake::open(&transaction, first, &arrivals).await?;
@@ -57,11 +59,14 @@ pub fn commit<'a>(shared: &'a Shared, requests: &'a [Request]) -> BoxFuture<'a, 
     }))
 }
 
-/// Sees to it that nobody else gives places until the end of the transaction. The version, and the first of so many
-/// sequences.
-pub async fn take_sequences(transaction: &Transaction, number: usize) -> Done<(BookVersion, u64)> {
-    let row = transaction.one(include_str!("sql/take_sequences.sql"), &[&big(number)]).await?;
+/// Sees to it that nobody else gives places until the end of the transaction. The version, and the first of the sequences
+/// for these events: of the day of the youngest, or a later one where the order is there already.
+pub async fn take_sequences(transaction: &Transaction, arrivals: &[&Arrival]) -> Done<(BookVersion, u64)> {
+    let youngest = arrivals.iter().map(|arrival| arrival.event.accepted_at).max().unwrap_or_default();
+    let (number, day) = (big(arrivals.len()), i64::from(Day::at(youngest).number()));
+    let row = transaction.one(include_str!("sql/take_sequences.sql"), &[&number, &day]).await?;
     let (version, first): (i64, i64) = (row.try_get("version")?, row.try_get("first")?);
+    transaction.gives_places_in([first, first + number].map(Day::of_sequence));
     Ok((BookVersion(version.unsigned_abs()), first.unsigned_abs()))
 }
 
@@ -121,7 +126,8 @@ pub struct Intake {
     next_sequence: u64,
     known: HashMap<(Tenant, ProducerId), Known>,
     events: EventRows,
-    names: Vec<(Tenant, ProducerId, Known)>,
+    /// Each with its event's sequence.
+    names: Vec<(u64, (Tenant, ProducerId), Known)>,
     pub queue: QueueRows,
 }
 
@@ -179,7 +185,7 @@ impl Intake {
                 return Ok(known.answer(*content));
             }
             let known = Known { event: event.id, content: *content, deliveries: deliveries.len() as u32 };
-            self.names.push((name.0.clone(), name.1.clone(), known));
+            self.names.push((self.next_sequence, name.clone(), known));
             self.known.insert(name, known);
         }
         let sequence = self.next_sequence;
@@ -187,7 +193,7 @@ impl Intake {
         let promised: Vec<_> = deliveries.iter().map(|new| new.endpoint).collect();
         self.events.push(sequence, event, &promised)?;
         let states: Vec<_> = promised.iter().map(|id| (*id, endpoints.get(id))).collect();
-        gathered.accepted(event, &states);
+        gathered.accepted(event, Day::of_sequence(row::sequence_key(sequence)), &states);
         let mut taken = Vec::new();
         for (ordinal, (new, (_, state))) in (0..).zip(deliveries.iter().zip(&states)) {
             let id = DeliveryId::of(event.id, ordinal);
@@ -212,13 +218,17 @@ impl Intake {
         if self.names.is_empty() {
             return Ok(());
         }
-        let tenants: Vec<&str> = self.names.iter().map(|(tenant, ..)| tenant.as_str()).collect();
-        let names: Vec<&str> = self.names.iter().map(|(_, name, _)| name.as_str()).collect();
+        let sequences: Vec<i64> =
+            self.names.iter().map(|(sequence, ..)| row::sequence_key(*sequence)).collect();
+        let tenants: Vec<&str> = self.names.iter().map(|(_, (tenant, _), _)| tenant.as_str()).collect();
+        let names: Vec<&str> = self.names.iter().map(|(_, (_, name), _)| name.as_str()).collect();
         let events: Vec<Id> = self.names.iter().map(|(.., known)| Id(known.event.as_u128())).collect();
         let contents: Vec<&[u8]> = self.names.iter().map(|(.., known)| &known.content.0[..]).collect();
         let deliveries: Vec<i64> = self.names.iter().map(|(.., known)| i64::from(known.deliveries)).collect();
         let sql = include_str!("sql/insert_producer_ids.sql");
-        transaction.execute(sql, &[&tenants, &names, &events, &contents, &deliveries]).await?;
+        let values: [&(dyn ToSql + Sync); 6] =
+            [&tenants, &names, &sequences, &events, &contents, &deliveries];
+        transaction.execute(sql, &values).await?;
         Ok(())
     }
 }
@@ -270,14 +280,11 @@ impl EventRows {
             return Ok(());
         }
         let tenants: Vec<&str> = self.events.iter().map(|event| event.tenant.as_str()).collect();
-        let names: Vec<Option<&str>> =
-            self.events.iter().map(|event| event.producer_id.as_ref().map(ProducerId::as_str)).collect();
         let types: Vec<&str> = self.events.iter().map(|event| event.event_type.as_str()).collect();
-        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 10] = [
+        let values: [&(dyn ToSql + Sync); 9] = [
             &self.sequences,
             &self.ids,
             &tenants,
-            &names,
             &types,
             &self.channels,
             &self.accepted,
@@ -294,6 +301,7 @@ impl EventRows {
 #[derive(Debug, Default)]
 pub struct QueueRows {
     places: Vec<i64>,
+    deliveries: Vec<Id>,
     endpoints: Vec<Id>,
     tenants: Vec<Tenant>,
     types: Vec<EventType>,
@@ -315,6 +323,7 @@ impl QueueRows {
         turn: Option<i64>,
     ) -> Result<()> {
         self.places.push(place);
+        self.deliveries.push(Id(delivery.id.as_u128()));
         self.endpoints.push(Id(delivery.endpoint.as_u128()));
         self.tenants.push(delivery.tenant.clone());
         self.types.push(delivery.event_type.clone());
@@ -333,8 +342,9 @@ impl QueueRows {
         }
         let tenants: Vec<&str> = self.tenants.iter().map(Tenant::as_str).collect();
         let types: Vec<&str> = self.types.iter().map(EventType::as_str).collect();
-        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 10] = [
+        let values: [&(dyn ToSql + Sync); 11] = [
             &self.places,
+            &self.deliveries,
             &self.endpoints,
             &tenants,
             &types,
@@ -355,7 +365,7 @@ pub async fn open_for(transaction: &Transaction, arrivals: &[&Arrival]) -> Done<
     if arrivals.is_empty() {
         return Ok(Intake::default());
     }
-    let (_, first) = take_sequences(transaction, arrivals.len()).await?;
+    let (_, first) = take_sequences(transaction, arrivals).await?;
     Intake::open(transaction, first, arrivals).await
 }
 

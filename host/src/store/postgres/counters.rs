@@ -23,6 +23,7 @@ use crate::trouble::Trouble;
 
 use super::PostgresStore;
 use super::append::EndpointState;
+use super::days::Day;
 use super::row::{Id, big, micros, time};
 use super::transaction::{Done, Lock, Transaction};
 
@@ -31,8 +32,17 @@ use super::transaction::{Done, Lock, Transaction};
 pub struct Gathered {
     pub ledger: Ledger,
     standings: BTreeMap<EndpointId, Change>,
-    /// Bytes of payloads that come and go.
-    stored: BTreeMap<Tenant, i64>,
+    /// What comes and goes.
+    stored: BTreeMap<(Tenant, Day), Stored>,
+}
+
+/// What is kept of a tenant's events of a day.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stored {
+    pub events: i64,
+    pub deliveries: i64,
+    /// Of payloads.
+    pub bytes: i64,
 }
 
 #[derive(Debug, Default)]
@@ -45,7 +55,7 @@ struct Change {
 
 impl Gathered {
     /// An event was taken on, with a delivery to each of these endpoints; what is known of them.
-    pub fn accepted(&mut self, event: &Event, endpoints: &[(EndpointId, Option<&EndpointState>)]) {
+    pub fn accepted(&mut self, event: &Event, day: Day, endpoints: &[(EndpointId, Option<&EndpointState>)]) {
         for (endpoint, state) in endpoints {
             let change = self.standings.entry(*endpoint).or_default();
             change.pending += 1;
@@ -53,7 +63,10 @@ impl Gathered {
                 change.last_event_at = change.last_event_at.max(Some(event.accepted_at));
             }
         }
-        *self.stored.entry(event.tenant.clone()).or_default() += big(event.payload.len());
+        let stored = self.stored.entry((event.tenant.clone(), day)).or_default();
+        stored.events += 1;
+        stored.deliveries += big(endpoints.len());
+        stored.bytes += big(event.payload.len());
         let held = |state: &Option<&EndpointState>| state.is_some_and(|state| state.held);
         self.ledger.accepted(event, endpoints.iter().map(|(endpoint, state)| (*endpoint, held(state))));
     }
@@ -78,14 +91,19 @@ impl Gathered {
         standing.health
     }
 
-    pub fn replayed(&mut self, delivery: &Delivery) {
+    /// A delivery was made of an event of this day.
+    pub fn replayed(&mut self, delivery: &Delivery, day: Day) {
+        self.stored.entry((delivery.tenant.clone(), day)).or_default().deliveries += 1;
         self.standings.entry(delivery.endpoint).or_default().pending += 1;
         self.ledger.replayed(delivery);
     }
 
-    /// Events of the tenant are not kept any longer, of so many bytes in all.
-    pub fn forgotten(&mut self, tenant: Tenant, bytes: i64) {
-        *self.stored.entry(tenant).or_default() -= bytes;
+    /// So much is not kept any longer.
+    pub fn forgotten(&mut self, tenant: Tenant, day: Day, gone: Stored) {
+        let stored = self.stored.entry((tenant, day)).or_default();
+        stored.events -= gone.events;
+        stored.deliveries -= gone.deliveries;
+        stored.bytes -= gone.bytes;
     }
 
     /// Writes it. A writer that is not alone has a shard of its own.
@@ -117,9 +135,13 @@ impl Gathered {
         if changes.is_empty() {
             return Ok(());
         }
-        let tenants: Vec<&str> = changes.keys().map(Tenant::as_str).collect();
-        let bytes: Vec<i64> = changes.values().copied().collect();
-        transaction.execute(include_str!("sql/add_stored_bytes.sql"), &[&tenants, &bytes, &shard]).await?;
+        let tenants: Vec<&str> = changes.keys().map(|(tenant, _)| tenant.as_str()).collect();
+        let days: Vec<i32> = changes.keys().map(|(_, day)| day.number()).collect();
+        let events: Vec<i64> = changes.values().map(|stored| stored.events).collect();
+        let deliveries: Vec<i64> = changes.values().map(|stored| stored.deliveries).collect();
+        let bytes: Vec<i64> = changes.values().map(|stored| stored.bytes).collect();
+        let sql = include_str!("sql/add_stored.sql");
+        transaction.execute(sql, &[&tenants, &days, &events, &deliveries, &bytes, &shard]).await?;
         Ok(())
     }
 }

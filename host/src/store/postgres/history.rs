@@ -15,6 +15,7 @@ use crate::store::{
 };
 use crate::time::Timestamp;
 
+use super::days::Day;
 use super::row::{self, Id, big, micros, place_key, place_of, sequence_key};
 use super::steer::{deliveries_of, event, sequence_of};
 use super::transaction::{Done, Lock, Transaction};
@@ -68,8 +69,15 @@ async fn events(
     let event_type = filter.event_type.as_ref().map(EventType::as_str);
     let channel = filter.channel.as_ref().map(Channel::as_str);
     let (since, until, most) = (micros(filter.since), micros(filter.until), big(limit).saturating_add(1));
-    let values: [&(dyn ToSql + Sync); 7] = [&after, &tenant, &event_type, &channel, &since, &until, &most];
-    let rows = transaction.query(include_str!("sql/list_events.sql"), &values).await?;
+    let mut rows = Vec::new();
+    for first in first_sequences(transaction, page.after).await? {
+        let values: [&(dyn ToSql + Sync); 8] =
+            [&after, &tenant, &event_type, &channel, &since, &until, &most, &first];
+        rows = transaction.query(include_str!("sql/list_events.sql"), &values).await?;
+        if rows.len() > limit {
+            break;
+        }
+    }
     let (mut items, mut next) = (Vec::new(), None);
     for row in rows.iter().take(limit) {
         let sequence: i64 = row.try_get("sequence")?;
@@ -77,6 +85,17 @@ async fn events(
         items.push(record::shared(record::decode_event(row.try_get("row")?)?));
     }
     Ok(Page { items, next: next.filter(|_| rows.len() > limit) })
+}
+
+/// The first sequences to look at for a page: those of the latest days, which are enough for most pages, since to plan for
+/// all days takes longer than to look; then all.
+async fn first_sequences(transaction: &Transaction, after: Option<Place>) -> Done<[i64; 2]> {
+    let latest = match after {
+        Some(place) => sequence_key(place.sequence),
+        None => transaction.one(include_str!("sql/latest_sequence.sql"), &[]).await?.try_get("latest")?,
+    };
+    let before = Day::numbered(Day::of_sequence(latest).number() - 1);
+    Ok([*before.sequences().start(), 0])
 }
 
 async fn delivery(transaction: &Transaction, id: DeliveryId, kept: u32) -> Done<Option<DeliveryRecord>> {
@@ -103,23 +122,31 @@ async fn deliveries(
 ) -> Done<Page<Delivery>> {
     let limit = page.limit.max(1);
     let mut after = page.after.map_or(i64::MAX, place_key);
-    let mut first = 0;
-    if let Some(event) = filter.only_event() {
-        let Some(sequence) = sequence_of(transaction, event).await? else {
-            return Ok(Page { items: Vec::new(), next: None });
-        };
-        let (begin, end) = row::places(sequence);
-        first = begin;
-        after = after.min(end + 1);
-    }
+    let firsts = match filter.only_event() {
+        None => first_sequences(transaction, page.after).await?.map(|first| row::places(first).0).to_vec(),
+        Some(event) => {
+            let Some(sequence) = sequence_of(transaction, event).await? else {
+                return Ok(Page { items: Vec::new(), next: None });
+            };
+            let (begin, end) = row::places(sequence);
+            after = after.min(end + 1);
+            vec![begin]
+        }
+    };
     let tenant = filter.tenant.as_ref().map(Tenant::as_str);
     let endpoint = filter.endpoint.map(|id| Id(id.as_u128()));
     let event_type = filter.event_type.as_ref().map(EventType::as_str);
     let state = filter.state.map(|state| i16::from(record::encode_state(state)));
     let (since, until, most) = (micros(filter.since), micros(filter.until), big(limit).saturating_add(1));
-    let values: [&(dyn ToSql + Sync); 9] =
-        [&after, &first, &tenant, &endpoint, &event_type, &since, &until, &state, &most];
-    let rows = transaction.query(include_str!("sql/list_deliveries.sql"), &values).await?;
+    let mut rows = Vec::new();
+    for first in firsts {
+        let values: [&(dyn ToSql + Sync); 9] =
+            [&after, &first, &tenant, &endpoint, &event_type, &since, &until, &state, &most];
+        rows = transaction.query(include_str!("sql/list_deliveries.sql"), &values).await?;
+        if rows.len() > limit {
+            break;
+        }
+    }
     let (mut items, mut next) = (Vec::new(), None);
     for row in rows.iter().take(limit) {
         next = Some(place_of(row.try_get("place")?));

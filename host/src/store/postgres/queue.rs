@@ -1,6 +1,6 @@
 //! Handing deliveries out, and taking them back without an attempt.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio_postgres::Row;
@@ -8,12 +8,12 @@ use tokio_postgres::types::ToSql;
 use tracing::error;
 
 use crate::event::Event;
-use crate::id::EndpointId;
+use crate::id::{DeliveryId, EndpointId};
 use crate::store::redb::record;
 use crate::store::{Claim, Claimed, Lease, Result, StoreError};
 use crate::time::Timestamp;
 
-use super::row::{self, Id, big, delivery_id, place_of, sequence_key};
+use super::row::{self, Id, big, place_of, sequence_key};
 use super::transaction::{Done, Lock, Shared, Transaction};
 
 /// Leases what is due.
@@ -94,16 +94,12 @@ async fn lease(
 }
 
 async fn events_of(transaction: &Transaction, rows: &[Row]) -> Done<HashMap<u64, Arc<Event>>> {
-    let mut sequences = HashSet::new();
+    let mut sequences = BTreeSet::new();
     for row in rows {
         sequences.insert(sequence_key(place_of(row.try_get("place")?).sequence));
     }
     let mut events = HashMap::with_capacity(sequences.len());
-    if sequences.is_empty() {
-        return Ok(events);
-    }
-    let sequences: Vec<i64> = sequences.into_iter().collect();
-    for row in transaction.query(include_str!("sql/event_rows.sql"), &[&sequences]).await? {
+    for row in event_rows(transaction, sequences).await? {
         let sequence: i64 = row.try_get("sequence")?;
         match record::decode_event(row.try_get("row")?) {
             Ok(stored) => drop(events.insert(sequence.unsigned_abs(), record::shared(stored))),
@@ -111,6 +107,15 @@ async fn events_of(transaction: &Transaction, rows: &[Row]) -> Done<HashMap<u64,
         }
     }
     Ok(events)
+}
+
+/// The rows of events.
+pub async fn event_rows(transaction: &Transaction, sequences: BTreeSet<i64>) -> Done<Vec<Row>> {
+    let (Some(first), Some(last)) = (sequences.first().copied(), sequences.last().copied()) else {
+        return Ok(Vec::new());
+    };
+    let sequences: Vec<i64> = sequences.into_iter().collect();
+    transaction.query(include_str!("sql/event_rows.sql"), &[&sequences, &first, &last]).await
 }
 
 fn read(row: &Row, events: &HashMap<u64, Arc<Event>>) -> Done<Claimed> {
@@ -126,8 +131,7 @@ fn read(row: &Row, events: &HashMap<u64, Arc<Event>>) -> Done<Claimed> {
 
 /// Columns of leases, in the order of their deliveries.
 struct LeaseRows {
-    events: Vec<Id>,
-    ordinals: Vec<i32>,
+    deliveries: Vec<Id>,
     generations: Vec<i64>,
 }
 
@@ -136,8 +140,7 @@ impl LeaseRows {
         let mut sorted = leases.to_vec();
         sorted.sort_by_key(|lease| lease.delivery);
         Self {
-            events: sorted.iter().map(|lease| Id(lease.delivery.event().as_u128())).collect(),
-            ordinals: sorted.iter().map(|lease| i32::from(lease.delivery.ordinal())).collect(),
+            deliveries: sorted.iter().map(|lease| Id(lease.delivery.as_u128())).collect(),
             generations: sorted.iter().map(|lease| big(lease.generation)).collect(),
         }
     }
@@ -150,12 +153,12 @@ pub async fn renew(shared: &Shared, leases: Vec<Lease>, until: Timestamp) -> Res
     let (columns, until) = (&LeaseRows::of(&leases), until.as_micros());
     let renewed: HashSet<Lease> = shared
         .transact(Lock::Together, |transaction| async move {
-            let LeaseRows { events, ordinals, generations } = columns;
-            let values: [&(dyn ToSql + Sync); 4] = [events, ordinals, generations, &until];
+            let LeaseRows { deliveries, generations } = columns;
+            let values: [&(dyn ToSql + Sync); 3] = [deliveries, generations, &until];
             let mut renewed = HashSet::new();
             for row in transaction.query(include_str!("sql/renew.sql"), &values).await? {
                 let generation: i64 = row.try_get("generation")?;
-                let delivery = delivery_id(row.try_get("id")?, row.try_get("ordinal")?);
+                let delivery = DeliveryId::from_u128(row.try_get::<_, Id>("delivery")?.0);
                 renewed.insert(Lease { delivery, generation: generation.unsigned_abs() });
             }
             Ok(renewed)
@@ -171,8 +174,8 @@ pub async fn release(shared: &Shared, leases: Vec<Lease>, due: Timestamp) -> Res
     let (columns, due) = (&LeaseRows::of(&leases), due.as_micros());
     shared
         .transact(Lock::Together, |transaction| async move {
-            let LeaseRows { events, ordinals, generations } = columns;
-            let values: [&(dyn ToSql + Sync); 4] = [events, ordinals, generations, &due];
+            let LeaseRows { deliveries, generations } = columns;
+            let values: [&(dyn ToSql + Sync); 3] = [deliveries, generations, &due];
             transaction.execute(include_str!("sql/release.sql"), &values).await?;
             Ok(())
         })

@@ -7,7 +7,6 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
 use crate::delivery::Delivery;
 use crate::endpoint::Order;
-use crate::id::{DeliveryId, EventId};
 use crate::store::redb::record;
 use crate::store::{Place, Result, StoreError};
 use crate::time::Timestamp;
@@ -59,10 +58,6 @@ pub fn sequence_key(sequence: u64) -> i64 {
 /// The places of an event's deliveries, from the first to the last.
 pub fn places(sequence: i64) -> (i64, i64) {
     (sequence << 16, sequence << 16 | 0xffff)
-}
-
-pub fn delivery_id(event: Id, ordinal: i32) -> DeliveryId {
-    DeliveryId::of(EventId::from_u128(event.0), ordinal as u16)
 }
 
 /// As `bigint`; what is more than fits is as much as fits.

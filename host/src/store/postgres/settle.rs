@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 use super::append::{self, EndpointStates, Intake};
 use super::counters::Gathered;
 use super::lines::Lines;
-use super::row::{Id, big, delivery_id, micros};
+use super::row::{Id, big, micros};
 use super::transaction::{Done, Lock, Shared, Transaction};
 
 pub fn commit<'a>(
@@ -62,17 +62,13 @@ struct Waiting {
 }
 
 async fn lock(transaction: &Transaction, settled: &[&Settled]) -> Done<HashMap<DeliveryId, Waiting>> {
-    let (mut events, mut ordinals) = (Vec::new(), Vec::new());
     let deliveries: HashSet<DeliveryId> = settled.iter().map(|settled| settled.lease.delivery).collect();
-    for delivery in deliveries {
-        events.push(Id(delivery.event().as_u128()));
-        ordinals.push(i32::from(delivery.ordinal()));
-    }
-    let mut waiting = HashMap::with_capacity(events.len());
-    if events.is_empty() {
+    let deliveries: Vec<Id> = deliveries.into_iter().map(|delivery| Id(delivery.as_u128())).collect();
+    let mut waiting = HashMap::with_capacity(deliveries.len());
+    if deliveries.is_empty() {
         return Ok(waiting);
     }
-    for row in transaction.query(include_str!("sql/lock_queue.sql"), &[&events, &ordinals]).await? {
+    for row in transaction.query(include_str!("sql/lock_queue.sql"), &[&deliveries]).await? {
         let generation: i64 = row.try_get("generation")?;
         let found = Waiting {
             place: row.try_get("place")?,
@@ -80,7 +76,7 @@ async fn lock(transaction: &Transaction, settled: &[&Settled]) -> Done<HashMap<D
             leased: row.try_get("leased")?,
             due: Timestamp::from_micros(row.try_get("due")?),
         };
-        waiting.insert(delivery_id(row.try_get("id")?, row.try_get("ordinal")?), found);
+        waiting.insert(DeliveryId::from_u128(row.try_get::<_, Id>("delivery")?.0), found);
     }
     Ok(waiting)
 }

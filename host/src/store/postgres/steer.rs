@@ -1,6 +1,6 @@
 //! Steering single deliveries, and ending those that nobody wants. All of it is done alone.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio_postgres::Row;
@@ -14,7 +14,9 @@ use crate::time::Timestamp;
 
 use super::append::{self, EndpointStates, QueueRows};
 use super::counters::Gathered;
+use super::days::{self, Day};
 use super::lines::Lines;
+use super::queue::event_rows;
 use super::row::{self, Id, big, place_key, place_of, sequence_key};
 use super::settle::EndedRows;
 use super::transaction::{Done, Lock, Shared, Transaction};
@@ -30,8 +32,20 @@ pub struct Found {
 }
 
 pub async fn sequence_of(transaction: &Transaction, event: EventId) -> Done<Option<i64>> {
-    let rows = transaction.query(include_str!("sql/sequence_of.sql"), &[&Id(event.as_u128())]).await?;
-    rows.first().map(|row| Ok(row.try_get("sequence")?)).transpose()
+    let row = seek(transaction, include_str!("sql/sequence_of.sql"), event).await?;
+    row.map(|row| Ok(row.try_get("sequence")?)).transpose()
+}
+
+/// What a statement finds of an event: where it is likely to be, else anywhere.
+async fn seek(transaction: &Transaction, sql: &str, event: EventId) -> Done<Option<Row>> {
+    for sequences in [days::likely(event), 0..=i64::MAX] {
+        let (first, last) = (sequences.start(), sequences.end());
+        let found = transaction.query(sql, &[&Id(event.as_u128()), first, last]).await?.pop();
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
 }
 
 pub async fn find(transaction: &Transaction, id: DeliveryId) -> Done<Option<Found>> {
@@ -118,12 +132,11 @@ async fn end(
 }
 
 async fn told(transaction: &Transaction, ended: &[Found], tell: &Tell) -> Done<Vec<Arrival>> {
-    let sequences: HashSet<i64> =
+    let sequences: BTreeSet<i64> =
         ended.iter().map(|found| sequence_key(place_of(found.place).sequence)).collect();
-    let sequences: Vec<i64> = sequences.into_iter().collect();
     let mut told = Vec::new();
-    let mut events = std::collections::HashMap::new();
-    for row in transaction.query(include_str!("sql/event_rows.sql"), &[&sequences]).await? {
+    let mut events = HashMap::new();
+    for row in event_rows(transaction, sequences).await? {
         let sequence: i64 = row.try_get("sequence")?;
         events.insert(sequence, record::decode_event(row.try_get("row")?)?.event);
     }
@@ -211,7 +224,7 @@ impl Remake {
         rows.push(key, delivery, None, 0, turn)?;
         rows.write(transaction).await?;
         lines.write(transaction).await?;
-        self.gathered.replayed(delivery);
+        self.gathered.replayed(delivery, Day::of_place(key));
         Ok(())
     }
 
@@ -290,8 +303,7 @@ pub async fn expire(
 
 /// An event that is stored.
 pub async fn event(transaction: &Transaction, id: EventId) -> Done<Option<(u64, record::StoredEvent)>> {
-    let rows = transaction.query(include_str!("sql/event.sql"), &[&Id(id.as_u128())]).await?;
-    let Some(row) = rows.first() else { return Ok(None) };
+    let Some(row) = seek(transaction, include_str!("sql/event.sql"), id).await? else { return Ok(None) };
     let sequence: i64 = row.try_get("sequence")?;
     Ok(Some((sequence.unsigned_abs(), record::decode_event(row.try_get("row")?)?)))
 }

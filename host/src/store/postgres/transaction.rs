@@ -1,8 +1,8 @@
 //! One call, one transaction: begun under the store's lock, tried again where others were in the way, and given up at
 //! its deadline.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use deadpool_postgres::Object;
 use tokio_postgres::Row;
@@ -14,9 +14,12 @@ use crate::store::{Result, StoreError};
 
 use super::Options;
 use super::connection::{Pool, describe};
+use super::days::{self, Day};
 
 /// Writers of counts.
 pub const SHARDS: i16 = 16;
+/// The number of the lock of housekeeping, which one host does at a time.
+pub const HOUSEKEEPING: i16 = 100;
 /// How often a transaction is tried that others were in the way of.
 const MOST_TRIES: usize = 8;
 
@@ -51,6 +54,8 @@ pub type Done<T> = std::result::Result<T, Fault>;
 pub enum Fault {
     /// Others were in the way: the same again can succeed.
     InTheWay(String),
+    /// What was to be written is of a day without partitions.
+    NoPartition,
     Store(StoreError),
 }
 
@@ -69,15 +74,26 @@ impl From<tokio_postgres::Error> for Fault {
             {
                 Fault::InTheWay(text)
             }
+            // A check of a row has a name.
+            Some(code) if *code == SqlState::CHECK_VIOLATION && constraint(&error).is_none() => {
+                Fault::NoPartition
+            }
             _ => Fault::Store(StoreError::Unavailable(format!("the database failed: {text}"))),
         }
     }
+}
+
+fn constraint(error: &tokio_postgres::Error) -> Option<&str> {
+    error.as_db_error().and_then(|error| error.constraint())
 }
 
 impl Fault {
     pub fn error(self) -> StoreError {
         match self {
             Fault::InTheWay(text) => StoreError::Unavailable(format!("others were in the way: {text}")),
+            Fault::NoPartition => {
+                StoreError::Unavailable("the database has no room for such a day".to_owned())
+            }
             Fault::Store(error) => error,
         }
     }
@@ -131,9 +147,27 @@ impl Shared {
             }
             Err(fault) => {
                 let _ = transaction.end("ROLLBACK").await;
-                Err(fault)
+                let days = transaction.days();
+                drop(transaction);
+                match fault {
+                    Fault::NoPartition if !days.is_empty() => {
+                        days::make(self, &days).await?;
+                        Err(Fault::InTheWay("a day had no partitions yet".to_owned()))
+                    }
+                    fault => Err(fault),
+                }
             }
         }
+    }
+
+    /// A connection that is used otherwise than for one transaction.
+    pub async fn connection(&self) -> Result<Object> {
+        self.pool.take().await
+    }
+
+    /// What a lock of the store with this number is in the database.
+    pub fn key(&self, number: i16) -> i64 {
+        self.lock + 1 + i64::from(number)
     }
 }
 
@@ -143,11 +177,18 @@ pub struct Transaction {
     client: Option<Object>,
     ended: AtomicBool,
     lock: i64,
+    /// Those that it gives places in.
+    days: Mutex<Vec<Day>>,
 }
 
 impl Transaction {
     async fn begin(client: Object, lock: Lock, number: i64) -> Done<Self> {
-        let transaction = Self { client: Some(client), ended: AtomicBool::new(false), lock: number };
+        let transaction = Self {
+            client: Some(client),
+            ended: AtomicBool::new(false),
+            lock: number,
+            days: Mutex::default(),
+        };
         let begin = match lock {
             Lock::Together => format!("BEGIN; SELECT pg_advisory_xact_lock_shared({number})"),
             Lock::Alone => format!("BEGIN; SELECT pg_advisory_xact_lock({number})"),
@@ -177,6 +218,35 @@ impl Transaction {
         let key = self.lock + 1 + i64::from(number);
         self.query("SELECT pg_advisory_xact_lock($1)", &[&key]).await?;
         Ok(())
+    }
+
+    /// Takes such a lock unless somebody else has it.
+    pub async fn try_hold(&self, number: i16) -> Done<bool> {
+        let key = self.lock + 1 + i64::from(number);
+        Ok(self.one("SELECT pg_try_advisory_xact_lock($1) AS mine", &[&key]).await?.try_get("mine")?)
+    }
+
+    /// Where these days have no partitions, they are made and the transaction is tried again.
+    pub fn gives_places_in(&self, days: [Day; 2]) {
+        self.days.lock().unwrap_or_else(PoisonError::into_inner).extend(days);
+    }
+
+    /// In their order.
+    fn days(&self) -> Vec<Day> {
+        let mut days = self.days.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        days.sort();
+        days.dedup();
+        days
+    }
+
+    /// A statement without values, of which there is no plan to keep.
+    pub async fn run(&self, sql: &str) -> Done<()> {
+        Ok(self.client()?.batch_execute(sql).await?)
+    }
+
+    /// As [`Transaction::query`], where there will be no such statement again.
+    pub async fn query_once(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Done<Vec<Row>> {
+        Ok(self.client()?.query(sql, values).await?)
     }
 
     pub async fn query(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Done<Vec<Row>> {

@@ -1,6 +1,7 @@
 -- A place is an event's sequence times 65,536 plus a delivery's ordinal, so that keys ascend in the order of
--- acceptance. Times are microseconds since 1970. What is only read whole stands in `row`, as the embedded store
--- writes it; what is asked for has a column.
+-- acceptance. The bits of a sequence above the lowest 31 are its day, since 1970, so that what is stored of a day lies
+-- between bounds that are known before it comes. Times are microseconds since 1970. What is only read whole stands in
+-- `row`, as the embedded store writes it; what is asked for has a column.
 
 CREATE TABLE migrations (
     number bigint PRIMARY KEY
@@ -10,15 +11,22 @@ CREATE TABLE migrations (
 -- until the commit, so that places become visible in their order.
 CREATE TABLE book (
     only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
-    version bigint NOT NULL,
-    next_sequence bigint NOT NULL
+    version bigint NOT NULL CHECK (version >= 0),
+    next_sequence bigint NOT NULL CHECK (next_sequence > 0)
 ) WITH (fillfactor = 10);
 INSERT INTO book (version, next_sequence) VALUES (0, 1);
+
+-- The days that have partitions. One that retention takes away whole is `marked` first, from when on nothing can be made
+-- in it any more, and `leaving` once it was seen that nothing in it is to be kept. Its row goes last.
+CREATE TABLE days (
+    day integer PRIMARY KEY CHECK (day BETWEEN 0 AND 65534),
+    stage text NOT NULL DEFAULT 'kept' CHECK (stage IN ('kept', 'marked', 'leaving'))
+);
 
 -- Where the last step of retention stopped.
 CREATE TABLE pruning (
     only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one),
-    pruned_to bigint NOT NULL
+    pruned_to bigint NOT NULL CHECK (pruned_to >= 0)
 );
 INSERT INTO pruning (pruned_to) VALUES (0);
 
@@ -35,7 +43,7 @@ CREATE TABLE endpoints (
 -- How each endpoint fares.
 CREATE TABLE health (
     endpoint uuid PRIMARY KEY,
-    failures bigint NOT NULL DEFAULT 0,
+    failures bigint NOT NULL DEFAULT 0 CHECK (failures >= 0),
     failing_since bigint,
     on_trial boolean NOT NULL DEFAULT false
 ) WITH (fillfactor = 50);
@@ -44,7 +52,7 @@ CREATE TABLE health (
 CREATE TABLE heads (
     endpoint uuid PRIMARY KEY,
     head bigint,
-    next_turn bigint NOT NULL DEFAULT 0
+    next_turn bigint NOT NULL DEFAULT 0 CHECK (next_turn >= 0)
 ) WITH (fillfactor = 50);
 
 CREATE TABLE documents (
@@ -60,32 +68,41 @@ CREATE TABLE settings (
     value bytea NOT NULL
 );
 
+-- By days, as deliveries and attempts are. An id is not unique here: nobody looks for one in all days at once where it
+-- can be helped.
 CREATE TABLE events (
     sequence bigint PRIMARY KEY,
-    id uuid NOT NULL UNIQUE,
+    id uuid NOT NULL,
     tenant text COLLATE "C" NOT NULL,
-    producer_id text COLLATE "C",
     event_type text COLLATE "C" NOT NULL,
     channels text[] NOT NULL,
     accepted_at bigint NOT NULL,
-    size bigint NOT NULL,
+    size bigint NOT NULL CHECK (size >= 0),
     next_ordinal integer NOT NULL CHECK (next_ordinal BETWEEN 0 AND 65535),
     row bytea NOT NULL
-);
+) PARTITION BY RANGE (sequence);
+CREATE INDEX events_id ON events (id);
 CREATE INDEX events_tenant ON events (tenant, sequence);
+-- Those that go by their age.
+CREATE INDEX events_age ON events (accepted_at) WHERE next_ordinal = 0;
 
+-- Names go with their events, but are looked for in all days.
 CREATE TABLE producer_ids (
     tenant text COLLATE "C" NOT NULL,
     producer_id text COLLATE "C" NOT NULL,
+    sequence bigint NOT NULL,
     event uuid NOT NULL,
     content bytea NOT NULL,
-    deliveries bigint NOT NULL,
+    deliveries bigint NOT NULL CHECK (deliveries >= 0),
     PRIMARY KEY (tenant, producer_id)
 );
+CREATE INDEX producer_ids_sequence ON producer_ids (sequence);
 
--- What is pending. A row with a turn stands in line, behind the head; only the others are handed out.
+-- What is pending. A row with a turn stands in line, behind the head; only the others are handed out. Leases are found by
+-- the delivery's id, without its event.
 CREATE TABLE queue (
     place bigint PRIMARY KEY,
+    delivery uuid NOT NULL UNIQUE,
     endpoint uuid NOT NULL,
     tenant text COLLATE "C" NOT NULL,
     event_type text COLLATE "C" NOT NULL,
@@ -95,7 +112,7 @@ CREATE TABLE queue (
     generation bigint NOT NULL CHECK (generation >= 0),
     turn bigint,
     row bytea NOT NULL,
-    CHECK (turn IS NULL OR leased_until IS NULL)
+    CHECK (leased_until IS NULL OR (turn IS NULL AND generation > 0))
 ) WITH (
     fillfactor = 70,
     autovacuum_vacuum_scale_factor = 0.01,
@@ -117,18 +134,20 @@ CREATE TABLE deliveries (
     finished_at bigint NOT NULL,
     row bytea NOT NULL,
     attempt bytea
-);
+) PARTITION BY RANGE (place);
 CREATE INDEX deliveries_endpoint ON deliveries (endpoint, place);
 CREATE INDEX deliveries_tenant ON deliveries (tenant, place);
 CREATE INDEX deliveries_state ON deliveries (state, place) WHERE state <> 1;
+-- Tells whether a day has something old or something young without a look at its rows.
+CREATE INDEX deliveries_finished ON deliveries USING brin (finished_at) WITH (autosummarize = on);
 
 -- The attempts that did not end their delivery.
 CREATE TABLE attempts (
     place bigint NOT NULL,
-    number bigint NOT NULL,
+    number bigint NOT NULL CHECK (number > 0),
     row bytea NOT NULL,
     PRIMARY KEY (place, number)
-);
+) PARTITION BY RANGE (place);
 
 -- Counts. Writers spread over shards, so that they need not wait for each other; the sum counts.
 CREATE TABLE tallies (
@@ -151,20 +170,25 @@ CREATE TABLE standings (
     PRIMARY KEY (endpoint, shard)
 ) WITH (fillfactor = 50);
 
-CREATE TABLE stored_bytes (
+-- What is kept of each day: events, their deliveries, pending or not, and bytes of payloads. It goes with its day.
+CREATE TABLE stored (
     tenant text COLLATE "C" NOT NULL,
+    day integer NOT NULL,
     shard smallint NOT NULL,
+    events bigint NOT NULL,
+    deliveries bigint NOT NULL,
     bytes bigint NOT NULL,
-    PRIMARY KEY (tenant, shard)
+    PRIMARY KEY (tenant, day, shard)
 ) WITH (fillfactor = 50);
+CREATE INDEX stored_day ON stored (day);
 
 CREATE TABLE errors (
     endpoint uuid NOT NULL,
     kind text COLLATE "C" NOT NULL,
     tenant text COLLATE "C" NOT NULL,
-    count bigint NOT NULL,
+    count bigint NOT NULL CHECK (count > 0),
     first_at bigint NOT NULL,
-    last_at bigint NOT NULL,
+    last_at bigint NOT NULL CHECK (last_at >= first_at),
     last_delivery uuid NOT NULL,
     last_message bytea NOT NULL,
     PRIMARY KEY (endpoint, kind)

@@ -1,2 +1,2 @@
-INSERT INTO producer_ids (tenant, producer_id, event, content, deliveries)
-SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bytea[], $5::bigint[])
+INSERT INTO producer_ids (tenant, producer_id, sequence, event, content, deliveries)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[], $5::bytea[], $6::bigint[])

@@ -1,6 +1,6 @@
 WITH gone AS (
-    DELETE FROM deliveries WHERE place BETWEEN $1 AND $2 AND finished_at < $3 RETURNING place
+    DELETE FROM deliveries WHERE place BETWEEN $1 AND $2 AND finished_at < $3 RETURNING place, tenant
 ), tried AS (
-    DELETE FROM attempts USING gone WHERE attempts.place = gone.place
+    DELETE FROM attempts USING gone WHERE attempts.place = gone.place AND attempts.place BETWEEN $1 AND $2
 )
-SELECT count(*) AS number FROM gone
+SELECT tenant, count(*) AS deliveries FROM gone GROUP BY tenant

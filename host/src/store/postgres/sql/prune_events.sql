@@ -8,10 +8,10 @@ WITH gone AS (
         AND NOT EXISTS (
             SELECT 1 FROM deliveries
             WHERE place BETWEEN events.sequence * 65536 AND events.sequence * 65536 + 65535
+                AND place BETWEEN $1::bigint * 65536 AND $2::bigint * 65536 + 65535
         )
-    RETURNING tenant, producer_id, size
+    RETURNING sequence, tenant, size
 ), freed AS (
-    DELETE FROM producer_ids USING gone
-    WHERE producer_ids.tenant = gone.tenant AND producer_ids.producer_id = gone.producer_id
+    DELETE FROM producer_ids USING gone WHERE producer_ids.sequence = gone.sequence
 )
-SELECT tenant, count(*) AS number, sum(size)::bigint AS size FROM gone GROUP BY tenant
+SELECT tenant, count(*) AS events, sum(size)::bigint AS bytes FROM gone GROUP BY tenant

@@ -1,6 +1,4 @@
-UPDATE queue SET leased_until = $4
-FROM unnest($1::uuid[], $2::integer[], $3::bigint[]) AS lease (event, ordinal, generation)
-JOIN events ON events.id = lease.event
-WHERE queue.place = events.sequence * 65536 + lease.ordinal
-    AND queue.generation = lease.generation AND leased_until IS NOT NULL
-RETURNING events.id, lease.ordinal, lease.generation
+UPDATE queue SET leased_until = $3
+FROM unnest($1::uuid[], $2::bigint[]) AS lease (delivery, generation)
+WHERE queue.delivery = lease.delivery AND queue.generation = lease.generation AND leased_until IS NOT NULL
+RETURNING lease.delivery, lease.generation

@@ -1,1 +1,1 @@
-SELECT coalesce(sum(bytes), 0)::bigint AS bytes FROM stored_bytes WHERE tenant = $1
+SELECT coalesce(sum(bytes), 0)::bigint AS bytes FROM stored WHERE tenant = $1

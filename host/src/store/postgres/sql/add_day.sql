@@ -1,0 +1,1 @@
+INSERT INTO days (day) VALUES ($1) ON CONFLICT (day) DO NOTHING

@@ -1,0 +1,1 @@
+DELETE FROM days WHERE day = $1 AND stage = 'leaving'

@@ -1,0 +1,1 @@
+SELECT next_sequence - 1 AS latest FROM book

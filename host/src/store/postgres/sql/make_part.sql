@@ -1,0 +1,1 @@
+CREATE TABLE {part} (LIKE {table} INCLUDING ALL)
