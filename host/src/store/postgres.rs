@@ -17,6 +17,7 @@ mod counters;
 mod desk;
 mod gather;
 mod history;
+mod hosts;
 mod jobs;
 mod lines;
 mod migrations;
@@ -171,6 +172,21 @@ impl Queue for PostgresStore {
 
     async fn pending(&self) -> Result<u64> {
         queue::pending(&self.shared).await
+    }
+}
+
+#[async_trait]
+impl Hosts for PostgresStore {
+    async fn attend(&self, seat: Seat, span: Duration) -> Result<Vec<Seat>> {
+        hosts::attend(&self.shared, &seat, span).await
+    }
+
+    async fn seats(&self) -> Result<Vec<Seat>> {
+        hosts::seats(&self.shared).await
+    }
+
+    async fn leave(&self, host: HostId) -> Result<()> {
+        hosts::leave(&self.shared, host).await
     }
 }
 
