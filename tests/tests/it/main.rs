@@ -31,6 +31,7 @@ mod restart;
 mod rotation;
 mod secrets;
 mod shapers;
+mod many_hosts;
 mod shared_store;
 mod targets;
 mod tenants;
