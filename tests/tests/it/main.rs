@@ -41,6 +41,7 @@ mod twins;
 
 // What has to hold whatever is killed, cut off or full; and what the world's verifiers say.
 mod crash;
+mod host_faults;
 mod power_loss;
 mod store_format;
 mod verifiers;
