@@ -18,7 +18,7 @@ use crate::spelling::distance;
 mod value;
 
 use value::{Given, Setting};
-pub use value::{LogFormat, Origin, PluginLimits, Size, UnknownTypes};
+pub use value::{HostRole, LogFormat, Origin, PluginLimits, Size, UnknownTypes};
 
 /// What every variable of the environment begins with.
 pub const ENVIRONMENT_PREFIX: &str = "HOOKWRIGHT_";
@@ -154,6 +154,8 @@ settings! {
     /// Where the host listens and keeps its things.
     Host {
         listen: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8420),
+        /// Where others on the same database do the rest.
+        roles: Vec<HostRole> = HostRole::ALL.to_vec(),
         /// Both or neither: with them the listener speaks TLS.
         tls_cert: Option<PathBuf> = None,
         tls_key: Option<PathBuf> = None,
@@ -181,6 +183,8 @@ settings! {
         connections: usize = 16,
         /// How long the database may take over anything.
         timeout: Duration = Duration::from_secs(10),
+        /// How often it is looked whether something is due that another host took on.
+        poll: Duration = Duration::from_millis(250),
     }
 }
 
@@ -241,6 +245,8 @@ settings! {
     DeliverySettings {
         timeout: Duration = Duration::from_secs(15),
         max_timeout: Duration = Duration::from_secs(60),
+        /// For which a host that claims a delivery keeps it from others, unless it renews that.
+        lease: Duration = Duration::from_secs(42),
         max_age: Duration = Duration::from_secs(30 * 86_400),
         retry_after_limit: Duration = 24 * HOUR,
         max_in_flight: usize = 1_024,
@@ -437,6 +443,10 @@ impl Config {
         Ok(config)
     }
 
+    pub fn has_role(&self, role: HostRole) -> bool {
+        self.host.roles.contains(&role)
+    }
+
     /// Where plugins are dropped.
     pub fn plugins_dir(&self) -> PathBuf {
         self.host.plugins_dir.clone().unwrap_or_else(|| self.host.data_dir.join("plugins"))
@@ -520,6 +530,7 @@ impl Config {
         let rows: &[(&'static str, usize, usize, usize)] = &[
             ("store.connections", self.store.connections, 4, 1_000),
             ("store.timeout", span(self.store.timeout), 100, 3_600_000),
+            ("store.poll", span(self.store.poll), 10, 10_000),
             ("server.max_connections", self.server.max_connections, 1, 1_000_000),
             ("server.tls_handshake_timeout", span(self.server.tls_handshake_timeout), 1, year),
             ("server.backup_stall_timeout", span(self.server.backup_stall_timeout), 1, year),
@@ -540,6 +551,7 @@ impl Config {
             ("catalogue.versions_limit", self.catalogue.versions_limit.0, 2, 256 * MIB),
             ("catalogue.max_steps", self.catalogue.max_steps, 1, 1_000),
             ("delivery.timeout", span(self.delivery.timeout), 1, span(self.delivery.max_timeout)),
+            ("delivery.lease", span(self.delivery.lease), 3_000, 600_000),
             ("delivery.max_age", span(self.delivery.max_age), 1, usize::MAX),
             ("delivery.max_in_flight", self.delivery.max_in_flight, 1, 1_000_000),
             ("delivery.backlog_deliveries", self.delivery.backlog_deliveries, 1, 100_000_000),
@@ -861,8 +873,12 @@ mod tests {
             ("[endpoint]\nrotation_overlap = \"8d\"", "`endpoint.rotation_overlap`"),
             ("[plugin]\nlog_lines = 1000000", "`plugin.log_lines`"),
             ("[plugin]\npatience = 0", "`plugin.patience`"),
+            ("[delivery]\nlease = \"2s\"", "`delivery.lease`"),
             ("[delivery]\nstored_answer_body = \"1MiB\"", "`delivery.stored_answer_body`"),
             ("listen = \"localhost\"", "`listen`"),
+            ("roles = [\"ingest\", \"worker\"]", "`roles` holds `worker`"),
+            ("roles = []", "`roles` is empty"),
+            ("[store]\npoll = \"1ms\"", "`store.poll`"),
             ("allow_targets = [\"10.0.0.0/33\"]", "`allow_targets`"),
             ("admin_key = \"x\"", "HOOKWRIGHT_ADMIN_KEY"),
             ("tls_cert = \"cert.pem\"", "`tls_key` is missing"),

@@ -18,6 +18,7 @@ mod days;
 mod desk;
 mod gather;
 mod history;
+mod hosts;
 mod jobs;
 mod lines;
 mod migrations;
@@ -184,6 +185,21 @@ impl Queue for PostgresStore {
 
     async fn pending(&self) -> Result<u64> {
         queue::pending(&self.shared).await
+    }
+}
+
+#[async_trait]
+impl Hosts for PostgresStore {
+    async fn attend(&self, seat: Seat, span: Duration) -> Result<Vec<Seat>> {
+        hosts::attend(&self.shared, &seat, span).await
+    }
+
+    async fn seats(&self) -> Result<Vec<Seat>> {
+        hosts::seats(&self.shared).await
+    }
+
+    async fn leave(&self, host: HostId) -> Result<()> {
+        hosts::leave(&self.shared, host).await
     }
 }
 

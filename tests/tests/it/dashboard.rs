@@ -691,7 +691,7 @@ fn streams_have_a_bound_and_who_is_slow_misses_some() {
 
 #[test]
 fn a_tenant_sees_plugins_and_none_of_the_hosts_affairs() {
-    play(async |world| {
+    Stage::default().in_a_file().play(async |world| {
         let chain = json!([{"plugin": "flatten"}]);
         let own = world.endpoint(json!({"tenant": "acme", "transforms": chain})).await;
         world.endpoint(json!({"tenant": "planted", "name": "planted", "transforms": chain})).await;

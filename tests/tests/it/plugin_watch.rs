@@ -15,8 +15,9 @@ async fn endpoint(world: &World, config: &str) -> Endpoint {
 #[test]
 fn a_plugin_that_keeps_failing_is_shown_on_its_endpoints() {
     play(async |world| {
-        world.drop_plugin("hostile", &std::fs::read(env!("GUEST_HOSTILE")).expect("the guest was built"));
-        world.restart().await;
+        world
+            .add_plugin("hostile", &std::fs::read(env!("GUEST_HOSTILE")).expect("the guest was built"))
+            .await;
         let (broken, sound) = (endpoint(world, "panic").await, endpoint(world, "echo").await);
         for failures in 0..4 {
             let view = world.web.get(&broken.path()).await.expect(200);

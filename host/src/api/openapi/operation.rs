@@ -151,6 +151,7 @@ impl Operation {
     fn responses(&self, route: &Route) -> Value {
         let mut kinds = self.problems.clone();
         kinds.push(Kind::Internal);
+        kinds.extend(route.role().map(|_| Kind::Elsewhere));
         if super::roles(route).is_some() {
             kinds.extend([Kind::Unauthorized, Kind::Forbidden, Kind::Unavailable]);
         }
