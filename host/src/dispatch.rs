@@ -229,8 +229,9 @@ impl Dispatcher {
         if self.delivers {
             parts.spawn(self.feed().run());
         }
+        let mut company = JoinSet::new();
         if let Some(attendance) = self.attendance() {
-            parts.spawn(attendance.run());
+            company.spawn(attendance.run());
         }
         let mut changes = self.workshop.book.watch();
         let mut shares = self.workshop.shares.watch();
@@ -243,7 +244,7 @@ impl Dispatcher {
             self.promise();
             self.start_attempts();
             // Otherwise the next beat looks again.
-            let next = self.schedule.poll_timeout().filter(|_| self.workshop.unwritten.is_none());
+            let next = self.schedule.poll_timeout().filter(|_| self.may_begin());
             let wake_up = wake_up(next, self.workshop.clock.now());
             tokio::select! {
                 // Never none: the driver itself holds a sender.
@@ -257,13 +258,15 @@ impl Dispatcher {
                 _ = tidy.tick() => self.schedule.tidy(self.workshop.clock.now()),
                 () = &mut shutdown => break,
                 Some(Err(fault)) = parts.join_next() => return Err(fault),
+                Some(Err(fault)) = company.join_next() => return Err(fault),
             }
         }
         parts.shutdown().await;
-        let company = self.company.take();
+        let others = self.company.take();
         self.drain(drain).await;
-        // The others need not wait until it is missed.
-        if let Some(Company { me, store }) = company
+        // They counted on it until its last attempt had ended, and need not wait until it is missed.
+        company.shutdown().await;
+        if let Some(Company { me, store }) = others
             && let Err(error) = store.leave(me).await
         {
             warn!(%error, "the other hosts could not be told that this one leaves");
@@ -300,8 +303,18 @@ impl Dispatcher {
         })
     }
 
+    /// Where it may not, nothing is taken off the schedule: what would be given back has had its turn, and counts for a rate.
+    fn may_begin(&self) -> bool {
+        let Workshop { shares, unwritten, clock, .. } = &*self.workshop;
+        let is_seated = shares.is_seated(clock.now());
+        if !is_seated {
+            shares.call();
+        }
+        is_seated && unwritten.is_none()
+    }
+
     fn start_attempts(&mut self) {
-        while self.workshop.unwritten.is_none()
+        while self.may_begin()
             && let Some((endpoint, mut job)) = self.schedule.poll(self.workshop.clock.now())
         {
             job.paced = self.schedule.was_paced(endpoint);
@@ -396,9 +409,22 @@ impl Dispatcher {
         self.follow_book();
     }
 
+    /// Housekeeping has ended by then.
+    async fn renew(&self) {
+        let (leases, now) = (self.backlog.leases(), self.workshop.clock.now());
+        if leases.is_empty() {
+            return;
+        }
+        if let Err(error) = self.workshop.queue.renew(leases, now.plus(self.workshop.settings.lease)).await {
+            warn!(%error, "the leases of what is under way could not be renewed");
+        }
+    }
+
     async fn drain(mut self, limit: Duration) {
         let waiting: Vec<Job> =
             self.schedule.endpoints().into_iter().flat_map(|id| self.schedule.drain(id)).collect();
+        let mut renewal = tokio::time::interval(self.workshop.settings.lease / RENEWALS);
+        renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let ended = async {
             give_back(&self.workshop.queue, waiting, self.workshop.clock.now()).await;
             // An attempt's task holds the workshop, and with it the store, to its very end.
@@ -406,7 +432,9 @@ impl Dispatcher {
                 || !self.backlog.is_empty()
                 || Arc::strong_count(&self.workshop) > 1
             {
+                self.promise();
                 tokio::select! {
+                    _ = renewal.tick() => self.renew().await,
                     Some(message) = self.messages.recv() => match message {
                         Message::Finished(endpoint) => self.schedule.finished(endpoint),
                         Message::Jobs(jobs) => give_back(&self.workshop.queue, jobs, self.workshop.clock.now()).await,

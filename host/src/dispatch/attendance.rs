@@ -47,7 +47,7 @@ impl Attendance {
             let pause = if self.shares.is_settled() { LOOK } else { QUICK_LOOK };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.shares.promise_made() => {}
+                () = self.shares.called() => {}
             }
         }
     }

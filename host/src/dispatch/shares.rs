@@ -153,8 +153,8 @@ pub struct Shares {
     /// Until when others count on this host to be there. After that it must not send.
     seated_until: AtomicI64,
     changes: watch::Sender<u64>,
-    /// There is a new promise to be told.
-    promised: Notify,
+    /// There is a new promise to be told, or it has to be seen who is there.
+    called: Notify,
 }
 
 impl Shares {
@@ -181,7 +181,7 @@ impl Shares {
             table: Mutex::new(table),
             seated_until: AtomicI64::new(seated_until),
             changes: watch::Sender::new(0),
-            promised: Notify::new(),
+            called: Notify::new(),
         }
     }
 
@@ -228,15 +228,20 @@ impl Shares {
 
     pub fn promise(&self, asked: Roster) {
         self.table().promised = asked;
-        self.promised.notify_one();
+        self.call();
     }
 
     pub fn promised(&self) -> Roster {
         self.table().promised.clone()
     }
 
-    pub async fn promise_made(&self) {
-        self.promised.notified().await;
+    /// Has it seen at once who is there.
+    pub fn call(&self) {
+        self.called.notify_one();
+    }
+
+    pub async fn called(&self) {
+        self.called.notified().await;
     }
 
     /// All keep to the roster: takes what it gives, unless that came too late.

@@ -612,7 +612,7 @@ fn the_command_line_makes_keys_and_signs() {
 
 #[test]
 fn a_backup_carries_the_versions_and_their_history() {
-    play(async |world| {
+    Stage::default().in_a_file().play(async |world| {
         upload(world, "mark one").await;
         upload(world, "mark two").await;
         world.endpoint(json!({"transforms": follows()})).await;

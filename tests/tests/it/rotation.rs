@@ -6,7 +6,7 @@ use hookwright::receiver::Arrival;
 use hookwright::secret::{SigningSecret, VerifyingKey};
 use hookwright::signature::{self, SignatureScheme};
 use hookwright::time::Clock as _;
-use hookwright_tests::harness::{Endpoint, World, on_each_store, play};
+use hookwright_tests::harness::{Endpoint, Stage, World, on_each_store, play};
 use serde_json::{Value, json};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -292,7 +292,7 @@ fn the_products_receiver_checks_every_scheme() {
 
 #[test]
 fn a_new_sealing_key_opens_what_the_old_one_sealed() {
-    play(async |world| {
+    Stage::default().in_a_file().play(async |world| {
         let auth = json!({"type": "bearer", "token": "planted-token"});
         let endpoint = world.endpoint(json!({"auth": auth})).await;
         let go_on = |_| std::ops::ControlFlow::Continue(());
