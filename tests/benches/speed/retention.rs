@@ -105,7 +105,7 @@ async fn fill(url: &str, events: u64) -> anyhow::Result<i64> {
             client.execute(DELIVERIES, &[&i64::from(day), &first, &last]).await?;
         }
         let events = i64::try_from(events)?;
-        let stored = "INSERT INTO stored (tenant, day, shard, events, deliveries, bytes) VALUES ('default', $1, 0, $2, $2, $2 * 256)";
+        let stored = "INSERT INTO stored (tenant, day, shard, events, deliveries, bytes) VALUES ('default', $1, 0, $2::bigint, $2, $2 * 256)";
         client.execute(stored, &[&day, &events]).await?;
     }
     client.batch_execute("VACUUM (ANALYZE)").await?;
