@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path};
 use axum::response::Response;
+use axum::routing::get;
 use axum::{Router, middleware};
 use http::StatusCode;
 use serde::Serialize;
@@ -16,7 +17,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::access::KeyDigest;
 use crate::book::Book;
-use crate::config::Config;
+use crate::config::{Config, HostRole};
 use crate::dashboard;
 use crate::dispatch::Intake;
 use crate::dispatch::backtest::Backtests;
@@ -114,12 +115,20 @@ pub struct Api {
 /// All routes.
 pub fn router(api: Arc<Api>) -> Router {
     routes::router(&api)
-        .merge(dashboard::router(&api.config.dashboard))
+        .merge(pages(&api.config))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(&api), finish_refusals))
         .layer(DefaultBodyLimit::disable())
         .with_state(api)
+}
+
+/// The dashboard, on a host that has it.
+fn pages(config: &Config) -> Router<Arc<Api>> {
+    if config.has_role(HostRole::Api) || !config.dashboard.enabled {
+        return dashboard::router(&config.dashboard);
+    }
+    Router::new().route("/", get(|| async { routes::elsewhere(HostRole::Api) }))
 }
 
 impl Api {

@@ -18,10 +18,11 @@ use tracing::{info, warn};
 use crate::access::{KeyDigest, key_text};
 use crate::api::{self, Api, Budget, Failures, Meters};
 use crate::book::Book;
-use crate::config::Config;
+use crate::config::{Config, HostRole};
 use crate::disk::Disk;
 use crate::dispatch::backlog::{Backlog, Bounds};
 use crate::dispatch::feed::Agenda;
+use crate::dispatch::shares::Shares;
 use crate::dispatch::turns::Turns;
 use crate::dispatch::usage::Usage;
 use crate::dispatch::users::Everybody;
@@ -52,8 +53,17 @@ const ADMIN_KEY_DIGEST: &str = "admin_key_digest";
 pub const STORE_FILE: &str = "hookwright.redb";
 const CACHE_FOLDER: &str = "cache";
 
+mod identity;
+
+use identity::Identity;
+
 /// How often it is looked whether other hosts changed something.
 const FOLLOW: Duration = Duration::from_secs(1);
+/// How often a host with the store to itself looks whether something is due, in case that a clock leaps.
+const LONGEST_REST: Duration = Duration::from_secs(1);
+/// How often it is looked for jobs that deliver again, and the same where other hosts take them on.
+const REPLAYS: Duration = Duration::from_secs(60);
+const REPLAYS_OF_OTHERS: Duration = Duration::from_secs(2);
 
 /// A host that is ready to run.
 pub struct App {
@@ -62,6 +72,7 @@ pub struct App {
     tls: Option<Tls>,
     supervisor: Arc<Supervisor>,
     config: Arc<Config>,
+    identity: Option<Identity>,
     admin_key_note: Option<String>,
     api: Arc<Api>,
     dispatcher: Dispatcher,
@@ -258,10 +269,15 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         "servers that share a database need the same sealing key; make one with `openssl rand -base64 32`, and give it to \
          each of them in HOOKWRIGHT_SEALING_KEY or in a file named by `sealing_key_file`"
     );
+    let delivers = config.has_role(HostRole::Deliver);
+    anyhow::ensure!(
+        is_shared || delivers,
+        "nobody would deliver: with a file of its own this server is the only one. Add `deliver` to its roles, or share a \
+         database with --store postgres://..."
+    );
     let key =
         seal::establish(store.as_ref(), config.sealing_key.as_ref(), &config.sealing_key_file()).await?;
     let book = Arc::new(Book::open(store.clone(), key.clone(), config.delivery.timeout).await?);
-    let catalog = Arc::new(open_catalog(&config, &store, &book, &clock).await?);
     let tls = open_tls(&config)?;
     let trust = open_trust(&config)?;
     let listener = bind(config.host.listen).await?;
@@ -275,11 +291,16 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         answer_body_limit: config.delivery.answer_body_limit.0,
         ..send::Config::default()
     })?;
+    // After all that a setting can get wrong: a first start compiles for some seconds.
+    let catalog = Arc::new(open_catalog(&config, &store, &book, &clock).await?);
     // The last step that can fail: a key that is made now is shown, or it is not kept.
     let (admin_key, admin_key_note) = admin_key(store.as_ref(), &config).await?;
     let metrics = Arc::new(Metrics::new());
     let live = Arc::new(Live::new(config.dashboard.live_buffer));
     let usage = Arc::new(Usage::new(clock.now()));
+    // Only where there are others to appear to.
+    let identity = is_shared.then(|| Identity::of(data_dir, clock.now()));
+    let shares = identity.as_ref().map_or_else(Shares::whole, |identity| Shares::none(identity.host));
     let workshop = Arc::new(Workshop {
         book: book.clone(),
         catalog: catalog.clone(),
@@ -291,8 +312,12 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         agenda: Arc::new(Agenda::new()),
         wardrobe: Wardrobe::default(),
         turns: Turns::new(config.plugin.max_concurrent_calls),
+        shares: Arc::new(shares),
         usage: usage.clone(),
+        unwritten: worker::Unwritten::default(),
         settings: worker::Settings {
+            lease: config.delivery.lease,
+            poll: if is_shared { config.store.poll } else { LONGEST_REST },
             max_age: config.delivery.max_age,
             retry_after_limit: config.delivery.retry_after_limit,
             stored_request_body: config.delivery.stored_request_body.0,
@@ -305,7 +330,11 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         bytes: config.delivery.backlog_bytes.0,
     });
     let mut dispatcher = Dispatcher::new(workshop, backlog, config.delivery.max_in_flight);
-    dispatcher.recall_rates(store.as_ref()).await?;
+    match &identity {
+        None => dispatcher.recall_rates(store.as_ref()).await?,
+        Some(identity) if delivers => dispatcher = dispatcher.beside_others(identity.host, store.clone()),
+        Some(_) => dispatcher = dispatcher.idle(),
+    }
     let disk = Arc::new(Disk::new(data_dir.clone(), config.ingest.disk_floor.0 as u64));
     let (stop, stopped) = watch::channel(false);
     let retention = dispatch::Retention {
@@ -331,6 +360,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
             max_pending: config.replay.max_pending,
             kept_for: config.retention.events,
             kept: config.replay.max_kept,
+            rest: if is_shared { REPLAYS_OF_OTHERS } else { REPLAYS },
         },
         replay_news.clone(),
         stopped.clone(),
@@ -356,6 +386,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         book: book.clone(),
         intake: intake.clone(),
         clock: clock.clone(),
+        lease: config.delivery.lease,
         metrics: metrics.clone(),
         live: live.clone(),
     };
@@ -391,6 +422,7 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         tls,
         supervisor,
         config,
+        identity,
         admin_key_note,
         api,
         dispatcher,
@@ -433,6 +465,7 @@ impl App {
             tls,
             supervisor,
             config,
+            identity: _identity,
             api,
             dispatcher,
             housekeeping,
@@ -573,10 +606,20 @@ async fn open_catalog(
 ) -> anyhow::Result<Catalog> {
     let settings = &config.plugin;
     let folder = config.plugins_dir();
-    // So that it can be watched from the beginning, and an operator finds where to drop plugins.
-    std::fs::create_dir_all(&folder).with_context(|| {
-        format!("{} cannot be made; choose another folder with --plugins-dir", folder.display())
-    })?;
+    let is_shared = config.store.url.is_some();
+    if is_shared && holds_plugins(&folder) {
+        warn!(
+            folder = %folder.display(),
+            "the plugins there are not used: servers that share a database share the plugins that are uploaded to any of \
+             them; upload each with `hookwright plugin push`"
+        );
+    }
+    if !is_shared {
+        // So that it can be watched from the beginning, and an operator finds where to drop plugins.
+        std::fs::create_dir_all(&folder).with_context(|| {
+            format!("{} cannot be made; choose another folder with --plugins-dir", folder.display())
+        })?;
+    }
     let cache = config.host.data_dir.join(CACHE_FOLDER);
     let engine = Engine::new(plugin::Limits {
         time_limit: settings.time_limit,
@@ -592,6 +635,7 @@ async fn open_catalog(
             log_lines: settings.max_log_lines,
         },
         plugins: settings.limits.0.clone(),
+        patience: settings.patience,
         max_concurrent_calls: settings.max_concurrent_calls,
         file_size_limit: settings.file_size_limit.0 as u64,
         cache_dir: Some(cache),
@@ -599,7 +643,7 @@ async fn open_catalog(
     let setup = plugin::Setup {
         engine,
         // Each host would retire what lies in the folders of the others.
-        folder: Some(folder).filter(|_| config.store.url.is_none()),
+        folder: Some(folder).filter(|_| !is_shared),
         store: store.clone(),
         users: Arc::new(Everybody(book.clone())),
         trust: Trust { keys: settings.signature_keys.clone(), required: settings.require_signatures },
@@ -607,6 +651,11 @@ async fn open_catalog(
         kept_versions: settings.kept_versions,
     };
     Ok(Catalog::set_up(setup, plugin::bundled()).await?)
+}
+
+fn holds_plugins(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| entry.path().extension().is_some_and(|extension| extension == "wasm"))
 }
 
 /// The key that was given, which from now on is the one, or the one that was made at the first start. Only its digest

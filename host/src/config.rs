@@ -18,7 +18,7 @@ use crate::spelling::distance;
 mod value;
 
 use value::{Given, Setting};
-pub use value::{LogFormat, Origin, PluginLimits, Size, UnknownTypes};
+pub use value::{HostRole, LogFormat, Origin, PluginLimits, Size, UnknownTypes};
 
 /// What every variable of the environment begins with.
 pub const ENVIRONMENT_PREFIX: &str = "HOOKWRIGHT_";
@@ -154,6 +154,8 @@ settings! {
     /// Where the host listens and keeps its things.
     Host {
         listen: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8420),
+        /// Where others on the same database do the rest.
+        roles: Vec<HostRole> = HostRole::ALL.to_vec(),
         /// Both or neither: with them the listener speaks TLS.
         tls_cert: Option<PathBuf> = None,
         tls_key: Option<PathBuf> = None,
@@ -181,6 +183,8 @@ settings! {
         connections: usize = 16,
         /// How long the database may take over anything.
         timeout: Duration = Duration::from_secs(10),
+        /// How often it is looked whether something is due that another host took on.
+        poll: Duration = Duration::from_millis(250),
     }
 }
 
@@ -196,6 +200,8 @@ settings! {
         drain_timeout: Duration = Duration::from_secs(30),
         /// How long a client may keep a backup waiting.
         backup_stall_timeout: Duration = Duration::from_secs(60),
+        /// Whose word is taken for where a request came from.
+        trusted_proxies: Vec<IpNet> = Vec::new(),
     }
 }
 
@@ -239,6 +245,8 @@ settings! {
     DeliverySettings {
         timeout: Duration = Duration::from_secs(15),
         max_timeout: Duration = Duration::from_secs(60),
+        /// For which a host that claims a delivery keeps it from others, unless it renews that.
+        lease: Duration = Duration::from_secs(42),
         max_age: Duration = Duration::from_secs(30 * 86_400),
         retry_after_limit: Duration = 24 * HOUR,
         max_in_flight: usize = 1_024,
@@ -301,6 +309,8 @@ settings! {
         max_log_lines: usize = 1_000,
         /// By plugin, what holds in place of the limits above.
         limits: PluginLimits = PluginLimits::default(),
+        /// A call ends after so many times its time limit, however little of that it ran.
+        patience: u32 = 10,
         max_concurrent_calls: usize = 64,
         file_size_limit: Size = Size(64 * MIB),
         /// Of one plugin; those in use are kept beyond it.
@@ -388,6 +398,8 @@ settings! {
         live_streams: usize = 64,
         /// Deliveries that a stream may lag behind before it misses some.
         live_buffer: usize = 4_096,
+        /// How long a client may take nothing of a stream that has something for it.
+        live_stall_timeout: Duration = Duration::from_secs(60),
         /// Where else the pages are reached, such as through a proxy that speaks TLS.
         origins: Vec<Origin> = Vec::new(),
         /// Whose pages may show these in a frame.
@@ -429,6 +441,10 @@ impl Config {
         }
         config.check()?;
         Ok(config)
+    }
+
+    pub fn has_role(&self, role: HostRole) -> bool {
+        self.host.roles.contains(&role)
     }
 
     /// Where plugins are dropped.
@@ -514,6 +530,7 @@ impl Config {
         let rows: &[(&'static str, usize, usize, usize)] = &[
             ("store.connections", self.store.connections, 4, 1_000),
             ("store.timeout", span(self.store.timeout), 100, 3_600_000),
+            ("store.poll", span(self.store.poll), 10, 10_000),
             ("server.max_connections", self.server.max_connections, 1, 1_000_000),
             ("server.tls_handshake_timeout", span(self.server.tls_handshake_timeout), 1, year),
             ("server.backup_stall_timeout", span(self.server.backup_stall_timeout), 1, year),
@@ -534,6 +551,7 @@ impl Config {
             ("catalogue.versions_limit", self.catalogue.versions_limit.0, 2, 256 * MIB),
             ("catalogue.max_steps", self.catalogue.max_steps, 1, 1_000),
             ("delivery.timeout", span(self.delivery.timeout), 1, span(self.delivery.max_timeout)),
+            ("delivery.lease", span(self.delivery.lease), 3_000, 600_000),
             ("delivery.max_age", span(self.delivery.max_age), 1, usize::MAX),
             ("delivery.max_in_flight", self.delivery.max_in_flight, 1, 1_000_000),
             ("delivery.backlog_deliveries", self.delivery.backlog_deliveries, 1, 100_000_000),
@@ -564,6 +582,7 @@ impl Config {
             ("plugin.max_memory", self.plugin.max_memory.0, self.plugin.memory_limit.0, 4_095 * MIB),
             ("plugin.max_output", self.plugin.max_output.0, self.plugin.output_limit.0, 256 * MIB),
             ("plugin.max_log_lines", self.plugin.max_log_lines, self.plugin.log_lines, 10_000),
+            ("plugin.patience", self.plugin.patience as usize, 1, 1_000),
             ("plugin.max_concurrent_calls", self.plugin.max_concurrent_calls, 1, 100_000),
             ("plugin.file_size_limit", self.plugin.file_size_limit.0, KIB, 1_024 * MIB),
             ("plugin.kept_versions", self.plugin.kept_versions, 2, 10_000),
@@ -597,6 +616,7 @@ impl Config {
             ("dashboard.max_ended_sessions", self.dashboard.max_ended_sessions, 1, 1_000_000),
             ("dashboard.live_streams", self.dashboard.live_streams, 0, 10_000),
             ("dashboard.live_buffer", self.dashboard.live_buffer, 1, 1_000_000),
+            ("dashboard.live_stall_timeout", span(self.dashboard.live_stall_timeout), 1_000, span(DAY)),
             ("retention.attempts_kept", self.retention.attempts_kept, 1, 100_000),
         ];
         self.check_admin_key()?;
@@ -852,8 +872,13 @@ mod tests {
             ("[plugin]\noutput_limit = 0", "`plugin.output_limit`"),
             ("[endpoint]\nrotation_overlap = \"8d\"", "`endpoint.rotation_overlap`"),
             ("[plugin]\nlog_lines = 1000000", "`plugin.log_lines`"),
+            ("[plugin]\npatience = 0", "`plugin.patience`"),
+            ("[delivery]\nlease = \"2s\"", "`delivery.lease`"),
             ("[delivery]\nstored_answer_body = \"1MiB\"", "`delivery.stored_answer_body`"),
             ("listen = \"localhost\"", "`listen`"),
+            ("roles = [\"ingest\", \"worker\"]", "`roles` holds `worker`"),
+            ("roles = []", "`roles` is empty"),
+            ("[store]\npoll = \"1ms\"", "`store.poll`"),
             ("allow_targets = [\"10.0.0.0/33\"]", "`allow_targets`"),
             ("admin_key = \"x\"", "HOOKWRIGHT_ADMIN_KEY"),
             ("tls_cert = \"cert.pem\"", "`tls_key` is missing"),
@@ -861,12 +886,14 @@ mod tests {
             ("egress_proxy = \"https://proxy.example\"", "`egress_proxy` does not begin with `http://`"),
             ("[server]\ntls_handshake_timeout = \"0s\"", "`server.tls_handshake_timeout`"),
             ("[server]\nbackup_stall_timeout = \"0s\"", "`server.backup_stall_timeout`"),
+            ("[server]\ntrusted_proxies = [\"10.0.0.0/33\"]", "`server.trusted_proxies`"),
             ("[dashboard]\nsession = \"59s\"", "`dashboard.session`"),
             ("[dashboard]\nportal_expires = \"25h\"", "`dashboard.portal_expires`"),
             ("[dashboard]\nsign_in_attempts = 0", "`dashboard.sign_in_attempts`"),
             ("[dashboard]\nmax_ended_sessions = 0", "`dashboard.max_ended_sessions`"),
             ("[dashboard]\nlive_streams = 10001", "`dashboard.live_streams`"),
             ("[dashboard]\nlive_buffer = 0", "`dashboard.live_buffer`"),
+            ("[dashboard]\nlive_stall_timeout = \"0s\"", "`dashboard.live_stall_timeout`"),
             ("[dashboard]\norigins = [\"hooks.example\"]", "`dashboard.origins`"),
             ("[dashboard]\nframe_ancestors = [\"https://a.example;\"]", "`dashboard.frame_ancestors`"),
             ("zzzzzzzz = 1", "there is no setting `zzzzzzzz`"),

@@ -3,6 +3,7 @@
 //! Jobs come from ingest, straight from memory, and from the [`feed`], out of the store. The [`schedule`] says whose
 //! turn it is, a [`worker`] makes the attempt, and what it came to goes back to the store.
 
+pub mod attendance;
 pub mod backlog;
 pub mod backtest;
 pub mod chain;
@@ -14,6 +15,7 @@ pub mod rehearsal;
 pub mod replays;
 pub mod request;
 pub mod schedule;
+pub mod shares;
 pub mod tester;
 pub mod tries;
 pub mod turns;
@@ -27,8 +29,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::{JoinError, JoinHandle};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
@@ -36,25 +38,25 @@ use crate::delivery::Delivery;
 use crate::disk::Disk;
 use crate::endpoint::Endpoint;
 use crate::event::Event;
-use crate::id::{DeliveryId, EndpointId};
+use crate::id::{DeliveryId, EndpointId, HostId};
 use crate::store::{Lease, Queue, Statistics, Store};
 use crate::time::Timestamp;
 
+use self::attendance::Attendance;
 use self::backlog::{Backlog, Slot};
 use self::backtest::Backtests;
 use self::feed::Agenda;
 pub use self::housekeeping::Retention;
 use self::rehearsal::Rehearsal;
 use self::schedule::{Limits, Schedule};
+use self::shares::{Roster, Shares};
 use self::tester::Tester;
 use self::worker::{Job, Workshop};
 
 /// Why a delivery was skipped.
 pub const SKIPPED: &str = "It waited while its endpoint was held, and was skipped when that ended.";
-/// How long a claimed delivery is kept from others; renewed while it is held.
-pub const LEASE: Duration = Duration::from_secs(90);
-/// How often leases are renewed.
-pub const RENEWAL: Duration = Duration::from_secs(15);
+/// Leases are renewed so many times before they would run out: one that is late loses nothing.
+pub const RENEWALS: u32 = 6;
 /// How often the driver shows that its loop goes round.
 pub const BEAT: Duration = Duration::from_millis(500);
 /// How often the schedule forgets lanes that have nothing to do.
@@ -71,6 +73,12 @@ const MESSAGES_AT_ONCE: usize = 64;
 pub enum Message {
     Jobs(Vec<Job>),
     Finished(EndpointId),
+    /// All hosts agree on who they are. What comes to this one was sent that.
+    Settle {
+        roster: Roster,
+        sent: Vec<(EndpointId, Vec<Timestamp>)>,
+        done: oneshot::Sender<()>,
+    },
 }
 
 /// Where ingest hands over what it took on.
@@ -79,18 +87,27 @@ pub struct Intake {
     jobs: mpsc::UnboundedSender<Message>,
     backlog: Arc<Backlog>,
     agenda: Arc<Agenda>,
+    shares: Arc<Shares>,
 }
 
 impl Intake {
-    /// Room in memory for a delivery; without it, the delivery waits in the store.
-    pub fn reserve(&self, endpoint: EndpointId, bytes: usize) -> Option<Slot> {
-        self.backlog.reserve(endpoint, bytes)
+    /// Room in memory for a delivery; without it, the delivery waits in the store, for this host or another.
+    pub fn reserve(&self, endpoint: &Endpoint, bytes: usize) -> Option<Slot> {
+        match self.shares.most_taken(endpoint) {
+            Some(0) => None,
+            most => self.backlog.reserve(endpoint.id, bytes, most),
+        }
     }
 
-    /// Hands over deliveries whose leases came with the append.
-    pub fn hand_over(&self, event: &Arc<Event>, taken: impl IntoIterator<Item = (Lease, EndpointId, Slot)>) {
+    /// Hands over deliveries whose leases came with the append, and are good until then.
+    pub fn hand_over(
+        &self,
+        event: &Arc<Event>,
+        until: Timestamp,
+        taken: impl IntoIterator<Item = (Lease, EndpointId, Slot)>,
+    ) {
         let jobs = taken.into_iter().map(|(lease, endpoint, mut slot)| {
-            slot.hold(lease);
+            slot.hold(lease, until);
             let delivery = Delivery::promised(lease.delivery, endpoint, event);
             Job { lease, delivery, event: event.clone(), slot, paced: false }
         });
@@ -120,13 +137,36 @@ pub struct Dispatcher {
     sender: mpsc::UnboundedSender<Message>,
     messages: mpsc::UnboundedReceiver<Message>,
     pulse: watch::Sender<u64>,
+    company: Option<Company>,
+    delivers: bool,
+}
+
+/// The other hosts on the store.
+struct Company {
+    me: HostId,
+    store: Arc<dyn Store>,
 }
 
 impl Dispatcher {
     pub fn new(workshop: Arc<Workshop>, backlog: Arc<Backlog>, max_in_flight: usize) -> Self {
         let (sender, messages) = mpsc::unbounded_channel();
         let pulse = watch::Sender::new(0);
-        Self { workshop, schedule: Schedule::new(max_in_flight), backlog, sender, messages, pulse }
+        let schedule = Schedule::new(max_in_flight);
+        Self { workshop, schedule, backlog, sender, messages, pulse, company: None, delivers: true }
+    }
+
+    /// Shares the store with other hosts that deliver: its shares begin as [`Shares::none`].
+    #[must_use]
+    pub fn beside_others(mut self, me: HostId, store: Arc<dyn Store>) -> Self {
+        self.company = Some(Company { me, store });
+        self
+    }
+
+    /// Leaves delivering to other hosts.
+    #[must_use]
+    pub fn idle(mut self) -> Self {
+        self.delivers = false;
+        self
     }
 
     /// Changes every [`BEAT`] for as long as the driver's loop goes round, and ends with it.
@@ -141,9 +181,9 @@ impl Dispatcher {
     /// Where the store cannot say what that was.
     pub async fn recall_rates(&mut self, store: &dyn Statistics) -> crate::store::Result<()> {
         let (book, now) = (self.workshop.book.snapshot(), self.workshop.clock.now());
-        for (id, sent) in rates::recall(store, &book, now).await? {
+        for (id, sent) in rates::recall(store, &book, now, |_| true).await? {
             if let Some(entry) = book.entry(id) {
-                self.schedule.recall(id, limits(&entry.endpoint), sent);
+                self.schedule.recall(id, self.workshop.shares.limits(&entry.endpoint), sent);
             }
         }
         Ok(())
@@ -154,6 +194,7 @@ impl Dispatcher {
             jobs: self.sender.clone(),
             backlog: self.backlog.clone(),
             agenda: self.workshop.agenda.clone(),
+            shares: self.workshop.shares.clone(),
         }
     }
 
@@ -182,18 +223,29 @@ impl Dispatcher {
     ///
     /// # Errors
     ///
-    /// Where the feed stopped by itself, which is a fault of the host's.
+    /// Where a part of it stopped by itself, which is a fault of the host's.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>, drain: Duration) -> Result<(), JoinError> {
-        let mut feed = tokio::spawn(self.feed().run());
+        let mut parts = JoinSet::new();
+        if self.delivers {
+            parts.spawn(self.feed().run());
+        }
+        let mut company = JoinSet::new();
+        if let Some(attendance) = self.attendance() {
+            company.spawn(attendance.run());
+        }
         let mut changes = self.workshop.book.watch();
+        let mut shares = self.workshop.shares.watch();
         let mut tidy = tokio::time::interval(TIDY);
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut messages = Vec::with_capacity(MESSAGES_AT_ONCE);
         tokio::pin!(shutdown);
         loop {
+            self.promise();
             self.start_attempts();
-            let wake_up = wake_up(self.schedule.poll_timeout(), self.workshop.clock.now());
+            // Otherwise the next beat looks again.
+            let next = self.schedule.poll_timeout().filter(|_| self.may_begin());
+            let wake_up = wake_up(next, self.workshop.clock.now());
             tokio::select! {
                 // Never none: the driver itself holds a sender.
                 _ = self.messages.recv_many(&mut messages, MESSAGES_AT_ONCE) => {
@@ -201,15 +253,24 @@ impl Dispatcher {
                 }
                 () = wake_up => {}
                 Ok(()) = changes.changed() => self.follow_book(),
+                Ok(()) = shares.changed() => self.follow_book(),
                 _ = beat.tick() => self.pulse.send_modify(|beats| *beats = beats.wrapping_add(1)),
                 _ = tidy.tick() => self.schedule.tidy(self.workshop.clock.now()),
                 () = &mut shutdown => break,
-                Err(fault) = &mut feed => return Err(fault),
+                Some(Err(fault)) = parts.join_next() => return Err(fault),
+                Some(Err(fault)) = company.join_next() => return Err(fault),
             }
         }
-        feed.abort();
-        let _ = feed.await;
+        parts.shutdown().await;
+        let others = self.company.take();
         self.drain(drain).await;
+        // They counted on it until its last attempt had ended, and need not wait until it is missed.
+        company.shutdown().await;
+        if let Some(Company { me, store }) = others
+            && let Err(error) = store.leave(me).await
+        {
+            warn!(%error, "the other hosts could not be told that this one leaves");
+        }
         Ok(())
     }
 
@@ -221,12 +282,41 @@ impl Dispatcher {
             book: self.workshop.book.clone(),
             catalog: self.workshop.catalog.clone(),
             clock: self.workshop.clock.clone(),
+            lease: self.workshop.settings.lease,
+            rest: self.workshop.settings.poll,
+            shares: self.workshop.shares.clone(),
             jobs: self.sender.clone(),
         }
     }
 
+    fn attendance(&self) -> Option<Attendance> {
+        let Company { me, store } = self.company.as_ref()?;
+        Some(Attendance {
+            me: *me,
+            hosts: store.clone(),
+            statistics: store.clone(),
+            shares: self.workshop.shares.clone(),
+            book: self.workshop.book.clone(),
+            clock: self.workshop.clock.clone(),
+            lease: self.workshop.settings.lease,
+            driver: self.sender.clone(),
+        })
+    }
+
+    /// Where it may not, nothing is taken off the schedule: what would be given back has had its turn, and counts for a rate.
+    fn may_begin(&self) -> bool {
+        let Workshop { shares, unwritten, clock, .. } = &*self.workshop;
+        let is_seated = shares.is_seated(clock.now());
+        if !is_seated {
+            shares.call();
+        }
+        is_seated && unwritten.is_none()
+    }
+
     fn start_attempts(&mut self) {
-        while let Some((endpoint, mut job)) = self.schedule.poll(self.workshop.clock.now()) {
+        while self.may_begin()
+            && let Some((endpoint, mut job)) = self.schedule.poll(self.workshop.clock.now())
+        {
             job.paced = self.schedule.was_paced(endpoint);
             let workshop = self.workshop.clone();
             let end = End { sender: self.sender.clone(), endpoint };
@@ -245,37 +335,96 @@ impl Dispatcher {
         match message {
             Message::Finished(endpoint) => self.schedule.finished(endpoint),
             Message::Jobs(jobs) => {
+                let mut back = Vec::new();
                 for job in jobs {
                     let endpoint = job.delivery.endpoint;
                     // One that was deleted meanwhile goes through a worker, which gives it back.
-                    let limits =
-                        self.workshop.book.get(endpoint).map_or(NO_LIMITS, |endpoint| limits(&endpoint));
-                    self.schedule.push(endpoint, limits, job);
+                    let limits = self.workshop.book.get(endpoint);
+                    let limits = limits.map_or(NO_LIMITS, |endpoint| self.workshop.shares.limits(&endpoint));
+                    if limits.concurrency == 0 {
+                        back.push(job);
+                    } else {
+                        self.schedule.push(endpoint, limits, job);
+                    }
                 }
+                self.give_back(back);
+            }
+            Message::Settle { roster, sent, done } => {
+                self.settle(&roster, sent);
+                let _ = done.send(());
             }
         }
     }
 
-    /// Takes back what waits in memory for endpoints that are held or gone, and keeps to changed limits.
+    /// Takes back what waits in memory for endpoints that are held, gone or other hosts', and keeps to changed limits.
     fn follow_book(&mut self) {
         let book = self.workshop.book.snapshot();
         let mut back = Vec::new();
         for id in self.schedule.endpoints() {
-            match book.open(id) {
-                Some(endpoint) => self.schedule.set_limits(id, limits(endpoint)),
-                None => back.extend(self.schedule.drain(id)),
+            let limits = book.open(id).map(|endpoint| self.workshop.shares.limits(endpoint));
+            if let Some(limits) = limits {
+                self.schedule.set_limits(id, limits);
+            }
+            if limits.is_none_or(|limits| limits.concurrency == 0) {
+                back.extend(self.schedule.drain(id));
             }
         }
         self.workshop.wardrobe.keep(|id| book.entry(id).is_some());
         self.workshop.usage.keep(|id| book.entry(id).is_some());
+        self.give_back(back);
+    }
+
+    /// Beside the driver, since it waits for a commit; the jobs keep their room until then.
+    fn give_back(&self, jobs: Vec<Job>) {
         let (workshop, now) = (self.workshop.clone(), self.workshop.clock.now());
-        // Beside the driver, since it waits for a commit; the jobs keep their room until then.
-        tokio::spawn(async move { give_back(&workshop.queue, back, now).await });
+        if !jobs.is_empty() {
+            tokio::spawn(async move {
+                give_back(&workshop.queue, jobs, now).await;
+                workshop.agenda.expect(now);
+            });
+        }
+    }
+
+    /// Promises the other hosts to keep to what was seen last, once all that is under way is within it; and what is no
+    /// longer this host's has ended.
+    fn promise(&mut self) {
+        let Some(asked) = self.workshop.shares.asked() else { return };
+        self.follow_book();
+        let Workshop { shares, book, .. } = &*self.workshop;
+        let is_others =
+            |id: &EndpointId| book.get(*id).is_some_and(|endpoint| shares.limits(&endpoint).concurrency == 0);
+        if self.schedule.is_within_limits() && !self.backlog.endpoints().iter().any(is_others) {
+            shares.promise(asked);
+        }
+    }
+
+    fn settle(&mut self, roster: &Roster, sent: Vec<(EndpointId, Vec<Timestamp>)>) {
+        let (book, now) = (self.workshop.book.snapshot(), self.workshop.clock.now());
+        self.workshop.shares.settle(roster, now);
+        for (id, sent) in sent {
+            if let Some(entry) = book.entry(id) {
+                self.schedule.recall(id, self.workshop.shares.limits(&entry.endpoint), sent);
+            }
+        }
+        self.follow_book();
+    }
+
+    /// Housekeeping has ended by then.
+    async fn renew(&self) {
+        let (leases, now) = (self.backlog.leases(), self.workshop.clock.now());
+        if leases.is_empty() {
+            return;
+        }
+        if let Err(error) = self.workshop.queue.renew(leases, now.plus(self.workshop.settings.lease)).await {
+            warn!(%error, "the leases of what is under way could not be renewed");
+        }
     }
 
     async fn drain(mut self, limit: Duration) {
         let waiting: Vec<Job> =
             self.schedule.endpoints().into_iter().flat_map(|id| self.schedule.drain(id)).collect();
+        let mut renewal = tokio::time::interval(self.workshop.settings.lease / RENEWALS);
+        renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let ended = async {
             give_back(&self.workshop.queue, waiting, self.workshop.clock.now()).await;
             // An attempt's task holds the workshop, and with it the store, to its very end.
@@ -283,10 +432,13 @@ impl Dispatcher {
                 || !self.backlog.is_empty()
                 || Arc::strong_count(&self.workshop) > 1
             {
+                self.promise();
                 tokio::select! {
+                    _ = renewal.tick() => self.renew().await,
                     Some(message) = self.messages.recv() => match message {
                         Message::Finished(endpoint) => self.schedule.finished(endpoint),
                         Message::Jobs(jobs) => give_back(&self.workshop.queue, jobs, self.workshop.clock.now()).await,
+                        Message::Settle { .. } => {}
                     },
                     () = tokio::time::sleep(DRAIN_LOOK) => {}
                 }
@@ -322,12 +474,6 @@ impl Drop for End {
 
 const NO_LIMITS: Limits = Limits { concurrency: 1, rate: None };
 
-fn limits(endpoint: &Arc<Endpoint>) -> Limits {
-    // One at a time is what keeps an order: the next one is not even handed out before the head has ended.
-    let concurrency = if endpoint.order.is_kept() { 1 } else { endpoint.concurrency };
-    Limits { concurrency, rate: endpoint.rate_limit }
-}
-
 async fn give_back(queue: &Arc<dyn Queue>, jobs: Vec<Job>, now: Timestamp) {
     let leases: Vec<Lease> = jobs.iter().map(|job| job.lease).collect();
     if leases.is_empty() {
@@ -347,6 +493,9 @@ pub fn start_replays(
     stop: watch::Receiver<bool>,
 ) -> JoinHandle<Result<(), JoinError>> {
     let workshop = &dispatcher.workshop;
+    if !dispatcher.delivers {
+        return idle(stop);
+    }
     let replays = replays::Replays {
         store,
         book: workshop.book.clone(),
@@ -364,6 +513,14 @@ pub fn start_replays(
     })
 }
 
+/// In the place of a part that other hosts have.
+fn idle(mut stop: watch::Receiver<bool>) -> JoinHandle<Result<(), JoinError>> {
+    tokio::spawn(async move {
+        let _ = stop.wait_for(|stop| *stop).await;
+        Ok(())
+    })
+}
+
 /// The parts of the driver that run beside it, until `stop` is true or its other end is gone.
 pub fn start_housekeeping(
     dispatcher: &Dispatcher,
@@ -374,6 +531,7 @@ pub fn start_housekeeping(
     stop: watch::Receiver<bool>,
 ) -> JoinHandle<Result<(), JoinError>> {
     let workshop = &dispatcher.workshop;
+    let delivers = dispatcher.delivers;
     let housekeeping = housekeeping::Housekeeping {
         queue: workshop.queue.clone(),
         history,
@@ -386,11 +544,16 @@ pub fn start_housekeeping(
         metrics: workshop.metrics.clone(),
         live: workshop.live.clone(),
         max_age: workshop.settings.max_age,
+        lease: workshop.settings.lease,
         retention,
         stop,
     };
     tokio::spawn(async move {
-        housekeeping.run().await;
+        if delivers {
+            housekeeping.run().await
+        } else {
+            housekeeping.watch_disk().await
+        }
         Ok(())
     })
 }

@@ -28,7 +28,7 @@ pub struct Endpoint {
     pub terms: InForce,
     pub secrets: SigningSecrets,
     pub rate_limit: Option<RateLimit>,
-    /// Most requests under way at once, per host.
+    /// Most requests under way at once, over all hosts.
     pub concurrency: u32,
     pub order: Order,
     pub hold: Hold,

@@ -87,6 +87,11 @@ id!(
 );
 
 id!(
+    /// A host that delivers from a store that others deliver from too.
+    HostId, "host_", "a host"
+);
+
+id!(
     /// A job of the background.
     JobId, "job_", "a job"
 );
@@ -114,6 +119,12 @@ impl KeyId {
 }
 
 impl JobId {
+    pub fn mint(now: Timestamp, random: u64) -> Self {
+        Self(version_7(now, random))
+    }
+}
+
+impl HostId {
     pub fn mint(now: Timestamp, random: u64) -> Self {
         Self(version_7(now, random))
     }

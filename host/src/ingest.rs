@@ -2,6 +2,7 @@
 //! could lease straight to the dispatcher.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::book::{Book, BookError};
 use crate::disk::Disk;
@@ -12,7 +13,7 @@ use crate::id::{EndpointId, EventId, MAX_DELIVERIES_PER_EVENT};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::store::{Append, Appended, Arrival, BookVersion, Inbox, NewDelivery, StoreError};
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 
 /// How often a batch is matched again because endpoints changed, before the producer is asked to come again.
 const MATCH_TRIES: usize = 16;
@@ -48,6 +49,8 @@ pub struct Ingest {
     pub book: Arc<Book>,
     pub intake: Intake,
     pub clock: Arc<dyn Clock>,
+    /// How long what is taken is kept from others.
+    pub lease: Duration,
     pub metrics: Arc<Metrics>,
     pub live: Arc<Live>,
 }
@@ -80,11 +83,16 @@ impl Ingest {
         for _ in 0..MATCH_TRIES {
             let (version, matched) = self.match_all(&events, &contents)?;
             let arrivals = matched.iter().map(|matched| matched.arrival.clone()).collect();
-            let lease_until = now.plus(crate::dispatch::LEASE);
+            // Anew for each try: what is handed over has a whole lease before it.
+            let lease_until = self.clock.now().plus(self.lease);
             match self.inbox.append(arrivals, version, lease_until).await? {
                 Append::Stale(newer) => self.book.caught_up(newer).await?,
                 Append::Done(appended) => {
-                    return Ok(matched.into_iter().zip(appended).map(|(m, a)| self.conclude(m, a)).collect());
+                    return Ok(matched
+                        .into_iter()
+                        .zip(appended)
+                        .map(|(m, a)| self.conclude(m, a, lease_until))
+                        .collect());
                 }
             }
         }
@@ -106,7 +114,7 @@ impl Ingest {
                 .iter()
                 .map(|endpoint| {
                     if book.held_because(endpoint).is_none() {
-                        self.intake.reserve(endpoint.id, event.payload.len())
+                        self.intake.reserve(endpoint, event.payload.len())
                     } else {
                         None
                     }
@@ -123,7 +131,7 @@ impl Ingest {
         Ok((book.version(), matched.collect::<Result<_, _>>()?))
     }
 
-    fn conclude(&self, matched: Matched, appended: Appended) -> Accepted {
+    fn conclude(&self, matched: Matched, appended: Appended, lease_until: Timestamp) -> Accepted {
         let Matched { arrival, slots } = matched;
         match appended {
             Appended::Accepted { taken } => {
@@ -145,7 +153,7 @@ impl Ingest {
                     let (endpoint, slot) = room.get_mut(usize::from(lease.delivery.ordinal()))?.take()?;
                     Some((lease, endpoint, slot))
                 });
-                self.intake.hand_over(&arrival.event, taken);
+                self.intake.hand_over(&arrival.event, lease_until, taken);
                 Accepted::Event { id: arrival.event.id, deliveries, duplicate: false }
             }
             Appended::Duplicate { event, deliveries } => {

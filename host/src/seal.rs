@@ -382,6 +382,7 @@ mod tests {
         let key = SealingKey::generate();
         let pass = Pass {
             kind: PassKind::Session,
+            link: None,
             id: PassId(7),
             key: KeyDigest::of("hwk_planted"),
             tenant: None,

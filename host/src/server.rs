@@ -23,8 +23,10 @@ use tower_service::Service;
 use crate::config;
 use crate::metrics::Metrics;
 
+mod origin;
 mod tls;
 
+pub use origin::origin;
 pub use tls::{Tls, TlsError};
 
 /// Requests under way at once on one HTTP/2 connection.

@@ -29,7 +29,7 @@ use crate::delivery::{Delivery, State};
 use crate::endpoint::Order;
 use crate::event::{Channel, ContentDigest, Event, EventType, Tenant};
 use crate::health::Health;
-use crate::id::{DeliveryId, EndpointId, EventId, MAX_DELIVERIES_PER_EVENT, WebhookId};
+use crate::id::{DeliveryId, EndpointId, EventId, HostId, MAX_DELIVERIES_PER_EVENT, WebhookId};
 use crate::tally::{Resolution, Tally, Window};
 use crate::time::Timestamp;
 use crate::trouble::Trouble;
@@ -50,8 +50,14 @@ pub enum StoreError {
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Everything that a host needs of its store.
-pub trait Store: Inbox + Queue + Shelf + Settings + History + Statistics + Jobs + Plugins + Backup {}
-impl<T: Inbox + Queue + Shelf + Settings + History + Statistics + Jobs + Plugins + Backup> Store for T {}
+pub trait Store:
+    Inbox + Queue + Hosts + Shelf + Settings + History + Statistics + Jobs + Plugins + Backup
+{
+}
+impl<T: Inbox + Queue + Hosts + Shelf + Settings + History + Statistics + Jobs + Plugins + Backup> Store
+    for T
+{
+}
 
 /// What operators describe.
 pub trait Shelf: Endpoints + Documents {}
@@ -249,6 +255,34 @@ pub enum Replay {
     /// The event has as many deliveries as it can have ([`crate::id::MAX_DELIVERIES_PER_EVENT`]).
     Full,
     NotFound,
+}
+
+/// Where hosts that deliver from one store see each other. A store that one host has to itself has nothing to tell.
+#[async_trait]
+pub trait Hosts: Send + Sync + 'static {
+    /// Says that the host is there, for so long from now on by the clock of the store, and what it keeps to. Answers as
+    /// [`Hosts::seats`].
+    async fn attend(&self, seat: Seat, _for: Duration) -> Result<Vec<Seat>> {
+        Ok(vec![seat])
+    }
+
+    /// The hosts that are there, in the order of their ids.
+    async fn seats(&self) -> Result<Vec<Seat>> {
+        Ok(Vec::new())
+    }
+
+    /// The host is there no longer.
+    async fn leave(&self, _host: HostId) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A host that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seat {
+    pub host: HostId,
+    /// What it sends is within what it may where these are there.
+    pub keeps_to: Vec<HostId>,
 }
 
 /// Keeps the endpoints.

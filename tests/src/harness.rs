@@ -44,6 +44,12 @@ pub fn on_each_store(scene: impl AsyncFn(&mut World)) {
     }
 }
 
+/// Plays a scene on each of the stores that a host has to itself: there it has a plugins folder.
+pub fn on_each_own_store(scene: impl AsyncFn(&mut World)) {
+    Stage::default().in_a_file().play(&scene);
+    Stage::default().in_memory().play(&scene);
+}
+
 /// Between two looks at the API.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);

@@ -108,15 +108,27 @@ impl Server {
     /// The address of an empty database.
     pub async fn schema(&self) -> String {
         let name = format!("test_{}", SCHEMAS.fetch_add(1, Ordering::Relaxed));
-        let folder = self.folder.display().to_string();
-        let config = format!("host={folder} user=tester dbname=postgres");
+        self.execute(&format!("CREATE SCHEMA {name}")).await;
+        let host = self.folder.display().to_string().replace('/', "%2F");
+        format!("postgres://tester@{host}/postgres?options=-c%20search_path%3D{name}")
+    }
+
+    /// Cuts every connection, whatever its client is in the middle of.
+    pub async fn cut_connections(&self) {
+        self.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
+        )
+        .await;
+    }
+
+    async fn execute(&self, sql: &str) {
+        let config = format!("host={} user=tester dbname=postgres", self.folder.display());
         let (client, connection) = tokio_postgres::connect(&config, NoTls).await.expect("the server answers");
         let driver = tokio::spawn(connection);
-        client.batch_execute(&format!("CREATE SCHEMA {name}")).await.expect("a schema is made");
+        client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
         drop(client);
         driver.await.expect("the connection ends").expect("it ends well");
-        let host = folder.replace('/', "%2F");
-        format!("postgres://tester@{host}/postgres?options=-c%20search_path%3D{name}")
     }
 
     /// Ends it at once, as a crash of its machine would but for what is on disk.
@@ -129,6 +141,25 @@ impl Server {
         let options = format!("-k {} {SETTINGS}", self.folder.display());
         let log = self.folder.join("log");
         self.control(&["start", "-o", &options, "-l", log.to_str().expect("it is text")]);
+    }
+
+    /// Has all of its processes stand still: it neither answers nor refuses.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).expect("it runs");
+        let main = file.lines().next().expect("it begins with the process").trim().to_owned();
+        // First who makes others.
+        for (program, words) in [("kill", vec![signal]), ("pkill", vec![signal, "-P"])] {
+            let sent = Command::new(program).args(words).arg(&main).status().expect("procps is there");
+            assert!(sent.success(), "no signal reached the server");
+        }
     }
 
     fn control(&self, words: &[&str]) {

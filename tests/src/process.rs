@@ -149,8 +149,21 @@ impl Process {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Has it stand still, until [`Process::resume`].
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill(1) runs");
+        let sent = Command::new("kill").args([signal, &pid]).status().expect("kill(1) runs");
         assert!(sent.success(), "no signal reached {pid}");
     }
 

@@ -22,7 +22,14 @@ export const fetchCharts = () => { load().catch(() => { /* told where one is dra
 
 const HEIGHT = 220;
 
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+/** As a canvas takes it: a property by itself would be read as it is written, for both themes. */
+function colour(name) {
+  const probe = document.body.appendChild(document.createElement('i'));
+  probe.style.color = `var(${name})`;
+  const found = getComputedStyle(probe).color;
+  probe.remove();
+  return found;
+}
 
 /**
  * `at`: moments in seconds. `series`: `[{label, values, colour: '--good', kind: 'bars'|'line', write}]`; `null` is a gap.

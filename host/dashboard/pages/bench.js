@@ -39,7 +39,7 @@ export default function Bench({ query }) {
   const [asking, setAsking] = useState(null);
   const [problem, setProblem] = useState(null);
   const types = useLoad((signal) => all('/v1/event-types', {}, { signal }), []);
-  const endpoints = useLoad((signal) => all('/v1/endpoints', { tenant: query.tenant }, { signal }), [query.tenant]);
+  const endpoints = useLoad((signal) => all('/v1/endpoints', { tenant: query.tenant, fields: 'id,name,tenant' }, { signal }), [query.tenant]);
   const address = useRef({});
 
   const say = (changes) => {

@@ -15,10 +15,15 @@ pub const PORTAL_PREFIX: &str = "hwp_";
 /// How passes are written; another number would be another form.
 const FORM: u8 = 1;
 
+/// Stands where there is no link. Ids are random, so that none is this one.
+const NO_LINK: u128 = 0;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pass {
     pub kind: PassKind,
     pub id: PassId,
+    /// The link that a session was opened with; it ends with it.
+    pub link: Option<PassId>,
     /// Of the key that it was got with.
     pub key: KeyDigest,
     /// The one tenant that it is for, where the key opens the doors of more.
@@ -76,6 +81,7 @@ impl Pass {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![FORM, self.kind.number()];
         bytes.extend_from_slice(&self.id.0.to_be_bytes());
+        bytes.extend_from_slice(&self.link.map_or(NO_LINK, |link| link.0).to_be_bytes());
         bytes.extend_from_slice(&self.key.0);
         bytes.extend_from_slice(&self.starts_at.as_micros().to_be_bytes());
         bytes.extend_from_slice(&self.ends_at.as_micros().to_be_bytes());
@@ -86,6 +92,7 @@ impl Pass {
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (head, rest) = bytes.split_first_chunk::<2>()?;
         let (id, rest) = rest.split_first_chunk()?;
+        let (link, rest) = rest.split_first_chunk()?;
         let (key, rest) = rest.split_first_chunk()?;
         let (starts_at, rest) = rest.split_first_chunk()?;
         let (ends_at, tenant) = rest.split_first_chunk()?;
@@ -96,6 +103,7 @@ impl Pass {
         Some(Self {
             kind: PassKind::of_number(head[1]).filter(|_| head[0] == FORM)?,
             id: PassId(u128::from_be_bytes(*id)),
+            link: Some(u128::from_be_bytes(*link)).filter(|link| *link != NO_LINK).map(PassId),
             key: KeyDigest(*key),
             tenant,
             starts_at: Timestamp::from_micros(i64::from_be_bytes(*starts_at)),
@@ -105,9 +113,12 @@ impl Pass {
 }
 
 /// A pass that was ended before its time: by signing out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
     pub id: PassId,
+    /// Whose it was: the key that it came of, and the tenant that it was for.
+    pub key: KeyDigest,
+    pub tenant: Option<Tenant>,
     /// When its time is over, and nobody needs to remember it any more.
     pub ends_at: Timestamp,
 }
@@ -120,6 +131,7 @@ mod tests {
         Pass {
             kind: PassKind::Portal,
             id: PassId(7),
+            link: None,
             key: KeyDigest::of("hwk_planted"),
             tenant: Some(Tenant::parse("acme").unwrap()),
             starts_at: Timestamp::from_secs(10),
@@ -129,16 +141,16 @@ mod tests {
 
     #[test]
     fn passes_come_back() {
-        let session = Pass { kind: PassKind::Session, tenant: None, ..pass() };
+        let session = Pass { kind: PassKind::Session, link: Some(PassId(9)), tenant: None, ..pass() };
         for pass in [pass(), session] {
             let bytes = pass.to_bytes();
             assert_eq!(Pass::from_bytes(&bytes), Some(pass.clone()));
-            for cut in 0..66 {
+            for cut in 0..82 {
                 assert_eq!(Pass::from_bytes(&bytes[..cut]), None, "{cut}");
             }
         }
         let bytes = pass().to_bytes();
-        for (place, wrong) in [(0, 2), (1, 0), (1, 3), (66, b'/')] {
+        for (place, wrong) in [(0, 2), (1, 0), (1, 3), (82, b'/')] {
             let mut changed = bytes.clone();
             changed[place] = wrong;
             assert_eq!(Pass::from_bytes(&changed), None, "{place}");

@@ -11,7 +11,7 @@ use http::{HeaderMap, Method, header};
 use super::Api;
 use super::problem::{Kind, Problem};
 use super::routes::Who;
-use super::session::COOKIE;
+use super::session::{COOKIE, SECURE_COOKIE};
 use crate::access::{KeyDigest, PORTAL_PREFIX, Pass, PassId, PassKind, Role};
 use crate::config::Origin;
 use crate::event::Tenant;
@@ -36,6 +36,8 @@ pub struct Admission {
     pub key_ends_at: Option<Timestamp>,
     /// The session or the link's token, where that was shown in place of a key.
     pub pass: Option<PassId>,
+    /// The link that the session was opened with.
+    pub link: Option<PassId>,
     /// The tenant that the pass is for, where its key is for more.
     pub narrowed: Option<Tenant>,
     /// From then on it opens nothing.
@@ -133,21 +135,27 @@ pub(super) fn bearer_of(api: &Api, shown: &str, now: Timestamp) -> Result<Caller
 pub(super) fn is_still_admitted(api: &Api, caller: &Caller, now: Timestamp) -> bool {
     let by = &caller.by;
     by.ends_at.is_none_or(|end| now < end)
-        && by.pass.is_none_or(|pass| !api.book.snapshot().is_ended(pass))
+        && !by.pass.into_iter().chain(by.link).any(|pass| api.book.snapshot().is_ended(pass))
         && owner_of(api, by.key.clone(), now).is_ok()
 }
 
 fn holder(api: &Api, pass: Option<Pass>, kind: PassKind, now: Timestamp) -> Result<Caller, Problem> {
-    let good = pass
-        .filter(|pass| pass.kind == kind && pass.is_good_at(now) && !api.book.snapshot().is_ended(pass.id));
+    let book = api.book.snapshot();
+    let is_open = |pass: &Pass| !book.is_ended(pass.id) && !pass.link.is_some_and(|link| book.is_ended(link));
+    let good = pass.filter(|pass| pass.kind == kind && pass.is_good_at(now) && is_open(pass));
     let pass = good.ok_or_else(|| match kind {
         PassKind::Session => refused("This session is over; sign in again."),
         PassKind::Portal => refused("This link is over; ask for another one."),
     })?;
     let owner = owner_of(api, pass.key, now)?;
     let ends_at = owner.by.ends_at.map_or(pass.ends_at, |end| end.min(pass.ends_at));
-    let by =
-        Admission { pass: Some(pass.id), narrowed: pass.tenant.clone(), ends_at: Some(ends_at), ..owner.by };
+    let by = Admission {
+        pass: Some(pass.id),
+        link: pass.link,
+        narrowed: pass.tenant.clone(),
+        ends_at: Some(ends_at),
+        ..owner.by
+    };
     Ok(match pass.tenant {
         None => Caller { by, ..owner },
         tenant => Caller { role: Role::Tenant, tenant, by },
@@ -155,8 +163,14 @@ fn holder(api: &Api, pass: Option<Pass>, kind: PassKind, now: Timestamp) -> Resu
 }
 
 fn owner_of(api: &Api, digest: KeyDigest, now: Timestamp) -> Result<Caller, Problem> {
-    let admission =
-        |key, ends_at| Admission { key, key_ends_at: ends_at, pass: None, narrowed: None, ends_at };
+    let admission = |key, ends_at| Admission {
+        key,
+        key_ends_at: ends_at,
+        pass: None,
+        link: None,
+        narrowed: None,
+        ends_at,
+    };
     if api.admin_key.matches(&digest) {
         return Ok(Caller { role: Role::Admin, tenant: None, by: admission(digest, None) });
     }
@@ -218,11 +232,10 @@ fn host(parts: &Parts) -> Option<&str> {
 
 fn session_cookie(headers: &HeaderMap) -> Option<&str> {
     let given = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-    given
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, _)| *name == COOKIE)
-        .map(|(_, value)| value)
+    let pairs: Vec<_> =
+        given.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('=')).collect();
+    let named = |wanted| pairs.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
+    named(SECURE_COOKIE).or_else(|| named(COOKIE))
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
@@ -274,6 +287,7 @@ mod tests {
             (vec!["theme=dark; hookwright_session=a;x=y"], Some("a")),
             (vec!["theme=dark", "hookwright_session=a"], Some("a")),
             (vec!["xhookwright_session=a", "hookwright_session_=b", "hookwright_session"], None),
+            (vec!["hookwright_session=a; __Host-hookwright_session=b"], Some("b")),
             (vec![], None),
         ];
         for (values, cookie) in table {
@@ -286,7 +300,7 @@ mod tests {
     fn a_tenant_keeps_to_itself() {
         let tenant = |name: &str| Tenant::parse(name).unwrap();
         let key = KeyDigest::of("hwk_any");
-        let by = Admission { key, key_ends_at: None, pass: None, narrowed: None, ends_at: None };
+        let by = Admission { key, key_ends_at: None, pass: None, link: None, narrowed: None, ends_at: None };
         let all = Caller { role: Role::Admin, tenant: None, by: by.clone() };
         let acme = Caller { role: Role::Tenant, tenant: Some(tenant("acme")), by };
         assert_eq!(all.narrow(None).unwrap(), None);

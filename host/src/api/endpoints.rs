@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, Uri};
 use serde_json::{Map, Value};
 
+use self::members::Members;
 use self::spec::Spec;
 use super::auth::Caller;
 use super::body::require_json;
@@ -29,6 +30,7 @@ use crate::time::Timestamp;
 
 pub(super) mod chain;
 pub(super) mod document;
+pub(super) mod members;
 pub(super) mod patch;
 pub(super) mod secret;
 mod spec;
@@ -111,6 +113,7 @@ async fn described(
 pub(super) async fn list(caller: Caller, State(api): State<Arc<Api>>, uri: Uri) -> Result<Response, Problem> {
     let mut query = Query::of(&uri);
     let tenant = query.take("tenant", Tenant::parse);
+    let members = query.take("fields", Members::parse).unwrap_or_default();
     let after = query.take("cursor", str::parse::<EndpointId>);
     let limit = query.limit();
     query.finish()?;
@@ -124,8 +127,16 @@ pub(super) async fn list(caller: Caller, State(api): State<Arc<Api>>, uri: Uri) 
     let more = entries.next().is_some();
     let next = found.last().filter(|_| more).map(|entry| entry.endpoint.id.to_string());
     let endpoints: Vec<&Endpoint> = found.iter().map(|entry| &*entry.endpoint).collect();
-    let fares = Fare::of_all(&api, &endpoints).await?;
-    let items = endpoints.iter().zip(fares).map(|(endpoint, fare)| view(&api, endpoint, fare)).collect();
+    let fares = match members.tell_how_it_fares() {
+        true => Fare::of_all(&api, &endpoints).await?,
+        false => endpoints.iter().map(|_| Fare::default()).collect(),
+    };
+    let (plugins, now) = (api.plugins.snapshot(), api.clock.now());
+    let views = endpoints.into_iter().zip(fares).map(|(endpoint, fare)| {
+        let view = EndpointView::of(endpoint, fare, now);
+        members.of(&if members.have("transforms") { view.readable(endpoint, &plugins) } else { view })
+    });
+    let items = views.collect::<Result<Vec<_>, _>>().map_err(|error| Problem::internal(&error))?;
     json(StatusCode::OK, &Page { items, next })
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{Stream, StreamExt as _, stream};
 use http::{HeaderName, HeaderValue, Uri, header};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, Sleep};
 
 use super::Api;
@@ -116,12 +116,15 @@ pub(super) async fn watch(
     filter.tenant = caller.narrow(filter.tenant)?;
     let most = api.config.dashboard.live_streams;
     let seat = api.seats.take(caller.tenant.as_ref(), most).ok_or_else(|| full(most))?;
+    let stall = api.config.dashboard.live_stall_timeout;
     let reader = Reader::new(api, caller, filter, life, seat);
-    let frames = stream::unfold(reader, |mut reader| async move {
-        let frame = reader.next().await?;
-        Some((Ok::<_, Infallible>(frame), reader))
-    });
-    let mut response = Response::new(Body::from_stream(frames));
+    let frames = stream::unfold(reader, async |mut reader| Some((reader.next().await?, reader)));
+    // On a task of its own: the connection asks for no frame as long as its client takes none, and a seat would stay
+    // taken.
+    let (relayed, taken) = mpsc::channel(1);
+    tokio::spawn(relay(frames, relayed, stall));
+    let taken = stream::unfold(taken, async |mut taken| Some((taken.recv().await?, taken)));
+    let mut response = Response::new(Body::from_stream(taken.map(Ok::<_, Infallible>)));
     for (name, value) in [
         (header::CONTENT_TYPE, MEDIA_TYPE),
         (header::CACHE_CONTROL, "no-store"),
@@ -131,6 +134,21 @@ pub(super) async fn watch(
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     Ok(response)
+}
+
+/// Hands frames on until there are no more, nobody is there to take them, or the one who is takes none for too long.
+async fn relay(frames: impl Stream<Item = Bytes>, to: mpsc::Sender<Bytes>, stall: Duration) {
+    let mut frames = pin!(frames);
+    loop {
+        let frame = tokio::select! {
+            frame = frames.next() => frame,
+            () = to.closed() => None,
+        };
+        let Some(frame) = frame else { return };
+        if !matches!(tokio::time::timeout(stall, to.send(frame)).await, Ok(Ok(()))) {
+            return;
+        }
+    }
 }
 
 fn full(most: usize) -> Problem {
@@ -252,6 +270,24 @@ async fn over(draining: &mut watch::Receiver<bool>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn who_takes_nothing_loses_the_stream() {
+        let frame = || Bytes::from_static(b"frame");
+        let (frames, mut taken) = mpsc::channel(1);
+        relay(stream::repeat(frame()), frames, Duration::from_millis(1)).await;
+        assert_eq!(taken.recv().await, Some(frame()));
+        assert_eq!(taken.recv().await, None);
+
+        let (frames, taken) = mpsc::channel(1);
+        let few = relay(stream::iter([frame(), frame(), frame()]), frames, Duration::from_secs(60));
+        let count = stream::unfold(taken, async |mut taken| Some((taken.recv().await?, taken))).count();
+        assert_eq!(tokio::join!(few, count).1, 3);
+
+        let (frames, gone) = mpsc::channel(1);
+        drop(gone);
+        relay(stream::pending(), frames, Duration::from_secs(60)).await;
+    }
 
     #[test]
     fn seats_have_a_bound_and_come_back() {

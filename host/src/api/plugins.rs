@@ -16,7 +16,7 @@ use super::body;
 use super::fields::Fields;
 use super::page::Query;
 use super::problem::{FieldError, Kind, Problem};
-use super::{Api, json};
+use super::{Api, json, usage};
 use crate::book;
 use crate::book::usage::{Origin, Use, User};
 use crate::id::EndpointId;
@@ -56,6 +56,10 @@ struct PluginView {
     versions: usize,
     /// Endpoints that run it, whoever says their chain.
     endpoints: usize,
+    /// Since the host was started; `null` for tenants, as are the next two.
+    calls: Option<u64>,
+    failures: Option<u64>,
+    time_ms_p99: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -148,7 +152,8 @@ struct ExampleView {
 }
 
 impl PluginView {
-    fn of(entry: &Entry, plugins: &Snapshot, endpoints: usize) -> Self {
+    fn of(api: &Api, entry: &Entry, plugins: &Snapshot, endpoints: usize) -> Self {
+        let account = api.usage.in_all(entry.plugin.name());
         let (plugin, description) = (&entry.plugin, entry.plugin.description());
         let record = plugins.record(plugin.name());
         Self {
@@ -165,14 +170,19 @@ impl PluginView {
             activated_by: entry.cause.word(),
             versions: record.map_or(0, |record| record.versions().len()),
             endpoints,
+            calls: Some(account.calls),
+            failures: Some(account.failures),
+            time_ms_p99: usage::millis(account.times.percentile(0.99)),
         }
     }
 
-    /// Without paths and troubles of the host, unless it is the caller's.
+    /// Without paths and troubles of the host and what others do with it, unless it is the caller's.
     fn for_eyes_of(self, caller: &Caller) -> Self {
         match caller.tenant {
             None => self,
-            Some(_) => Self { file: None, problem: None, ..self },
+            Some(_) => {
+                Self { file: None, problem: None, calls: None, failures: None, time_ms_p99: None, ..self }
+            }
         }
     }
 }
@@ -267,7 +277,7 @@ pub(super) async fn list(caller: Caller, State(api): State<Arc<Api>>, uri: Uri) 
     let (snapshot, book) = (api.plugins.snapshot(), api.book.snapshot());
     let endpoints = endpoints_of_each(&book, &caller);
     let count = |entry: &Entry| endpoints.get(entry.plugin.name()).map_or(0, HashSet::len);
-    let view = |entry| PluginView::of(entry, &snapshot, count(entry)).for_eyes_of(&caller);
+    let view = |entry| PluginView::of(&api, entry, &snapshot, count(entry)).for_eyes_of(&caller);
     let plugins = Plugins {
         items: snapshot.entries().map(view).collect(),
         refused: match caller.tenant {
@@ -390,7 +400,7 @@ fn in_full(api: &Api, caller: &Caller, name: &str) -> Result<Response, Problem> 
     let users: Vec<UserView> = links.filter(|user| seen.insert(user.clone())).collect();
     let endpoints: HashSet<&String> = users.iter().filter_map(|user| user.id.as_ref()).collect();
     let view = PluginInFull {
-        plugin: PluginView::of(entry, &snapshot, endpoints.len()).for_eyes_of(caller),
+        plugin: PluginView::of(api, entry, &snapshot, endpoints.len()).for_eyes_of(caller),
         config_schema: json_or_text(&description.config_schema),
         examples: description.examples.iter().map(ExampleView::of).collect(),
         users: users.into_iter().take(USERS).collect(),

@@ -28,6 +28,8 @@ pub enum Kind {
     NotFound,
     MethodNotAllowed,
     Timeout,
+    /// Another host on the same store does it.
+    Elsewhere,
     Conflict,
     TooLarge,
     UnsupportedMediaType,
@@ -61,6 +63,11 @@ impl Kind {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Not with this method")
             }
             Kind::Timeout => (StatusCode::REQUEST_TIMEOUT, "timeout", "The request took too long to arrive"),
+            Kind::Elsewhere => (
+                StatusCode::MISDIRECTED_REQUEST,
+                "elsewhere",
+                "This server does not do that; another one does",
+            ),
             Kind::Conflict => (StatusCode::CONFLICT, "conflict", "It conflicts with what is there"),
             Kind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large"),
             Kind::UnsupportedMediaType => (

@@ -10,11 +10,13 @@ use axum::{Router, middleware};
 use http::Method;
 
 use super::auth::{self, Caller};
+use super::problem::{Kind, Problem};
 use super::{
     Api, backtests, backup, deliveries, endpoints, event_types, events, hooks, host, keys, live, openapi,
     plugins, probes, replays, session, statistics, tenants, transform, usage, versions,
 };
 use crate::access::Role;
+use crate::config::HostRole;
 
 /// Who may use an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,38 @@ pub struct Route {
     /// Its name; no two operations share one.
     pub operation: &'static str,
     serve: MethodRouter<Arc<Api>>,
+}
+
+impl Route {
+    /// Which hosts do it; `None` for all.
+    pub fn role(&self) -> Option<HostRole> {
+        match (self.who, self.path) {
+            (_, "/healthz" | "/readyz" | "/metrics") => None,
+            (Who::Producers, _) => Some(HostRole::Ingest),
+            _ => Some(HostRole::Api),
+        }
+    }
+
+    /// As it is on a host of these roles.
+    fn within(self, roles: &[HostRole]) -> Self {
+        match self.role() {
+            Some(role) if !roles.contains(&role) => {
+                let elsewhere = move || async move { elsewhere(role) };
+                Self {
+                    who: Who::Everybody,
+                    ..open(&self.method, self.path, self.who, self.operation, elsewhere)
+                }
+            }
+            _ => self,
+        }
+    }
+}
+
+/// What a host says to what others do.
+pub(super) fn elsewhere(role: HostRole) -> Problem {
+    let detail =
+        format!("This server does not do that; ask one that was started with the role `{}`.", role.word());
+    Problem::new(Kind::Elsewhere, detail)
 }
 
 /// All operations.
@@ -165,7 +199,9 @@ pub fn table() -> Vec<Route> {
 
 /// The table as a router, each operation behind the check of its callers.
 pub(super) fn router(api: &Arc<Api>) -> Router<Arc<Api>> {
-    table().into_iter().fold(Router::new(), |router, Route { path, who, serve, .. }| match who {
+    let roles = &api.config.host.roles;
+    let routes = table().into_iter().map(|route| route.within(roles));
+    routes.fold(Router::new(), |router, Route { path, who, serve, .. }| match who {
         Who::Everybody => router.route(path, serve),
         who => {
             let check = middleware::from_fn_with_state((Arc::clone(api), who), auth::admit);

@@ -21,7 +21,7 @@ use crate::access::{Ended, PORTAL_PREFIX, Pass, PassId, PassKind, Role};
 use crate::book::Described;
 use crate::config::{MAX_PORTAL, MIN_PORTAL};
 use crate::event::Tenant;
-use crate::server::Peer;
+use crate::server::{self, Peer};
 use crate::time::Timestamp;
 
 mod failures;
@@ -30,6 +30,8 @@ pub use failures::Failures;
 
 /// What the cookie is called.
 pub(super) const COOKIE: &str = "hookwright_session";
+/// And over TLS: no neighbouring host can set one of this name (RFC 6265bis, cookie name prefixes).
+pub(super) const SECURE_COOKIE: &str = "__Host-hookwright_session";
 
 #[derive(Serialize)]
 struct SessionView<'a> {
@@ -60,9 +62,10 @@ pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Res
     let key = read_key(&whole.bytes)?;
     let now = api.clock.now();
     let peer = parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
+    let from = server::origin(peer, &parts.headers, &api.config.server.trusted_proxies);
     let most = api.config.dashboard.sign_in_attempts;
     let attempt = || auth::bearer_of(&api, &key, now);
-    let caller = api.failures.attempt(peer, most, now, attempt).map_err(|wait| too_often(most, wait))??;
+    let caller = api.failures.attempt(from, most, now, attempt).map_err(|wait| too_often(most, wait))??;
     if caller.role == Role::Ingest {
         let detail =
             "This key is for posting events, and opens no page; sign in with an admin's or a tenant's key.";
@@ -70,7 +73,10 @@ pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Res
     }
     let end = now.plus(api.config.dashboard.session);
     let ends_at = caller.by.ends_at.map_or(end, |other| other.min(end));
-    let session = pass(PassKind::Session, &caller, caller.by.narrowed.clone(), now, ends_at);
+    let session = Pass {
+        link: caller.by.pass,
+        ..pass(PassKind::Session, &caller, caller.by.narrowed.clone(), now, ends_at)
+    };
     let sealed = api.sealing.seal_pass(&session).map_err(|error| Problem::internal(&error))?;
     let cookie = cookie(&sealed, ends_at.since(now), auth::is_secure(&api, &parts));
     let mut response = show_to(&api, &caller, Some(ends_at))?;
@@ -90,9 +96,10 @@ pub(super) async fn end(
     request: Request,
 ) -> Result<Response, Problem> {
     if let (Some(id), Some(ends_at)) = (caller.by.pass, caller.by.ends_at) {
-        forget(&api, api.clock.now()).await?;
+        let ended = Ended { id, key: caller.by.key.clone(), tenant: caller.by.narrowed.clone(), ends_at };
+        forget(&api, &ended, api.clock.now()).await?;
         // Somebody else may have ended it meanwhile.
-        api.book.put_document(Ended { id, ends_at }, 0).await?;
+        api.book.put_document(ended, 0).await?;
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
     let (parts, _) = request.into_parts();
@@ -123,7 +130,7 @@ pub(super) async fn portal(
 
 fn pass(kind: PassKind, caller: &Caller, tenant: Option<Tenant>, now: Timestamp, ends_at: Timestamp) -> Pass {
     let (id, key) = (PassId(rand::random()), caller.by.key.clone());
-    Pass { kind, id, key, tenant, starts_at: now, ends_at }
+    Pass { kind, id, link: None, key, tenant, starts_at: now, ends_at }
 }
 
 fn show_to(api: &Api, caller: &Caller, ends_at: Option<Timestamp>) -> Result<Response, Problem> {
@@ -174,8 +181,8 @@ fn too_often(most: u32, wait: Duration) -> Problem {
 
 /// Scripts never see it, and no other site can have it sent along.
 fn cookie(value: &str, life: Duration, secure: bool) -> String {
-    let secure = if secure { "; Secure" } else { "" };
-    format!("{COOKIE}={value}; HttpOnly; SameSite=Strict; Path=/; Max-Age={}{secure}", life.as_secs())
+    let (name, secure) = if secure { (SECURE_COOKIE, "; Secure") } else { (COOKIE, "") };
+    format!("{name}={value}; HttpOnly; SameSite=Strict; Path=/; Max-Age={}{secure}", life.as_secs())
 }
 
 fn set_cookie(response: &mut Response, cookie: &str) -> Result<(), Problem> {
@@ -187,16 +194,20 @@ fn set_cookie(response: &mut Response, cookie: &str) -> Result<(), Problem> {
 /// Most ended passes that one request lets go of: each is a commit.
 const FORGOTTEN_AT_ONCE: usize = 100;
 
-/// Lets go of ended passes whose time is over, and of those that would end next where there are too many.
-async fn forget(api: &Api, now: Timestamp) -> Result<(), Problem> {
+/// Lets go of ended passes whose time is over and, where the same holder has ended too many, of those that would have
+/// ended next. Nobody makes room at the expense of another, whose sessions would be open again.
+async fn forget(api: &Api, next: &Ended, now: Timestamp) -> Result<(), Problem> {
     let book = api.book.snapshot();
-    let mut ended: Vec<Ended> = book.ended().copied().collect();
-    ended.sort_by_key(|pass| pass.ends_at);
-    let surplus = (ended.len() + 1).saturating_sub(api.config.dashboard.max_ended_sessions);
-    for (place, pass) in ended.into_iter().take(FORGOTTEN_AT_ONCE.max(surplus)).enumerate() {
-        if place < surplus || pass.ends_at <= now {
-            api.book.delete_document::<Ended>(&pass.name()).await?;
-        }
+    let is_over = |pass: &&Ended| pass.ends_at <= now;
+    let mut own: Vec<&Ended> = book
+        .ended()
+        .filter(|pass| pass.key == next.key && pass.tenant == next.tenant && !is_over(pass))
+        .collect();
+    own.sort_by_key(|pass| pass.ends_at);
+    let surplus = (own.len() + 1).saturating_sub(api.config.dashboard.max_ended_sessions);
+    let over = book.ended().filter(is_over).take(FORGOTTEN_AT_ONCE);
+    for pass in over.chain(own.into_iter().take(surplus)) {
+        api.book.delete_document::<Ended>(&pass.name()).await?;
     }
     Ok(())
 }

@@ -75,8 +75,12 @@ impl Host {
             metrics: metrics.clone(),
             agenda: Arc::new(Agenda::new()),
             wardrobe: crate::dispatch::wardrobe::Wardrobe::default(),
+            shares: Arc::new(crate::dispatch::shares::Shares::whole()),
             turns: crate::dispatch::turns::Turns::new(64),
+            unwritten: Default::default(),
             settings: Settings {
+                lease: config.delivery.lease,
+                poll: config.store.poll,
                 max_age: config.delivery.max_age,
                 retry_after_limit: config.delivery.retry_after_limit,
                 stored_request_body: config.delivery.stored_request_body.0,
@@ -92,6 +96,7 @@ impl Host {
             book: book.clone(),
             intake: dispatcher.intake(),
             clock: clock.clone(),
+            lease: config.delivery.lease,
             metrics: metrics.clone(),
             live: live.clone(),
         };

@@ -2,6 +2,7 @@
 //! statistics.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -107,9 +108,12 @@ pub(super) fn of_endpoint(api: &Api, endpoint: EndpointId) -> Vec<OfPlugin> {
     accounts.map(|(plugin, account)| OfPlugin { plugin, account: AccountView::of(&account) }).collect()
 }
 
+pub(super) fn millis(time: Option<Duration>) -> Option<f64> {
+    time.map(|time| time.as_micros() as f64 / 1_000.0)
+}
+
 impl AccountView {
     fn of(account: &Account) -> Self {
-        let millis = |time: Option<std::time::Duration>| time.map(|time| time.as_micros() as f64 / 1_000.0);
         let verdicts = account.verdicts.iter().map(|((task, verdict), count)| VerdictView {
             task: task.word(),
             verdict: verdict.clone(),

@@ -21,6 +21,10 @@ pub struct Serve {
     /// Address and port of the API [default: 127.0.0.1:8420] [env: HOOKWRIGHT_LISTEN]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
+    /// What this server does, where several share a database: ingest, deliver, api [default: all of them]
+    /// [env: HOOKWRIGHT_ROLES]
+    #[arg(long = "role", alias = "roles", value_name = "ROLE,...", value_delimiter = ',')]
+    roles: Vec<String>,
     /// A certificate in PEM, to speak TLS with; needs --tls-key [env: HOOKWRIGHT_TLS_CERT]
     #[arg(long, value_name = "FILE")]
     tls_cert: Option<String>,
@@ -82,6 +86,7 @@ impl Serve {
             one("plugins_dir", self.plugins_dir),
             one("ca_file", self.ca_file),
             one("egress_proxy", self.egress_proxy),
+            (!self.roles.is_empty()).then_some(("roles", self.roles)),
             (!self.allow_target.is_empty()).then_some(("allow_targets", self.allow_target)),
         ];
         Config::load(self.config.as_deref(), variables(), flags.into_iter().flatten())

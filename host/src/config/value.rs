@@ -199,6 +199,43 @@ impl Setting for UnknownTypes {
     }
 }
 
+/// What a host does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostRole {
+    /// It takes events on.
+    Ingest,
+    /// It delivers, makes replays and keeps house.
+    Deliver,
+    /// It is asked and told everything else, by programs and by people.
+    Api,
+}
+
+impl HostRole {
+    pub const ALL: [HostRole; 3] = [HostRole::Ingest, HostRole::Deliver, HostRole::Api];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            HostRole::Ingest => "ingest",
+            HostRole::Deliver => "deliver",
+            HostRole::Api => "api",
+        }
+    }
+}
+
+impl Setting for Vec<HostRole> {
+    fn read(given: &Given) -> Result<Self, String> {
+        let role = |text: &str| {
+            let role = HostRole::ALL.into_iter().find(|role| role.word() == text);
+            role.ok_or_else(|| format!("holds `{text}`; it takes `ingest`, `deliver` and `api`"))
+        };
+        let roles: Vec<HostRole> = given.many()?.into_iter().map(role).collect::<Result<_, _>>()?;
+        if roles.is_empty() {
+            return Err("is empty; it takes `ingest`, `deliver` and `api`".to_owned());
+        }
+        Ok(roles)
+    }
+}
+
 impl Setting for Required {
     fn read(given: &Given) -> Result<Self, String> {
         let text = given.one()?;

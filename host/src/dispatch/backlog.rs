@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use crate::id::{DeliveryId, EndpointId};
 use crate::store::Lease;
+use crate::time::Timestamp;
 
 /// An endpoint may hold as many deliveries in memory as this part of the room that is left.
 const SHARE: usize = 4;
@@ -33,7 +34,8 @@ struct Books {
     deliveries: usize,
     bytes: usize,
     lanes: HashMap<EndpointId, usize>,
-    leases: HashMap<DeliveryId, Lease>,
+    /// Until when each is good, as far as is known here.
+    leases: HashMap<DeliveryId, (Lease, Timestamp)>,
     /// Endpoints that were refused room since it was last looked for.
     refused: HashSet<EndpointId>,
     /// There was no room at all when it was last asked for.
@@ -45,6 +47,15 @@ impl Books {
     fn share(&self, bounds: Bounds) -> usize {
         (bounds.deliveries.saturating_sub(self.deliveries) / SHARE).max(1)
     }
+}
+
+/// How a lease stands, as far as is known here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Good,
+    /// It has run out, so that somebody else may have been given the delivery: the store knows.
+    RunOut,
+    Lost,
 }
 
 /// Room for one delivery, given back when it is dropped.
@@ -61,10 +72,15 @@ impl Backlog {
         Arc::new(Self { bounds, books: Mutex::default(), room: Notify::new() })
     }
 
-    /// Room for a delivery of `bytes` to the endpoint, if there is any.
-    pub fn reserve(self: &Arc<Self>, endpoint: EndpointId, bytes: usize) -> Option<Slot> {
+    /// Room for a delivery of `bytes` to the endpoint, if there is any, and where it has fewer than `most` here.
+    pub fn reserve(
+        self: &Arc<Self>,
+        endpoint: EndpointId,
+        bytes: usize,
+        most: Option<usize>,
+    ) -> Option<Slot> {
         let mut books = self.books();
-        let share = books.share(self.bounds);
+        let share = books.share(self.bounds).min(most.unwrap_or(usize::MAX));
         let used = books.lanes.get(&endpoint).copied().unwrap_or(0);
         let full =
             books.deliveries >= self.bounds.deliveries || books.bytes + bytes > self.bounds.bytes.max(bytes);
@@ -119,12 +135,29 @@ impl Backlog {
     }
 
     pub fn leases(&self) -> Vec<Lease> {
-        self.books().leases.values().copied().collect()
+        self.books().leases.values().map(|(lease, _)| *lease).collect()
+    }
+
+    /// Notes that leases were renewed until then, those that are still held.
+    pub fn prolong(&self, leases: &[Lease], until: Timestamp) {
+        let mut books = self.books();
+        for lease in leases {
+            if let Some((held, good)) = books.leases.get_mut(&lease.delivery)
+                && held == lease
+            {
+                *good = until;
+            }
+        }
     }
 
     /// Notes that a lease is lost: what holds it must not be sent.
     pub fn revoke(&self, delivery: DeliveryId) {
         self.books().leases.remove(&delivery);
+    }
+
+    /// The endpoints that have something here.
+    pub fn endpoints(&self) -> Vec<EndpointId> {
+        self.books().lanes.keys().copied().collect()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -137,15 +170,27 @@ impl Backlog {
 }
 
 impl Slot {
-    pub fn hold(&mut self, lease: Lease) {
+    pub fn hold(&mut self, lease: Lease, until: Timestamp) {
         self.lease = Some(lease);
-        self.backlog.books().leases.insert(lease.delivery, lease);
+        self.backlog.books().leases.insert(lease.delivery, (lease, until));
     }
 
-    /// Whether its lease still stands, as far as is known here.
-    pub fn is_live(&self) -> bool {
+    /// How its lease stands. A host that stood still, or could not reach the store, may wake up to leases that have
+    /// run out.
+    pub fn standing(&self, now: Timestamp) -> Standing {
         let books = self.backlog.books();
-        self.lease.is_some_and(|lease| books.leases.get(&lease.delivery) == Some(&lease))
+        let held =
+            self.lease.and_then(|lease| books.leases.get(&lease.delivery).filter(|held| held.0 == lease));
+        match held {
+            Some((_, until)) if *until > now => Standing::Good,
+            Some(_) => Standing::RunOut,
+            None => Standing::Lost,
+        }
+    }
+
+    /// Notes that its lease was renewed until then.
+    pub fn prolong(&self, until: Timestamp) {
+        self.backlog.prolong(self.lease.as_slice(), until);
     }
 }
 
@@ -156,7 +201,7 @@ impl Drop for Slot {
         books.bytes = books.bytes.saturating_sub(self.bytes);
         if let Some(lease) = self.lease {
             // A later lease of the same delivery is another slot's.
-            if books.leases.get(&lease.delivery) == Some(&lease) {
+            if books.leases.get(&lease.delivery).is_some_and(|(held, _)| *held == lease) {
                 books.leases.remove(&lease.delivery);
             }
         }
@@ -189,32 +234,32 @@ mod tests {
     #[test]
     fn one_endpoint_never_takes_all() {
         let backlog = Backlog::new(Bounds { deliveries: 100, bytes: 1_000 });
-        let hung: Vec<_> = std::iter::from_fn(|| backlog.reserve(endpoint(1), 1)).collect();
+        let hung: Vec<_> = std::iter::from_fn(|| backlog.reserve(endpoint(1), 1, None)).collect();
         assert_eq!(hung.len(), 20);
-        assert!(backlog.reserve(endpoint(2), 1).is_some());
+        assert!(backlog.reserve(endpoint(2), 1, None).is_some());
         assert!(backlog.shares().1.contains(&endpoint(1)));
     }
 
     #[test]
     fn bytes_are_bounded_but_one_payload_always_fits() {
         let backlog = Backlog::new(Bounds { deliveries: 100, bytes: 1_000 });
-        let large = backlog.reserve(endpoint(1), 5_000);
+        let large = backlog.reserve(endpoint(1), 5_000, None);
         assert!(large.is_some());
-        assert!(backlog.reserve(endpoint(2), 1).is_none());
+        assert!(backlog.reserve(endpoint(2), 1, None).is_none());
         assert_eq!(backlog.room(), 0);
         drop(large);
         assert_eq!(backlog.room(), 100);
-        assert!(backlog.reserve(endpoint(2), 1).is_some());
+        assert!(backlog.reserve(endpoint(2), 1, None).is_some());
     }
 
     #[tokio::test]
     async fn who_was_refused_is_told_of_room() {
         let backlog = Backlog::new(Bounds { deliveries: 4, bytes: 1_000 });
-        let slot = backlog.reserve(endpoint(1), 1).unwrap();
-        assert!(backlog.reserve(endpoint(1), 1).is_none());
+        let slot = backlog.reserve(endpoint(1), 1, None).unwrap();
+        assert!(backlog.reserve(endpoint(1), 1, None).is_none());
         drop(slot);
         backlog.room_again().await;
-        assert!(backlog.reserve(endpoint(1), 1).is_some());
+        assert!(backlog.reserve(endpoint(1), 1, None).is_some());
     }
 
     #[test]
@@ -222,9 +267,28 @@ mod tests {
         let backlog = Backlog::new(Bounds { deliveries: 4, bytes: 1_000 });
         let lease = Lease { delivery: DeliveryId::from_u128(7), generation: 1 };
         let mut slot = backlog.occupy(endpoint(1), 1);
-        slot.hold(lease);
+        let (now, later) = (Timestamp::from_secs(1), Timestamp::from_secs(2));
+        slot.hold(lease, later);
         assert_eq!(backlog.leases(), [lease]);
         drop(slot);
         assert!(backlog.leases().is_empty() && backlog.is_empty());
+        assert_eq!(backlog.occupy(endpoint(1), 1).standing(now), Standing::Lost);
+    }
+
+    #[test]
+    fn a_lease_that_has_run_out_is_good_again_once_it_is_renewed() {
+        let backlog = Backlog::new(Bounds { deliveries: 4, bytes: 1_000 });
+        let lease = Lease { delivery: DeliveryId::from_u128(7), generation: 1 };
+        let at = Timestamp::from_secs;
+        let mut slot = backlog.occupy(endpoint(1), 1);
+        slot.hold(lease, at(10));
+        assert_eq!(slot.standing(at(9)), Standing::Good);
+        assert_eq!(slot.standing(at(10)), Standing::RunOut);
+        backlog.prolong(&[Lease { generation: 2, ..lease }], at(20));
+        assert_eq!(slot.standing(at(10)), Standing::RunOut, "that was another lease");
+        backlog.prolong(&[lease], at(20));
+        assert_eq!(slot.standing(at(10)), Standing::Good);
+        backlog.revoke(lease.delivery);
+        assert_eq!(slot.standing(at(9)), Standing::Lost);
     }
 }

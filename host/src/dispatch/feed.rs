@@ -14,16 +14,15 @@ use crate::plugin::{self, Catalog};
 use crate::store::{Claim, Claimed, Queue, Result};
 use crate::time::{Clock, Timestamp};
 
+use super::Message;
 use super::backlog::Backlog;
 use super::chain;
+use super::shares::Shares;
 use super::worker::Job;
-use super::{LEASE, Message};
 
 /// Most deliveries claimed at once. With it, payloads claimed can pass the backlog's bound in bytes by no more than
 /// this many payloads.
 const CLAIM_LIMIT: usize = 64;
-/// How long the feed rests at the most: hints are lost when another host writes, or a clock leaps.
-const LONGEST_REST: Duration = Duration::from_secs(1);
 /// Pause after the store could not answer.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -73,28 +72,38 @@ pub struct Feed {
     pub book: Arc<Book>,
     pub catalog: Arc<Catalog>,
     pub clock: Arc<dyn Clock>,
+    /// How long what is claimed is kept from others.
+    pub lease: Duration,
+    /// How long the feed rests at the most: hints are lost when another host writes, or a clock leaps.
+    pub rest: Duration,
+    pub shares: Arc<Shares>,
     pub jobs: mpsc::UnboundedSender<Message>,
 }
 
-/// The endpoints whose deliveries wait, as of a version of the book and of the catalogue: held ones, and those whose
-/// chains name a plugin that is not there.
+/// The endpoints whose deliveries are not for this host, as of a version of the book, of the catalogue and of the shares:
+/// held ones, those whose chains name a plugin that is not there, and those that other hosts deliver to.
 #[derive(Default)]
 struct Waiting {
-    as_of: Option<(Arc<book::Snapshot>, Arc<plugin::Snapshot>)>,
+    as_of: Option<(Arc<book::Snapshot>, Arc<plugin::Snapshot>, u64)>,
     endpoints: HashSet<EndpointId>,
 }
 
 impl Waiting {
-    fn look(&mut self, book: &Book, catalog: &Catalog) -> &HashSet<EndpointId> {
-        let (endpoints, plugins) = (book.snapshot(), catalog.snapshot());
+    fn look(&mut self, feed: &Feed) -> &HashSet<EndpointId> {
+        let Feed { book, catalog, shares, .. } = feed;
+        let (endpoints, plugins, dealt) = (book.snapshot(), catalog.snapshot(), shares.version());
         let known = self.as_of.as_ref();
-        if known.is_some_and(|(e, p)| Arc::ptr_eq(e, &endpoints) && Arc::ptr_eq(p, &plugins)) {
+        let is_same = |(e, p, d): &(Arc<book::Snapshot>, Arc<plugin::Snapshot>, u64)| {
+            Arc::ptr_eq(e, &endpoints) && Arc::ptr_eq(p, &plugins) && *d == dealt
+        };
+        if known.is_some_and(is_same) {
             return &self.endpoints;
         }
         let before = std::mem::take(&mut self.endpoints);
         for entry in endpoints.entries() {
             let id = entry.endpoint.id;
-            if endpoints.held_because(&entry.endpoint).is_some() {
+            let is_others = shares.limits(&entry.endpoint).concurrency == 0;
+            if is_others || endpoints.held_because(&entry.endpoint).is_some() {
                 self.endpoints.insert(id);
             } else if let Err(missing) = chain::resolve(catalog, &entry.endpoint) {
                 if !before.contains(&id) {
@@ -103,7 +112,7 @@ impl Waiting {
                 self.endpoints.insert(id);
             }
         }
-        self.as_of = Some((endpoints, plugins));
+        self.as_of = Some((endpoints, plugins, dealt));
         &self.endpoints
     }
 }
@@ -112,10 +121,11 @@ impl Feed {
     /// Runs until it is dropped.
     pub async fn run(self) {
         let mut changes = self.book.watch();
+        let mut shares = self.shares.watch();
         let mut waiting = Waiting::default();
         loop {
             let plugins_changed = self.catalog.changed();
-            let held = waiting.look(&self.book, &self.catalog);
+            let held = waiting.look(&self);
             if let Err(error) = self.bring(held).await {
                 warn!(%error, "the store could not say what is due");
                 tokio::time::sleep(FAILURE_PAUSE).await;
@@ -126,6 +136,7 @@ impl Feed {
                 () = self.backlog.room_again() => {}
                 () = plugins_changed => {}
                 Ok(()) = changes.changed() => {}
+                Ok(()) = shares.changed() => {}
             }
         }
     }
@@ -133,7 +144,7 @@ impl Feed {
     /// Waits for what is due next.
     async fn rest(&self) {
         let left = self.agenda.next().since(self.clock.now());
-        tokio::time::sleep(left.min(LONGEST_REST)).await;
+        tokio::time::sleep(left.min(self.rest)).await;
     }
 
     /// Claims all that is due and that there is room for, but for the endpoints that are `held`.
@@ -147,7 +158,7 @@ impl Feed {
             let (per_endpoint, mut skip) = self.backlog.shares();
             skip.extend(held);
             let now = self.clock.now();
-            let lease_until = now.plus(LEASE);
+            let lease_until = now.plus(self.lease);
             let claim = Claim { now, lease_until, limit, per_endpoint, skip: skip.clone() };
             let claimed = self.queue.claim(claim).await?;
             debug!(claimed = claimed.len(), "claimed");
@@ -157,14 +168,14 @@ impl Feed {
                 }
                 return Ok(());
             }
-            self.hand_over(claimed);
+            self.hand_over(claimed, lease_until);
         }
     }
 
-    fn hand_over(&self, claimed: Vec<Claimed>) {
+    fn hand_over(&self, claimed: Vec<Claimed>, until: Timestamp) {
         let jobs = claimed.into_iter().map(|Claimed { lease, delivery, event }| {
             let mut slot = self.backlog.occupy(delivery.endpoint, event.payload.len());
-            slot.hold(lease);
+            slot.hold(lease, until);
             Job { lease, delivery, event, slot, paced: false }
         });
         // A closed channel means that the host stops; the leases end with it.

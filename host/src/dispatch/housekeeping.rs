@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
 use crate::book::{Book, Entry};
@@ -17,9 +18,9 @@ use crate::notice::{Notice, Topic};
 use crate::store::{History, Kept, Queue, Result, Statistics, Tell};
 use crate::time::{Clock, Timestamp};
 
+use super::RENEWALS;
 use super::backlog::Backlog;
 use super::feed::Agenda;
-use super::{LEASE, RENEWAL};
 
 /// How often the store is asked for deliveries whose endpoint was deleted, beside at each change of the endpoints.
 const ORPHANS: Duration = Duration::from_secs(30);
@@ -66,6 +67,8 @@ pub struct Housekeeping {
     pub live: Arc<Live>,
     /// How long a delivery may wait, held time included.
     pub max_age: Duration,
+    /// How long what is claimed is kept from others, unless it is renewed.
+    pub lease: Duration,
     pub retention: Retention,
     /// Turns true once.
     pub stop: watch::Receiver<bool>,
@@ -82,7 +85,8 @@ impl Housekeeping {
     }
 
     async fn watch_leases(&self) {
-        let mut renewal = tokio::time::interval(RENEWAL);
+        let mut renewal = tokio::time::interval(self.lease / RENEWALS);
+        renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = self.told_to_stop() => return,
@@ -92,7 +96,7 @@ impl Housekeeping {
         }
     }
 
-    async fn watch_disk(&self) {
+    pub async fn watch_disk(&self) {
         let mut disk = tokio::time::interval(DISK);
         loop {
             tokio::select! {
@@ -127,9 +131,11 @@ impl Housekeeping {
     async fn renew(&self) -> Result<()> {
         let leases = self.backlog.leases();
         if !leases.is_empty() {
-            let lost = self.queue.renew(leases, self.clock.now().plus(LEASE)).await?;
+            let until = self.clock.now().plus(self.lease);
+            let lost = self.queue.renew(leases.clone(), until).await?;
             // Somebody else has them now; what waits here must not be sent too.
             lost.into_iter().for_each(|lease| self.backlog.revoke(lease.delivery));
+            self.backlog.prolong(&leases, until);
         }
         Ok(())
     }

@@ -1,8 +1,9 @@
-//! What endpoints with a rate were sent before the host started, so that a restart lets nobody pass a rate.
+//! What endpoints with a rate were sent before the host started, or by the host that they were of before, so that neither
+//! a restart nor another host lets anybody pass a rate.
 //!
 //! It is told by what the store counts, in the same commit as the attempts themselves; nothing is written for it. Each
 //! attempt is taken to have been made at the end of its span of time, a minute for rates over up to an hour and an
-//! hour for longer ones: so an endpoint may wait for that much longer after a restart, and never goes faster. What a
+//! hour for longer ones: so an endpoint may wait for that much longer after it, and never goes faster. What a
 //! host that was killed had under way is not known.
 
 use std::collections::HashMap;
@@ -19,15 +20,19 @@ const MOST_MINUTES: u32 = 61;
 /// Endpoints asked about at once.
 const ENDPOINTS_AT_ONCE: usize = 200;
 
-/// When endpoints with a rate were sent something, oldest first, as far as their rates still ask for it.
+/// When those of the endpoints that have a rate and are `asked` about were sent something, oldest first, as far as their
+/// rates still ask for it.
 pub async fn recall(
     store: &dyn Statistics,
     book: &book::Snapshot,
     now: Timestamp,
+    asked: impl Fn(&Endpoint) -> bool,
 ) -> Result<Vec<(EndpointId, Vec<Timestamp>)>> {
     let mut windows: HashMap<(Resolution, u32), Vec<(EndpointId, RateLimit)>> = HashMap::new();
     for book::Entry { endpoint, .. } in book.entries() {
-        if let Endpoint { id, rate_limit: Some(rate), .. } = **endpoint {
+        if let Endpoint { id, rate_limit: Some(rate), .. } = **endpoint
+            && asked(endpoint)
+        {
             windows.entry(window(rate)).or_default().push((id, rate));
         }
     }

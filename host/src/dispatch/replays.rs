@@ -24,8 +24,6 @@ const STEPS_PER_SECOND: usize = 10;
 const BREATHER: Duration = Duration::from_millis(5);
 /// Pause before it is looked again whether live traffic leaves room, or the store can work.
 const WAIT: Duration = Duration::from_millis(200);
-/// How long a round rests where no job runs. A new one wakes it up.
-const REST: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
@@ -36,6 +34,8 @@ pub struct Settings {
     /// How long, and how many, jobs are kept that have ended.
     pub kept_for: Duration,
     pub kept: usize,
+    /// How long a round rests where no job runs. A new one of this host wakes it up.
+    pub rest: Duration,
 }
 
 /// Does the steps of all jobs that run, in turns.
@@ -89,7 +89,7 @@ impl Replays {
         let mut running: Vec<Job> = self.store.jobs().await?;
         running.retain(|job| job.state == JobState::Running);
         if running.is_empty() {
-            return Ok(REST);
+            return Ok(self.settings.rest);
         }
         let mut waits = true;
         for job in running {

@@ -18,6 +18,7 @@ const WOKEN_PER_END: usize = 2;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
+    /// Requests under way at once. None: it is for other hosts.
     pub concurrency: u32,
     pub rate: Option<RateLimit>,
 }
@@ -83,7 +84,7 @@ impl<J> Schedule<J> {
             let share = ((self.max_in_flight - self.in_flight) / SHARE).max(1);
             let Some(lane) = self.lanes.get_mut(&endpoint) else { continue };
             lane.listed = false;
-            if lane.queue.is_empty() || lane.in_flight >= lane.limits.concurrency.max(1) {
+            if lane.queue.is_empty() || lane.in_flight >= lane.limits.concurrency {
                 continue;
             }
             if lane.in_flight as usize >= share {
@@ -151,6 +152,11 @@ impl<J> Schedule<J> {
         self.lanes.retain(|_, lane| {
             lane.listed || !lane.queue.is_empty() || lane.in_flight > 0 || lane.paced_until(now).is_some()
         });
+    }
+
+    /// Whether no endpoint has more under way than it may by now.
+    pub fn is_within_limits(&self) -> bool {
+        self.lanes.values().all(|lane| lane.in_flight <= lane.limits.concurrency)
     }
 
     pub fn endpoints(&self) -> Vec<EndpointId> {

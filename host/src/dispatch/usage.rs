@@ -67,6 +67,11 @@ impl Usage {
         }
     }
 
+    /// What a plugin did in all.
+    pub fn in_all(&self, name: &str) -> Account {
+        self.with(|ledger| ledger.plugins.get(name).cloned().unwrap_or_default())
+    }
+
     /// What a plugin did in all; and for each endpoint, at most `limit` of them, those with most calls first. Says too
     /// how many endpoints there are.
     pub fn of_plugin(&self, name: &str, limit: usize) -> (Account, Vec<(EndpointId, Account)>, usize) {

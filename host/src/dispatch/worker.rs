@@ -1,6 +1,7 @@
 //! One attempt, from a leased delivery to its settlement: steps 7 to 11 of a payload's way.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tracing::{error, info, warn};
@@ -19,8 +20,9 @@ use crate::send::Client;
 use crate::store::{Lease, Queue, Settle, Settled};
 use crate::time::{Clock, Timestamp};
 
-use super::backlog::Slot;
+use super::backlog::{Slot, Standing};
 use super::feed::Agenda;
+use super::shares::Shares;
 use super::tries::{Tried, Try};
 use super::turns::Turns;
 use super::usage::Usage;
@@ -29,8 +31,9 @@ use super::wardrobe::Wardrobe;
 /// Why a delivery that waited for too long has failed.
 pub const TOO_OLD: &str = "It waited for longer than `delivery.max_age`.";
 
-/// How often a settlement that the store could not write is offered again before the lease is left to run out.
-const SETTLE_TRIES: u32 = 5;
+/// How often a settlement that the store could not write is offered again before the lease is left to run out. Long enough
+/// for a database to be started anew somewhere else: until then nobody else can have been given the delivery.
+const SETTLE_TRIES: u32 = 300;
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
 
 /// A leased delivery in memory.
@@ -56,12 +59,42 @@ pub struct Workshop {
     pub agenda: Arc<Agenda>,
     pub wardrobe: Wardrobe,
     pub turns: Turns,
+    pub shares: Arc<Shares>,
     pub usage: Arc<Usage>,
+    pub unwritten: Unwritten,
     pub settings: Settings,
+}
+
+/// Results of attempts that the store could not write yet. While there are any, no attempt is begun: whatever it came to
+/// could be lost, and the delivery be made once more.
+#[derive(Debug, Default)]
+pub struct Unwritten(Arc<AtomicUsize>);
+
+impl Unwritten {
+    pub fn is_none(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 0
+    }
+
+    fn wait(&self) -> Waiting {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        Waiting(self.0.clone())
+    }
+}
+
+struct Waiting(Arc<AtomicUsize>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
+    /// How long a claimed delivery is kept from others; renewed while it is held.
+    pub lease: Duration,
+    /// How often the store is asked what is due, where nobody tells.
+    pub poll: Duration,
     pub max_age: Duration,
     pub retry_after_limit: Duration,
     pub stored_request_body: usize,
@@ -73,10 +106,14 @@ pub struct Settings {
 impl Workshop {
     /// Tries to deliver. `sent` is called as soon as the receiver has answered, before the result is on disk.
     pub async fn attempt(&self, job: Job, sent: impl FnOnce()) {
-        if !job.slot.is_live() {
+        if !self.holds(&job).await {
             return;
         }
         let started = self.clock.now();
+        // Another host may be at it by now.
+        if !self.shares.is_seated(started) {
+            return self.give_back(job, started).await;
+        }
         let Some(endpoint) = self.book.snapshot().open(job.delivery.endpoint).cloned() else {
             return self.give_back(job, started).await;
         };
@@ -101,6 +138,31 @@ impl Workshop {
         };
         sent();
         self.settle(&endpoint, job, started, tried).await;
+    }
+
+    /// Whether the delivery is still this host's to send. Where its lease has run out, the store is asked for more time: so
+    /// one that was handed out to somebody else meanwhile is not sent twice.
+    async fn holds(&self, job: &Job) -> bool {
+        let now = self.clock.now();
+        match job.slot.standing(now) {
+            Standing::Good => return true,
+            Standing::Lost => return false,
+            Standing::RunOut => {}
+        }
+        let until = now.plus(self.settings.lease);
+        let renewed = match self.queue.renew(vec![job.lease], until).await {
+            Ok(lost) => lost.is_empty(),
+            Err(error) => {
+                warn!(delivery = %job.lease.delivery, %error, "a lease has run out and cannot be renewed");
+                false
+            }
+        };
+        if renewed {
+            job.slot.prolong(until);
+        } else {
+            self.agenda.expect(now);
+        }
+        renewed
     }
 
     async fn settle(&self, endpoint: &Arc<Endpoint>, job: Job, started: Timestamp, tried: Tried) {
@@ -198,6 +260,7 @@ impl Workshop {
     /// runs out and the delivery is tried again.
     async fn write(&self, settled: Settled) -> Option<Health> {
         let id = settled.delivery.id;
+        let mut waits = None;
         for _ in 0..SETTLE_TRIES {
             match self.queue.settle(vec![settled.clone()]).await.as_deref() {
                 Ok([Settle::LeaseLost, ..]) => {
@@ -213,7 +276,10 @@ impl Workshop {
                 }
                 Ok([]) => return None,
                 Err(error) => {
-                    error!(delivery = %id, %error, "an attempt's result could not be written");
+                    if waits.is_none() {
+                        error!(delivery = %id, %error, "an attempt's result could not be written yet");
+                    }
+                    waits.get_or_insert_with(|| self.unwritten.wait());
                     tokio::time::sleep(SETTLE_PAUSE).await;
                 }
             }

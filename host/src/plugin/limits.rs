@@ -11,10 +11,6 @@ use crate::terms::Allowance;
 /// The engine's clock: time limits are counted in these.
 pub(super) const TICK: Duration = Duration::from_millis(2);
 
-/// A call ends, too, once so many times its time limit has gone by since it began: where the machine is so busy that it
-/// hardly runs, whoever waits for it shall not wait for ever.
-const PATIENCE: u32 = 10;
-
 /// The bounds of the plugin host. Each call has them for itself alone.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -34,6 +30,9 @@ pub struct Limits {
     pub ceiling: Ceiling,
     /// What holds for single plugins, by name.
     pub plugins: BTreeMap<String, Allowance>,
+    /// A call ends, too, once so many times its time limit has gone by since it began: where the machine is so busy that
+    /// it hardly runs, whoever waits for it shall not wait for ever.
+    pub patience: u32,
     /// Calls that run at once; more wait for their turn.
     pub max_concurrent_calls: usize,
     /// Of a component, in bytes.
@@ -54,6 +53,7 @@ impl Default for Limits {
             log_line_length: 1_000,
             ceiling: Ceiling::default(),
             plugins: BTreeMap::new(),
+            patience: 10,
             max_concurrent_calls: 64,
             file_size_limit: 64 << 20,
             cache_dir: None,
@@ -90,6 +90,7 @@ impl Limits {
             output: bound(self.output_limit, said.output, own.output, ceiling.output),
             log_lines: bound(self.log_lines, said.log_lines, own.log_lines, ceiling.log_lines).value,
             log_line_length: self.log_line_length,
+            patience: self.patience,
         }
     }
 
@@ -109,6 +110,7 @@ pub(super) struct Bounds<'a> {
     pub output: Held<usize>,
     pub log_lines: usize,
     pub log_line_length: usize,
+    patience: u32,
 }
 
 /// A bound, and who said it.
@@ -172,7 +174,7 @@ impl Meter {
     pub fn new(bounds: &Bounds<'_>) -> Self {
         Self {
             ticks_left: ticks(bounds.time.value),
-            end: Instant::now() + bounds.time.value.saturating_mul(PATIENCE),
+            end: Instant::now() + bounds.time.value.saturating_mul(bounds.patience),
             memory: 0,
             memory_limit: bounds.memory.value,
             memory_peak: 0,
@@ -280,6 +282,13 @@ mod tests {
         for _ in 0..3 {
             assert!(meter.tick().is_ok());
         }
+        assert!(meter.tick().is_err());
+        assert_eq!(meter.reached(), Some(Bound::Time));
+    }
+
+    #[test]
+    fn a_call_that_hardly_runs_ends_all_the_same() {
+        let mut meter = meter(&Limits { patience: 0, ..Limits::default() });
         assert!(meter.tick().is_err());
         assert_eq!(meter.reached(), Some(Bound::Time));
     }

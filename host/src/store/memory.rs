@@ -75,6 +75,8 @@ impl Inbox for MemoryStore {
     }
 }
 
+impl Hosts for MemoryStore {}
+
 #[async_trait]
 impl Queue for MemoryStore {
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {

@@ -9,7 +9,7 @@
 //! * Counts go to the writer's own shard.
 //!
 //! A delivery is a row of `queue` until it ends, then one of `deliveries`. A lease stands in its row, and outlives the
-//! host that holds it until it expires.
+//! host that holds it until it expires. What is kept of a day lies in partitions of its own, which go with it.
 
 mod alone;
 mod append;
@@ -20,6 +20,7 @@ mod days;
 mod desk;
 mod gather;
 mod history;
+mod hosts;
 mod jobs;
 mod lines;
 mod migrations;
@@ -206,6 +207,21 @@ impl Queue for PostgresStore {
 
     async fn pending(&self) -> Result<u64> {
         queue::pending(&self.shared).await
+    }
+}
+
+#[async_trait]
+impl Hosts for PostgresStore {
+    async fn attend(&self, seat: Seat, span: Duration) -> Result<Vec<Seat>> {
+        hosts::attend(&self.shared, &seat, span).await
+    }
+
+    async fn seats(&self) -> Result<Vec<Seat>> {
+        hosts::seats(&self.shared).await
+    }
+
+    async fn leave(&self, host: HostId) -> Result<()> {
+        hosts::leave(&self.shared, host).await
     }
 }
 

@@ -42,8 +42,8 @@ use self::writer::{Txn, Writer};
 use super::{
     Append, Arrival, Backup, BookVersion, Bucket, Claim, Claimed, Copying, DeliveryFilter, DeliveryRecord,
     EndpointRow, Endpoints, ErrorFilter, ErrorPage, ErrorPageRequest, EventFilter, EventRecord, History,
-    Inbox, Kept, Lease, Page, PageRequest, Pruned, Queue, Replay, Result, Scope, Settings, Settle, Settled,
-    Standing, Statistics, Steer, StoreError, Tell, Volumes,
+    Hosts, Inbox, Kept, Lease, Page, PageRequest, Pruned, Queue, Replay, Result, Scope, Settings, Settle,
+    Settled, Standing, Statistics, Steer, StoreError, Tell, Volumes,
 };
 use crate::delivery::Delivery;
 use crate::event::{Event, Tenant};
@@ -452,6 +452,8 @@ impl Inbox for RedbStore {
         self.write(move |txn| queue::append(txn, batch, against, lease_until)).await
     }
 }
+
+impl Hosts for RedbStore {}
 
 #[async_trait]
 impl Queue for RedbStore {

@@ -40,7 +40,7 @@ const fn habit(name: &'static str, habit: &'static str) -> Guest {
 }
 
 static GUESTS: [Guest; 9] = [
-    habit("loops", "spin"),
+    habit("loops", "spin-on-events"),
     habit("eats memory at once", "eat-memory"),
     habit("eats memory slowly", "nibble-memory"),
     habit("overflows its stack", "recurse"),

@@ -289,6 +289,24 @@ impl World {
         until(what, look).await
     }
 
+    /// Has the host use a plugin: from its folder, or uploaded where hosts share a store.
+    ///
+    /// # Panics
+    ///
+    /// Where it does not take it.
+    pub async fn add_plugin(&mut self, name: &str, bytes: &[u8]) {
+        if self.config.store.url.is_none() {
+            self.drop_plugin(name, bytes);
+            return self.restart().await;
+        }
+        let path = format!("/v1/plugins/{name}");
+        let answer = self
+            .web
+            .send(http::Method::PUT, &path, &[("content-type", "application/wasm")], bytes.to_vec())
+            .await;
+        assert!([200, 201].contains(&answer.status), "{}", answer.text());
+    }
+
     /// Puts a plugin into the folder, complete at once.
     pub fn drop_plugin(&self, name: &str, bytes: &[u8]) {
         let folder = self.plugins_dir();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use hookwright_tests::harness::{World, play};
+use hookwright_tests::harness::{Stage, World, play};
 use serde_json::{Value, json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hookwright-under-test");
@@ -196,7 +196,7 @@ fn from_new_to_delivered(language: Language) {
     let tested = tested.as_array().expect("a list");
     assert_eq!(tested.len(), 5, "two examples and three cases");
     assert!(tested.iter().all(|one| one["passed"] == true), "{tested:#?}");
-    play(async |world| {
+    Stage::default().in_a_file().play(async |world| {
         world.drop_plugin(NAME, &project.component());
         taken_up(world).await;
         let endpoint = json!({"transforms": [{"plugin": NAME, "config": {"mark": "!"}}]});

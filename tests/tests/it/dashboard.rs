@@ -314,6 +314,13 @@ fn ended_sessions_are_remembered_within_a_bound() {
             }
             ended[1].get("/v1/session").await.problem(401);
             ended[2].get("/v1/session").await.problem(401);
+            // Others end theirs without making room for them here.
+            let link = portal(world, "acme", json!({})).await;
+            for _ in 0..3 {
+                let visitor = Browser::open(world, link["token"].as_str().expect("a text")).await;
+                visitor.send(Method::DELETE, "/v1/session", Value::Null).await.expect(204);
+            }
+            ended[1].get("/v1/session").await.problem(401);
             assert_eq!(
                 ended[0].get("/v1/session").await.status,
                 200,
@@ -321,6 +328,19 @@ fn ended_sessions_are_remembered_within_a_bound() {
             );
         },
     );
+}
+
+#[test]
+fn sessions_of_a_link_end_with_it() {
+    play(async |world| {
+        let link = portal(world, "acme", json!({})).await;
+        let token = link["token"].as_str().expect("a text");
+        let visitor = Browser::open(world, token).await;
+        visitor.get("/v1/session").await.expect(200);
+        world.web.with_key(token).delete("/v1/session").await.expect(204);
+        visitor.get("/v1/session").await.problem(401);
+        world.web.get("/v1/session").await.expect(200);
+    });
 }
 
 #[test]
@@ -334,6 +354,29 @@ fn another_admin_key_ends_the_sessions_of_the_one_before() {
         world.start().await;
         Browser::with(world, browser.cookie).get("/v1/session").await.problem(401);
         world.web.with_key(&token).get("/v1/session").await.problem(401);
+    });
+}
+
+#[test]
+fn behind_a_trusted_proxy_each_client_has_attempts_of_its_own() {
+    let trusting = Stage::default().with(|config| {
+        config.dashboard.sign_in_attempts = 1;
+        config.server.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")];
+    });
+    trusting.play(async |world: &mut World| {
+        let from = async |client: &str, key: &str| {
+            let web = world.web.without_key();
+            let headers = [("x-forwarded-for", client), ("content-type", "application/json")];
+            web.send(Method::POST, "/v1/session", &headers, json!({"key": key}).to_string()).await.status
+        };
+        assert_eq!(from("203.0.113.1", "hwk_wrong").await, 401);
+        assert_eq!(from("203.0.113.1", KEY).await, 429);
+        assert_eq!(
+            from("198.51.100.9, 203.0.113.1", KEY).await,
+            429,
+            "what a client writes before does not count"
+        );
+        assert_eq!(from("203.0.113.2", KEY).await, 200);
     });
 }
 
@@ -648,7 +691,7 @@ fn streams_have_a_bound_and_who_is_slow_misses_some() {
 
 #[test]
 fn a_tenant_sees_plugins_and_none_of_the_hosts_affairs() {
-    play(async |world| {
+    Stage::default().in_a_file().play(async |world| {
         let chain = json!([{"plugin": "flatten"}]);
         let own = world.endpoint(json!({"tenant": "acme", "transforms": chain})).await;
         world.endpoint(json!({"tenant": "planted", "name": "planted", "transforms": chain})).await;

@@ -149,7 +149,24 @@ fn lists_come_in_pages_that_neither_skip_nor_repeat() {
         assert_eq!(seen, ids);
         let odd = world.web.get("/v1/endpoints?tenant=odd").await.expect(200);
         assert_eq!(odd["items"].as_array().map(Vec::len), Some(3));
-        for bad in ["limit=0", "limit=x", "cursor=x", "colour=red", "tenant=a%2Fb"] {
+        let part = world.web.get("/v1/endpoints?limit=1&fields=id,status").await.expect(200);
+        assert_eq!(part["items"], json!([{"id": ids[0], "status": "active"}]));
+        for name in world.endpoint(json!({})).await.view.as_object().expect("an object").keys() {
+            let part = world.web.get(&format!("/v1/endpoints?fields={name}")).await;
+            if name != "secret" {
+                assert!(part.expect(200)["items"][0].as_object().expect("an object").keys().eq([name]));
+            }
+        }
+        for bad in [
+            "limit=0",
+            "limit=x",
+            "cursor=x",
+            "colour=red",
+            "tenant=a%2Fb",
+            "fields=",
+            "fields=id,none",
+            "fields=secret",
+        ] {
             world.web.get(&format!("/v1/endpoints?{bad}")).await.problem(422);
         }
     });

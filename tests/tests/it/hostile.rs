@@ -11,8 +11,7 @@ fn read(guest: &str) -> Vec<u8> {
 
 /// A world with the hostile plugin in its folder.
 async fn invite(world: &mut World) {
-    world.drop_plugin("hostile", &read(env!("GUEST_HOSTILE")));
-    world.restart().await;
+    world.add_plugin("hostile", &read(env!("GUEST_HOSTILE"))).await;
 }
 
 /// The one attempt of a delivery through the hostile plugin, while the same event arrives elsewhere.
@@ -115,7 +114,7 @@ fn a_check_that_loops_is_a_refused_configuration() {
 
 #[test]
 fn files_that_are_no_plugins_are_listed_with_the_reason_and_the_host_starts() {
-    play(async |world| {
+    Stage::default().in_a_file().play(async |world| {
         for (name, bytes, said) in [
             ("garbage", vec![0xde, 0xad, 0xbe, 0xef], "not WebAssembly"),
             ("core-module", b"\0asm\x01\0\0\0".to_vec(), "wasm32-wasip2"),

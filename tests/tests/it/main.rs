@@ -33,6 +33,7 @@ mod retention;
 mod rotation;
 mod secrets;
 mod shapers;
+mod many_hosts;
 mod shared_store;
 mod targets;
 mod tenants;
@@ -42,6 +43,7 @@ mod twins;
 
 // What has to hold whatever is killed, cut off or full; and what the world's verifiers say.
 mod crash;
+mod host_faults;
 mod power_loss;
 mod store_format;
 mod verifiers;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use hookwright_tests::harness::{Mailbox, Stage, World, play, runtime};
+use hookwright_tests::harness::{Mailbox, Stage, World, runtime};
 use hookwright_tests::process::{KEY, Launch, Process};
 use http::Method;
 use rcgen::{CertificateParams, KeyPair};
@@ -293,7 +293,7 @@ async fn restored(file: &Path, folder: &Path) -> Output {
 
 #[test]
 fn a_backup_of_a_running_host_becomes_a_host_that_goes_on() {
-    play(async |world| {
+    Stage::default().in_a_file().play(async |world| {
         let spec = json!({"auth": {"type": "bearer", "token": "the-token"}, "events": ["sent", "held"]});
         let endpoint = world.endpoint(spec).await;
         world.receiver.expect("/", hookwright::signature::SignatureScheme::Standard, &endpoint.secret);
@@ -350,7 +350,7 @@ fn a_backup_of_a_running_host_becomes_a_host_that_goes_on() {
 
 #[test]
 fn a_host_goes_on_while_it_is_copied() {
-    play(async |world| {
+    Stage::default().in_a_file().play(async |world| {
         world.endpoint(json!({})).await;
         let big = format!("\"{}\"", "x".repeat(500_000));
         for _ in 0..16 {
@@ -386,7 +386,7 @@ fn what_cannot_be_backed_up_or_restored_says_so() {
         assert!(!file.exists());
         world.web.without_key().post("/v1/backup", &Value::Null).await.problem(401);
     });
-    play(async |world| {
+    Stage::default().in_a_file().play(async |world| {
         let (file, folder) = (world.dir().join("all.backup"), world.dir().join("restored"));
         succeeded(&saved(world, &file, &[]).await);
         let mut bytes = std::fs::read(&file).expect("the backup");

@@ -16,7 +16,9 @@ use hookwright::plugin::{
 use hookwright::store::memory::MemoryStore;
 use hookwright::store::plugins::ComponentDigest;
 use hookwright::time::SystemClock;
-use hookwright_tests::harness::{Answer, PATIENCE, Stage, World, on_each_store, play, runtime};
+use hookwright_tests::harness::{
+    Answer, PATIENCE, Stage, World, on_each_own_store, on_each_store, play, runtime,
+};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -125,7 +127,7 @@ fn an_upload_is_used_at_once_and_rolled_back_by_one_call() {
 
 #[test]
 fn what_was_chosen_outlasts_a_restart_of_host_and_folder() {
-    on_each_store(async |world| {
+    on_each_own_store(async |world| {
         world.drop_plugin("changing", &version("mark folder"));
         world.restart().await;
         let endpoint = world.endpoint(json!({"transforms": follows()})).await;
@@ -273,7 +275,7 @@ fn what_does_not_do_as_it_says_is_refused() {
 
 #[test]
 fn a_file_that_somebody_cannot_use_leaves_the_last_good_one() {
-    play(async |world| {
+    Stage::default().in_a_file().play(async |world| {
         let good = upload(world, "mark good").await;
         let endpoint = world.endpoint(json!({"transforms": follows()})).await;
         world.drop_plugin("changing", &version("picky"));
@@ -393,7 +395,7 @@ fn what_is_not_signed_is_refused_where_signatures_are_required() {
         config.plugin.require_signatures = Required::All;
         config.plugin.signature_keys = vec![public];
     };
-    Stage::default().with(required).play(async |world: &mut World| {
+    Stage::default().in_a_file().with(required).play(async |world: &mut World| {
         let bytes = version("mark one");
         let refused = upload_to(world, PATH, bytes.clone(), &[]).await.problem(422);
         assert!(refused["detail"].to_string().contains("hookwright plugin sign"), "{refused}");
@@ -610,7 +612,7 @@ fn the_command_line_makes_keys_and_signs() {
 
 #[test]
 fn a_backup_carries_the_versions_and_their_history() {
-    play(async |world| {
+    Stage::default().in_a_file().play(async |world| {
         upload(world, "mark one").await;
         upload(world, "mark two").await;
         world.endpoint(json!({"transforms": follows()})).await;

@@ -8,8 +8,7 @@ use hookwright_tests::harness::{Stage, World, play};
 use serde_json::{Value, json};
 
 async fn prepared(world: &mut World) {
-    world.drop_plugin("hostile", &std::fs::read(env!("GUEST_HOSTILE")).expect("the guest was built"));
-    world.restart().await;
+    world.add_plugin("hostile", &std::fs::read(env!("GUEST_HOSTILE")).expect("the guest was built")).await;
 }
 
 /// The reason that an attempt gives for a plugin's failure.

@@ -15,8 +15,9 @@ async fn endpoint(world: &World, config: &str) -> Endpoint {
 #[test]
 fn a_plugin_that_keeps_failing_is_shown_on_its_endpoints() {
     play(async |world| {
-        world.drop_plugin("hostile", &std::fs::read(env!("GUEST_HOSTILE")).expect("the guest was built"));
-        world.restart().await;
+        world
+            .add_plugin("hostile", &std::fs::read(env!("GUEST_HOSTILE")).expect("the guest was built"))
+            .await;
         let (broken, sound) = (endpoint(world, "panic").await, endpoint(world, "echo").await);
         for failures in 0..4 {
             let view = world.web.get(&broken.path()).await.expect(200);
@@ -51,6 +52,15 @@ fn a_plugin_that_keeps_failing_is_shown_on_its_endpoints() {
         let (p50, p99) = (times["p50"].as_f64().expect("a time"), times["p99"].as_f64().expect("a time"));
         assert!(0.0 < p50 && p50 <= p99 && Some(p99) <= times["max"].as_f64(), "{times}");
         assert!(all["memory_peak_bytes"].as_u64() >= Some(65_536), "{all}");
+
+        let listed = world.web.get("/v1/plugins").await.expect(200);
+        let listed =
+            listed["items"].as_array().expect("a list").iter().find(|item| item["name"] == "hostile");
+        let listed = listed.expect("the plugin");
+        assert_eq!(
+            (&listed["calls"], &listed["failures"], &listed["time_ms_p99"]),
+            (&all["calls"], &all["failures"], &times["p99"])
+        );
 
         let of_endpoint = world.web.get(&format!("{}/stats", broken.path())).await.expect(200);
         assert_eq!(of_endpoint["failing_because"], because);

@@ -292,7 +292,7 @@ fn the_products_receiver_checks_every_scheme() {
 
 #[test]
 fn a_new_sealing_key_opens_what_the_old_one_sealed() {
-    play(async |world| {
+    Stage::default().in_a_file().play(async |world| {
         let auth = json!({"type": "bearer", "token": "planted-token"});
         let endpoint = world.endpoint(json!({"auth": auth})).await;
         let go_on = |_| std::ops::ControlFlow::Continue(());

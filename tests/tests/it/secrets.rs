@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
-use hookwright_tests::harness::{Heard, Said, Site, World, play};
+use hookwright_tests::harness::{Heard, Said, Site, Stage, World, play};
 use serde_json::{Value, json};
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -128,7 +128,7 @@ async fn look_everywhere(world: &World) {
 #[test]
 fn nothing_that_is_secret_is_shown_logged_or_stored_in_the_open() {
     let log = log();
-    play(async |world| {
+    Stage::default().in_a_file().play(async |world| {
         let (good, bad) = (Site::open(echo(200)).await, Site::open(echo(500)).await);
         let bearer = json!({"type": "bearer", "token": TOKEN});
         let basic = json!({"type": "basic", "username": "ada", "password": PASSWORD});

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hookwright::app;
 use hookwright::config::Config;
@@ -17,6 +17,9 @@ use hookwright_tests::harness::{Stage, runtime};
 use hookwright_tests::postgres;
 use serde_json::json;
 use tokio::task::JoinSet;
+
+/// How long the database may take over anything.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 async fn open(url: &str) -> Arc<PostgresStore> {
     let options = Options { connections: 6, ..Options::default() };
@@ -133,10 +136,9 @@ fn a_change_on_one_host_holds_on_the_other() {
     });
 }
 
-/// What was accepted arrives, and what cannot be kept is not accepted.
-#[test]
-fn a_database_that_was_away_is_used_again() {
-    let Some(server) = postgres::Server::start() else { return };
+/// A server of its own, and settings that play on it.
+fn private() -> Option<(postgres::Server, impl FnOnce(&mut Config))> {
+    let server = postgres::Server::start()?;
     let url = runtime().block_on(async {
         let url = server.schema().await;
         PostgresStore::migrate(&Address::parse(&url).unwrap()).await.unwrap();
@@ -144,9 +146,39 @@ fn a_database_that_was_away_is_used_again() {
     });
     let on_it = |config: &mut Config| {
         config.store.url = Some(Secret::new(url));
-        config.store.timeout = Duration::from_secs(2);
+        config.store.timeout = TIMEOUT;
         config.sealing_key = Some(Secret::new("c2VhbGluZyBrZXkgb2YgdGhlIHRlc3RzLCAzMiBieXQ="));
     };
+    Some((server, on_it))
+}
+
+/// A database that stands still is one that is away, once it had its time.
+#[test]
+fn a_database_that_does_not_answer_keeps_nobody_waiting() {
+    let Some((server, on_it)) = private() else { return };
+    Stage::default().with(on_it).play(async |world| {
+        world.endpoint(json!({})).await;
+        world.post("invoice.paid", "{}").await;
+        world.receiver.next().await;
+        server.freeze();
+        let begun = Instant::now();
+        let event = r#"{"type":"invoice.paid","payload":{"n":2}}"#;
+        let (refused, probe) = tokio::join!(world.post_raw(event), world.web.get("/readyz"));
+        let waited = begun.elapsed();
+        server.thaw();
+        assert_eq!((refused.status, probe.status), (503, 503));
+        assert!(refused.headers.contains_key("retry-after"));
+        assert!(waited < TIMEOUT * 3, "they waited for {waited:?}");
+        let accepted = async || Some(world.post_raw(event).await).filter(|answer| answer.status == 202);
+        world.until("an event is accepted again", accepted).await;
+        world.receiver.next().await;
+    });
+}
+
+/// What was accepted arrives, and what cannot be kept is not accepted.
+#[test]
+fn a_database_that_was_away_is_used_again() {
+    let Some((server, on_it)) = private() else { return };
     Stage::default().with(on_it).play(async |world| {
         world.endpoint(json!({})).await;
         world.post("invoice.paid", "{}").await;

@@ -1,6 +1,6 @@
 //! Plugins on their way to a receiver: the bundled ones on real payloads, and those of the folder.
 
-use hookwright_tests::harness::{World, play};
+use hookwright_tests::harness::{Stage, World, play};
 use serde_json::{Value, json};
 
 const DOCUMENT: &str = include_str!("../../../host/demo/document.exported.json");
@@ -105,8 +105,7 @@ fn a_chain_runs_in_its_order_and_a_drop_ends_it() {
 #[test]
 fn a_rejection_ends_the_delivery_without_a_retry() {
     play(async |world| {
-        world.drop_plugin("hostile", &hostile());
-        world.restart().await;
+        world.add_plugin("hostile", &hostile()).await;
         world.endpoint(json!({"transforms": [{"plugin": "hostile", "config": "reject"}]})).await;
         let posted = world.post("a", "1").await;
         let delivery = world.outcome(&posted).await;
@@ -119,8 +118,7 @@ fn a_rejection_ends_the_delivery_without_a_retry() {
 #[test]
 fn the_endpoint_says_what_follows_a_plugins_failure() {
     play(async |world| {
-        world.drop_plugin("hostile", &hostile());
-        world.restart().await;
+        world.add_plugin("hostile", &hostile()).await;
         for (on_failure, state, attempts) in
             [("retry", "failed", 3), ("fail", "failed", 1), ("pass", "delivered", 1)]
         {
@@ -142,8 +140,7 @@ fn the_endpoint_says_what_follows_a_plugins_failure() {
 #[test]
 fn every_attempt_sends_the_same_bytes() {
     play(async |world| {
-        world.drop_plugin("hostile", &hostile());
-        world.restart().await;
+        world.add_plugin("hostile", &hostile()).await;
         world.receiver.answer_first([500, 500]);
         let transforms = json!([{"plugin": "hostile", "config": "look"}]);
         world.endpoint(json!({"transforms": transforms})).await;
@@ -195,7 +192,7 @@ async fn listed(world: &World, name: &str, fits: impl Fn(&Value) -> bool) -> Val
 
 #[test]
 fn a_dropped_file_is_taken_up_and_a_bad_one_leaves_the_last_good_one() {
-    play(async |world| {
+    Stage::default().in_a_file().play(async |world| {
         let missing = world.refused(json!({"transforms": [{"plugin": "hostile"}]})).await;
         assert_eq!(missing["errors"][0]["pointer"], "/transforms/0/plugin");
         world.drop_plugin("hostile", &hostile());
@@ -223,9 +220,8 @@ fn a_dropped_file_is_taken_up_and_a_bad_one_leaves_the_last_good_one() {
 
 #[test]
 fn deliveries_wait_for_a_plugin_that_was_removed() {
-    play(async |world| {
-        world.drop_plugin("hostile", &hostile());
-        world.restart().await;
+    Stage::default().in_a_file().play(async |world| {
+        world.add_plugin("hostile", &hostile()).await;
         world.endpoint(json!({"transforms": [{"plugin": "hostile", "config": "pass"}]})).await;
         std::fs::remove_file(world.plugins_dir().join("hostile.wasm")).expect("to remove it");
         world.restart().await;

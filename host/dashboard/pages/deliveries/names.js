@@ -46,7 +46,7 @@ async function loadAll() {
   let cursor;
   try {
     do {
-      const page = await api.get('/v1/endpoints', { limit: MOST_AT_ONCE, cursor });
+      const page = await api.get('/v1/endpoints', { fields: 'id,name,tenant', limit: MOST_AT_ONCE, cursor });
       if (mine !== known) return;
       for (const endpoint of page.items) known.set(endpoint.id, { id: endpoint.id, name: endpoint.name, tenant: endpoint.tenant });
       cursor = page.next;

@@ -1,7 +1,7 @@
 // The catalogue of plugins.
 
-import { html, useContext, useEffect, useState } from '../../lib/html.js';
-import { api, part, useLoad } from '../../lib/api.js';
+import { html, useContext, useState } from '../../lib/html.js';
+import { api, useLoad } from '../../lib/api.js';
 import { millis, number } from '../../lib/format.js';
 import { link } from '../../lib/route.js';
 import { Session } from '../../lib/session.js';
@@ -9,28 +9,9 @@ import { Badge, Card, Empty, Field, Input, Page, Problem, Spinner, Table, Time, 
 import { DropPlugin, Upload } from './upload.js';
 import { CAUSES, SOURCES } from './words.js';
 
-/** Each is a request of its own. */
-const STATS_MOST = 60;
-
-/** By name; they come one after the other, and the list does not wait for them. */
-function useStats(names, wanted) {
-  const [stats, setStats] = useState({});
-  useEffect(() => {
-    if (!wanted) return undefined;
-    const abort = new AbortController();
-    for (const name of names.slice(0, STATS_MOST)) {
-      api.get(`/v1/plugins/${part(name)}/stats`, {}, { signal: abort.signal })
-        .then((one) => setStats((old) => ({ ...old, [name]: one }))).catch(() => {});
-    }
-    return () => abort.abort();
-  }, [names.join(), wanted]);
-  return stats;
-}
-
 export function PluginList() {
   const isAdmin = useContext(Session).role === 'admin';
   const { data, error, reload } = useLoad((signal) => api.get('/v1/plugins', {}, { signal }), [], { every: 15_000 });
-  const stats = useStats((data?.items ?? []).map((plugin) => plugin.name), isAdmin);
   const [search, setSearch] = useState('');
   const [files, setFiles] = useState(null);
   const words = search.trim().toLowerCase();
@@ -42,14 +23,14 @@ export function PluginList() {
       ${!data && !error && html`<${Spinner} />`}
       ${data && html`
         <div class="filters" role="search"><${Field} label="Search">${(a) => html`<${Input} ...${a} type="search" value=${search} onValue=${setSearch} placeholder="name or summary" />`}<//></div>
-        <${Table} caption="Plugins" rows=${items} id=${(plugin) => plugin.name} columns=${columns(isAdmin, stats)} class="cards"
+        <${Table} caption="Plugins" rows=${items} id=${(plugin) => plugin.name} columns=${columns(isAdmin)} class="cards"
           empty=${html`<${Empty} title=${words ? 'No plugin has such a name or summary' : 'There are no plugins'}>${words ? 'Search for something else.' : 'Upload one, or put its file into the folder of the server.'}<//>`} />
         ${data.refused?.length > 0 && html`<${Refused} files=${data.refused} />`}`}
       ${files && html`<${Upload} files=${files} onClose=${() => setFiles(null)} onTaken=${reload} />`}
     <//>`;
 }
 
-function columns(isAdmin, stats) {
+function columns(isAdmin) {
   return [
     { head: 'Name', cell: (plugin) => html`<span class="named plugin-name"><a class="strong" href=${link('plugins', plugin.name)}>${visible(plugin.name)}</a>
         <span class="faint">${visible(plugin.version)}</span>${plugin.problem && html` <${Badge} state="warning" title=${visible(plugin.problem)}>problem<//>`}</span>` },
@@ -57,9 +38,9 @@ function columns(isAdmin, stats) {
     isAdmin && { head: 'Source', cell: (plugin) => html`<span title=${SOURCES[plugin.source]}>${plugin.source}</span>` },
     isAdmin && { head: 'Active since', class: 'nowrap', cell: (plugin) => html`<span title=${`Because ${CAUSES[plugin.activated_by]}`}><${Time} at=${plugin.active_since} relative /></span>` },
     { head: 'Endpoints', class: 'number', cell: (plugin) => number(plugin.endpoints) },
-    isAdmin && { head: 'Calls', class: 'number', cell: ({ name }) => number(stats[name]?.calls) },
-    isAdmin && { head: 'Failures', class: 'number', cell: ({ name }) => html`<span class=${stats[name]?.failures ? 'rate bad' : ''}>${number(stats[name]?.failures)}</span>` },
-    isAdmin && { head: 'Time p99', class: 'number tight', cell: ({ name }) => millis(stats[name]?.time_ms.p99) },
+    isAdmin && { head: 'Calls', class: 'number', cell: (plugin) => number(plugin.calls) },
+    isAdmin && { head: 'Failures', class: 'number', cell: (plugin) => html`<span class=${plugin.failures ? 'rate bad' : ''}>${number(plugin.failures)}</span>` },
+    isAdmin && { head: 'Time p99', class: 'number tight', cell: (plugin) => millis(plugin.time_ms_p99) },
   ].filter(Boolean);
 }
 

@@ -12,7 +12,7 @@ use super::shape::{
 };
 use super::terms;
 use crate::api::endpoints::{
-    MAX_DESCRIPTION, MAX_NAME, MAX_PARK_AFTER, MAX_PER, MAX_REQUESTS, MERGE_PATCH, MIN_PER,
+    MAX_DESCRIPTION, MAX_NAME, MAX_PARK_AFTER, MAX_PER, MAX_REQUESTS, MERGE_PATCH, MIN_PER, members,
 };
 use crate::api::problem::Kind;
 use crate::config::Config;
@@ -32,6 +32,9 @@ const TEST: &str = "The event goes through the endpoint's chain, signature and c
 const ROTATE: &str = "The secret before goes on signing beside the new one for `overlap`. A `secret` of one's own is \
                       of the kind that the endpoint's signature scheme takes.";
 
+const FIELDS: &str =
+    "The members that are shown of each, separated by commas; all of them where it is not said.";
+
 /// `*`, `invoice.*` or `invoice.paid`.
 pub const PATTERN: &str = r"^(\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?)$";
 
@@ -48,8 +51,9 @@ pub fn operations(_: &Config) -> Vec<Operation> {
             .problems(&[Kind::Conflict]),
         Operation::new("list_endpoints", GROUP, "The endpoints, oldest first")
             .query("tenant", "Only those of this tenant.", tenant())
+            .some_of("fields", FIELDS, members::all().collect())
             .page(id("ep_"))
-            .answers(200, "A page of endpoints.", page("Endpoint")),
+            .answers(200, "A page of endpoints.", page("EndpointInPart")),
         operation("show_endpoint", "One endpoint").answers(200, "The endpoint.", reference("Endpoint")),
         operation("change_endpoint", "Change an endpoint")
             .about(PATCH)
@@ -93,6 +97,7 @@ pub fn schemas(config: &Config) -> Vec<Named> {
         ("Rotation", rotation),
         ("RateLimit", rate_limit()),
         ("Endpoint", object(&endpoint(), &[("secret", about("Shown once, when it is made.", text()))])),
+        ("EndpointInPart", object(&[], &endpoint())),
         ("EndpointDescribed", object(&described(), &[])),
         ("Changes", changes()),
     ]

@@ -54,6 +54,15 @@ impl Operation {
         self.parameter(parameter).problems(&[Kind::Invalid])
     }
 
+    /// A parameter of the query that names some of `names`, separated by commas.
+    pub fn some_of(self, name: &'static str, about: &'static str, names: Value) -> Self {
+        let schema = json!({"type": "array", "minItems": 1, "items": {"enum": names}});
+        let parameter = json!({
+            "name": name, "in": "query", "description": about, "style": "form", "explode": false, "schema": schema,
+        });
+        self.parameter(parameter).problems(&[Kind::Invalid])
+    }
+
     /// `cursor` and `limit`.
     pub fn page(self, cursor: Value) -> Self {
         self.query("cursor", "`next` of the page before.", cursor).query(
@@ -142,6 +151,7 @@ impl Operation {
     fn responses(&self, route: &Route) -> Value {
         let mut kinds = self.problems.clone();
         kinds.push(Kind::Internal);
+        kinds.extend(route.role().map(|_| Kind::Elsewhere));
         if super::roles(route).is_some() {
             kinds.extend([Kind::Unauthorized, Kind::Forbidden, Kind::Unavailable]);
         }

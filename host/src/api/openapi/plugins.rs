@@ -108,6 +108,9 @@ pub fn schemas() -> Vec<Named> {
         ("activated_by", causes()),
         ("versions", about("Versions that can be activated.", count())),
         ("endpoints", about("Endpoints that run it, whoever says their chain.", count())),
+        ("calls", about("Since the host was started; null for a tenant.", or_null(count()))),
+        ("failures", about("Of the calls; null for a tenant.", or_null(count()))),
+        ("time_ms_p99", or_null(json!({"type": "number", "minimum": 0}))),
     ];
     let example = object(
         &[

@@ -261,7 +261,7 @@ impl Shown {
         let mut text = format!("{}  {}\n", paint.bold(&one_line(&self.plugin)), one_line(&self.state));
         text += &format!("  active     {active}\n  candidate  {}\n", self.candidate.text());
         text +=
-            &format!("  events     {} of {} endpoints", self.progress.events_done, self.progress.endpoints);
+            &format!("  events     {} (endpoints: {})", self.progress.events_done, self.progress.endpoints);
         text += if self.complete { "\n" } else { ", not all that were asked for\n" };
         text += &format!("  found      {}\n", self.counts.sentence());
         text += &format!("  a call     {} active, {} candidate\n", self.times.active, self.times.candidate);

@@ -40,20 +40,25 @@ pub async fn open(address: &Address) -> Result<Arc<Shared>> {
 pub async fn is_used(shared: &Shared, now: Timestamp) -> Result<Option<String>> {
     let (now, lock) = (now.as_micros(), shared.number());
     let work = |transaction: Arc<Transaction>| async move {
+        let hosts = transaction.query(include_str!("sql/seats.sql"), &[]).await?.len();
         let sql = include_str!("sql/count_leases.sql");
         let leased: i64 = transaction.one(sql, &[&now]).await?.try_get("number")?;
         let sql = include_str!("sql/count_waiters.sql");
         let waiting: i64 = transaction.one(sql, &[&lock]).await?.try_get("number")?;
-        Ok((leased, waiting))
+        Ok((hosts, leased, waiting))
     };
     Ok(match shared.transact(Lock::Free, work).await? {
-        (0, 0) => None,
-        (0, _) => {
+        (0, 0, 0) => None,
+        (0, 0, _) => {
             Some("a server uses the database; stop all of them, and run the same command again".to_owned())
         }
-        (leased, _) => Some(format!(
+        (0, leased, _) => Some(format!(
             "{leased} deliveries are in the hands of a server; stop all of them first (what one that was killed had in hand is \
-             free after 90 seconds)"
+             free after its `delivery.lease`)"
+        )),
+        (hosts, ..) => Some(format!(
+            "servers that deliver use the database, {hosts} of them; stop all of them first (one that was killed counts for its \
+             `delivery.lease` and a third more)"
         )),
     })
 }

@@ -76,10 +76,11 @@ struct Leaving {
 
 impl<'a> Keeper<'a> {
     async fn begin(shared: &'a Shared) -> Result<Option<Self>> {
-        let keeper = Self { shared, client: Some(shared.connection().await?) };
+        let mut keeper = Self { shared, client: Some(shared.connection().await?) };
         let row = keeper.query("SELECT pg_try_advisory_lock($1) AS mine", &[&keeper.key()]).await?;
         let mine = row.first().map(|row| row.try_get::<_, bool>("mine")).transpose().map_err(fault)?;
         if mine != Some(true) {
+            drop(keeper.client.take());
             return Ok(None);
         }
         keeper.patience(PATIENCE, shared.options.deadline).await?;

@@ -45,9 +45,10 @@ pub async fn claim(shared: &Shared, claim: &Claim) -> Result<Vec<Claimed>> {
 /// Rows of the queue, leased: the longest due first.
 async fn pick(transaction: &Transaction, claim: &Claim) -> Done<Vec<Row>> {
     let now = claim.now.as_micros();
-    let skip: Vec<Id> = claim.skip.iter().map(|id| Id(id.as_u128())).collect();
-    let lanes = transaction.query(include_str!("sql/lanes.sql"), &[&now, &skip]).await?;
-    let lanes = lanes.iter().map(|row| Ok(row.try_get::<_, Id>("endpoint")?)).collect::<Done<Vec<Id>>>()?;
+    let lanes = transaction.query(include_str!("sql/lanes.sql"), &[&now]).await?;
+    let mut lanes = lanes.iter().map(|row| Ok(row.try_get("endpoint")?)).collect::<Done<Vec<Id>>>()?;
+    // Here, since there may be thousands of both.
+    lanes.retain(|lane| !claim.skip.contains(&EndpointId::from_u128(lane.0)));
     // First each lane gets an equal part, then the longest due get what is left.
     let part = (claim.limit / lanes.len().max(1)).clamp(1, claim.per_endpoint);
     let mut counts: HashMap<u128, usize> = HashMap::new();
@@ -183,11 +184,18 @@ pub async fn release(shared: &Shared, leases: Vec<Lease>, due: Timestamp) -> Res
 }
 
 pub async fn next_due(shared: &Shared, skip: HashSet<EndpointId>) -> Result<Option<Timestamp>> {
-    let skip: &Vec<Id> = &skip.iter().map(|id| Id(id.as_u128())).collect();
+    let skip = &skip;
     shared
         .transact(Lock::Free, |transaction| async move {
-            let row = transaction.one(include_str!("sql/next_due.sql"), &[skip]).await?;
-            Ok(row::time(row.try_get("due")?))
+            let mut next = None;
+            for row in transaction.query(include_str!("sql/next_due.sql"), &[]).await? {
+                let due = Timestamp::from_micros(row.try_get("due")?);
+                let endpoint = EndpointId::from_u128(row.try_get::<_, Id>("endpoint")?.0);
+                if !skip.contains(&endpoint) && next.is_none_or(|next| due < next) {
+                    next = Some(due);
+                }
+            }
+            Ok(next)
         })
         .await
 }

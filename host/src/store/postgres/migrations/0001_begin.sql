@@ -213,3 +213,11 @@ CREATE TABLE components (
     bytes bytea NOT NULL
 );
 ALTER TABLE components ALTER COLUMN bytes SET STORAGE EXTERNAL;
+
+-- The hosts that deliver, by the database's clock. What each sends is within what it may where those are there that
+-- `keeps_to` lists.
+CREATE TABLE hosts (
+    id uuid PRIMARY KEY,
+    keeps_to uuid[] NOT NULL,
+    there_until bigint NOT NULL
+) WITH (fillfactor = 10);

@@ -7,7 +7,7 @@ WITH RECURSIVE lanes AS (
     ) AS next
 )
 -- What is leased behind the first one that is not cannot be due before it.
-SELECT min(head.due) AS due
+SELECT lanes.endpoint, head.due
 FROM lanes
 JOIN endpoints ON endpoints.id = lanes.endpoint
 CROSS JOIN LATERAL (
@@ -21,4 +21,4 @@ CROSS JOIN LATERAL (
         9223372036854775807
     )
 ) AS head
-WHERE NOT held AND lanes.endpoint <> ALL ($1)
+WHERE NOT held AND head.due IS NOT NULL

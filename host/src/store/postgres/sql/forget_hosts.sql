@@ -1,0 +1,1 @@
+DELETE FROM hosts WHERE there_until <= (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
