@@ -241,6 +241,11 @@ impl Dispatcher {
         let mut messages = Vec::with_capacity(MESSAGES_AT_ONCE);
         tokio::pin!(shutdown);
         loop {
+            // Before anything begins: what was dealt anew holds from now on, whatever woke this up.
+            if shares.has_changed().unwrap_or_default() {
+                shares.mark_unchanged();
+                self.follow_book();
+            }
             self.promise();
             self.start_attempts();
             // Otherwise the next beat looks again.

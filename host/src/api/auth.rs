@@ -115,7 +115,7 @@ pub(super) fn identify(api: &Api, parts: &Parts) -> Result<Caller, Problem> {
     if parts.headers.contains_key(header::AUTHORIZATION) {
         return bearer_of(api, bearer(&parts.headers)?, now);
     }
-    let Some(sealed) = session_cookie(&parts.headers) else {
+    let Some(sealed) = session_cookie(&parts.headers, speaks_tls(api)) else {
         return Err(refused("Send the header `Authorization: Bearer <key>`, or sign in."));
     };
     let caller = holder(api, api.sealing.open_pass(sealed), PassKind::Session, now)?;
@@ -230,12 +230,13 @@ fn host(parts: &Parts) -> Option<&str> {
     said.or(parts.uri.authority().map(|authority| authority.as_str()))
 }
 
-fn session_cookie(headers: &HeaderMap) -> Option<&str> {
+/// Where the server speaks TLS itself, only the cookie that no neighbouring host can have set.
+fn session_cookie(headers: &HeaderMap, over_tls: bool) -> Option<&str> {
     let given = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
     let pairs: Vec<_> =
         given.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('=')).collect();
     let named = |wanted| pairs.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
-    named(SECURE_COOKIE).or_else(|| named(COOKIE))
+    named(SECURE_COOKIE).or_else(|| named(COOKIE).filter(|_| !over_tls))
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
@@ -292,7 +293,10 @@ mod tests {
         ];
         for (values, cookie) in table {
             let pairs = values.iter().map(|value| (header::COOKIE, value.parse().unwrap()));
-            assert_eq!(session_cookie(&pairs.collect()), cookie, "{values:?}");
+            let headers = pairs.collect();
+            assert_eq!(session_cookie(&headers, false), cookie, "{values:?}");
+            let secure = cookie.filter(|_| values.iter().any(|value| value.contains(SECURE_COOKIE)));
+            assert_eq!(session_cookie(&headers, true), secure, "{values:?}");
         }
     }
 

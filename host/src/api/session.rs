@@ -1,6 +1,7 @@
 //! `/v1/session` and the links to portals: who signs in with a key gets a pass that a browser keeps as a cookie; a
 //! link holds one that is for one tenant. See [`crate::access::Pass`].
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,7 +79,7 @@ pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Res
         ..pass(PassKind::Session, &caller, caller.by.narrowed.clone(), now, ends_at)
     };
     let sealed = api.sealing.seal_pass(&session).map_err(|error| Problem::internal(&error))?;
-    let cookie = cookie(&sealed, ends_at.since(now), auth::is_secure(&api, &parts));
+    let cookie = cookie(name_of_cookie(auth::is_secure(&api, &parts)), &sealed, ends_at.since(now));
     let mut response = show_to(&api, &caller, Some(ends_at))?;
     set_cookie(&mut response, &cookie)?;
     Ok(response)
@@ -89,12 +90,9 @@ pub(super) async fn show(caller: Caller, State(api): State<Arc<Api>>) -> Result<
     show_to(&api, &caller, caller.by.ends_at)
 }
 
-/// Signs out. From the answer on the session, or the link's token, opens nothing; a key stays as it is.
-pub(super) async fn end(
-    caller: Caller,
-    State(api): State<Arc<Api>>,
-    request: Request,
-) -> Result<Response, Problem> {
+/// Signs out. From the answer on the session, or the link's token, opens nothing, on other hosts within seconds; a key stays
+/// as it is.
+pub(super) async fn end(caller: Caller, State(api): State<Arc<Api>>) -> Result<Response, Problem> {
     if let (Some(id), Some(ends_at)) = (caller.by.pass, caller.by.ends_at) {
         let ended = Ended { id, key: caller.by.key.clone(), tenant: caller.by.narrowed.clone(), ends_at };
         forget(&api, &ended, api.clock.now()).await?;
@@ -102,8 +100,10 @@ pub(super) async fn end(
         api.book.put_document(ended, 0).await?;
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
-    let (parts, _) = request.into_parts();
-    set_cookie(&mut response, &cookie("", Duration::ZERO, auth::is_secure(&api, &parts)))?;
+    // Both, however it was opened.
+    for name in [SECURE_COOKIE, COOKIE] {
+        set_cookie(&mut response, &cookie(name, "", Duration::ZERO))?;
+    }
     Ok(response)
 }
 
@@ -179,35 +179,48 @@ fn too_often(most: u32, wait: Duration) -> Problem {
     Problem { retry_after: Some(wait), ..Problem::new(Kind::OverQuota, detail) }
 }
 
+fn name_of_cookie(secure: bool) -> &'static str {
+    if secure { SECURE_COOKIE } else { COOKIE }
+}
+
 /// Scripts never see it, and no other site can have it sent along.
-fn cookie(value: &str, life: Duration, secure: bool) -> String {
-    let (name, secure) = if secure { (SECURE_COOKIE, "; Secure") } else { (COOKIE, "") };
+fn cookie(name: &str, value: &str, life: Duration) -> String {
+    let secure = if name == SECURE_COOKIE { "; Secure" } else { "" };
     format!("{name}={value}; HttpOnly; SameSite=Strict; Path=/; Max-Age={}{secure}", life.as_secs())
 }
 
 fn set_cookie(response: &mut Response, cookie: &str) -> Result<(), Problem> {
     let value = HeaderValue::from_str(cookie).map_err(|error| Problem::internal(&error))?;
-    response.headers_mut().insert(header::SET_COOKIE, value);
+    response.headers_mut().append(header::SET_COOKIE, value);
     Ok(())
 }
 
 /// Most ended passes that one request lets go of: each is a commit.
 const FORGOTTEN_AT_ONCE: usize = 100;
 
-/// Lets go of ended passes whose time is over and, where the same holder has ended too many, of those that would have
-/// ended next. Nobody makes room at the expense of another, whose sessions would be open again.
+/// Lets go of ended passes whose time is over and, where there are too many, of those that would have ended next of whoever
+/// has ended most: nobody makes room at the expense of another, whose sessions would be open again.
 async fn forget(api: &Api, next: &Ended, now: Timestamp) -> Result<(), Problem> {
     let book = api.book.snapshot();
-    let is_over = |pass: &&Ended| pass.ends_at <= now;
-    let mut own: Vec<&Ended> = book
-        .ended()
-        .filter(|pass| pass.key == next.key && pass.tenant == next.tenant && !is_over(pass))
-        .collect();
-    own.sort_by_key(|pass| pass.ends_at);
-    let surplus = (own.len() + 1).saturating_sub(api.config.dashboard.max_ended_sessions);
-    let over = book.ended().filter(is_over).take(FORGOTTEN_AT_ONCE);
-    for pass in over.chain(own.into_iter().take(surplus)) {
+    let (over, kept): (Vec<&Ended>, Vec<&Ended>) = book.ended().partition(|pass| pass.ends_at <= now);
+    let surplus = (kept.len() + 1).saturating_sub(api.config.dashboard.max_ended_sessions);
+    for pass in over.into_iter().take(FORGOTTEN_AT_ONCE).chain(surplus_of(kept, next, surplus)) {
         api.book.delete_document::<Ended>(&pass.name()).await?;
     }
     Ok(())
+}
+
+fn surplus_of<'e>(kept: Vec<&'e Ended>, next: &Ended, surplus: usize) -> Vec<&'e Ended> {
+    let holder = |pass: &'e Ended| (pass.key.0, pass.tenant.as_ref());
+    let mut by_holder: BTreeMap<_, Vec<&Ended>> = BTreeMap::new();
+    if surplus > 0 {
+        kept.into_iter().for_each(|pass| by_holder.entry(holder(pass)).or_default().push(pass));
+        by_holder.values_mut().for_each(|passes| passes.sort_by_key(|pass| std::cmp::Reverse(pass.ends_at)));
+    }
+    let own = (next.key.0, next.tenant.as_ref());
+    let most = |by_holder: &mut BTreeMap<_, Vec<&'e Ended>>| {
+        let count = |(holder, passes): &(&_, &mut Vec<_>)| passes.len() + usize::from(**holder == own);
+        by_holder.iter_mut().filter(|(_, passes)| !passes.is_empty()).max_by_key(count)?.1.pop()
+    };
+    (0..surplus).map_while(|_| most(&mut by_holder)).collect()
 }

@@ -17,7 +17,7 @@ use crate::metrics::Metrics;
 use crate::notice::{Notice, Topic};
 use crate::plugin::Catalog;
 use crate::send::Client;
-use crate::store::{Lease, Queue, Settle, Settled};
+use crate::store::{Lease, Queue, Settle, Settled, StoreError};
 use crate::time::{Clock, Timestamp};
 
 use super::backlog::{Slot, Standing};
@@ -31,9 +31,11 @@ use super::wardrobe::Wardrobe;
 /// Why a delivery that waited for too long has failed.
 pub const TOO_OLD: &str = "It waited for longer than `delivery.max_age`.";
 
-/// How often a settlement that the store could not write is offered again before the lease is left to run out. Long enough
-/// for a database to be started anew somewhere else: until then nobody else can have been given the delivery.
+/// How often a settlement is offered again, to a store that cannot be reached, before the lease is left to run out. Long
+/// enough for a database to be started anew somewhere else: as long as nobody reaches it, nobody is given the delivery.
 const SETTLE_TRIES: u32 = 300;
+/// The same, where the store is there and cannot write it.
+const BROKEN_TRIES: u32 = 5;
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
 
 /// A leased delivery in memory.
@@ -261,7 +263,7 @@ impl Workshop {
     async fn write(&self, settled: Settled) -> Option<Health> {
         let id = settled.delivery.id;
         let mut waits = None;
-        for _ in 0..SETTLE_TRIES {
+        for number in 0..SETTLE_TRIES {
             match self.queue.settle(vec![settled.clone()]).await.as_deref() {
                 Ok([Settle::LeaseLost, ..]) => {
                     self.metrics.lease_lost();
@@ -275,6 +277,11 @@ impl Workshop {
                     return Some(health);
                 }
                 Ok([]) => return None,
+                // It would keep everybody waiting for what no patience mends.
+                Err(error) if !matches!(error, StoreError::Unavailable(_)) && number + 1 >= BROKEN_TRIES => {
+                    error!(delivery = %id, %error, "an attempt's result cannot be written; it will be tried again");
+                    return None;
+                }
                 Err(error) => {
                     if waits.is_none() {
                         error!(delivery = %id, %error, "an attempt's result could not be written yet");

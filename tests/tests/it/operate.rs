@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use hookwright_tests::harness::{Mailbox, Stage, World, runtime};
+use hookwright_tests::harness::{Mailbox, Stage, World, runtime, seed};
 use hookwright_tests::process::{KEY, Launch, Process};
 use http::Method;
 use rcgen::{CertificateParams, KeyPair};
@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hookwright-under-test");
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A certificate for this machine, in a folder.
 struct Certified {
@@ -483,6 +483,7 @@ fn the_container_file_runs_what_there_is() {
         let listen = environment["HOOKWRIGHT_LISTEN"].replace("8420", &port.to_string());
         assert_eq!(listen, format!("0.0.0.0:{port}"));
         let data = folder.path().join("data");
+        seed(&data);
         let mut environment: BTreeMap<&str, &str> = environment.clone();
         environment.extend([("HOOKWRIGHT_LISTEN", listen.as_str()), ("HOOKWRIGHT_DATA_DIR", text(&data))]);
         let environment: Vec<_> = environment.into_iter().collect();

@@ -212,8 +212,9 @@ fn what_was_cut_off_in_the_middle_is_finished_by_the_next() {
         let host = open(&world.subject.url, Duration::ZERO).await;
         let pruning = tokio::spawn(async move { host.prune(at(hour(3, 0)), 10).await });
         let waits = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%DETACH%deliveries\\_2023\\_11\\_15%' \
-                     AND wait_event_type = 'Lock' AND pid <> pg_backend_pid()";
-        let waiting_for = async || looker.query_opt(waits, &[]).await.unwrap();
+                     AND $1 = ANY (pg_blocking_pids(pid))";
+        let reading: i32 = reader.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+        let waiting_for = async || looker.query_opt(waits, &[&reading]).await.unwrap();
         let pid: i32 = until("the host waits for the reader", waiting_for).await.get(0);
 
         let other = world.post_one(hour(2, 1), endpoint).await;

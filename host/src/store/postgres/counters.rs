@@ -313,12 +313,28 @@ impl Statistics for PostgresStore {
             let begun = resolution.bucket(since);
             let first_kept = begun + i64::from(resolution.start(begun) < since);
             let (key, left) = (i16::from(resolution_key(resolution)), big(limit - gone));
+            // Who is alone keeps everybody waiting, so only where there is something to do.
+            let found = self.shared.transact(Lock::Free, |transaction| async move {
+                let row =
+                    transaction.one(include_str!("sql/has_old_tallies.sql"), &[&key, &first_kept]).await?;
+                Ok(row.try_get::<_, bool>("found")?)
+            });
+            if !found.await? {
+                continue;
+            }
             let pruned = self.shared.transact(Lock::Alone, |transaction| async move {
                 transaction.execute(include_str!("sql/prune_tallies.sql"), &[&key, &first_kept, &left]).await
             });
             gone += pruned.await? as usize;
         }
         let (before, left) = (kept.hours.as_micros(), big(limit - gone));
+        let found = self.shared.transact(Lock::Free, |transaction| async move {
+            let row = transaction.one(include_str!("sql/has_old_errors.sql"), &[&before]).await?;
+            Ok(row.try_get::<_, bool>("found")?)
+        });
+        if !found.await? {
+            return Ok(gone);
+        }
         let pruned = self.shared.transact(Lock::Alone, |transaction| async move {
             transaction.execute(include_str!("sql/prune_errors.sql"), &[&before, &left]).await
         });

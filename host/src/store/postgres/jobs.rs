@@ -60,17 +60,23 @@ impl Jobs for PostgresStore {
     }
 
     async fn prune_jobs(&self, before: Timestamp, most: usize) -> Result<usize> {
-        let work = |transaction: Arc<Transaction>| async move {
+        // What has ended stays as it is, so nobody has to wait while it is looked for.
+        let look = |transaction: Arc<Transaction>| async move {
             let jobs = all(&transaction).await?;
             let ended = jobs.iter().filter(|job| job.state != JobState::Running).enumerate();
             let gone = ended.filter(|(newer, job)| *newer >= most || job.ended_before(before));
-            let gone: Vec<Id> = gone.map(|(_, job)| Id(job.id.as_u128())).collect();
-            if !gone.is_empty() {
-                transaction.execute(include_str!("sql/delete_jobs.sql"), &[&gone]).await?;
-            }
-            Ok(gone.len())
+            Ok(gone.map(|(_, job)| Id(job.id.as_u128())).collect::<Vec<Id>>())
         };
-        self.shared.transact(Lock::Alone, work).await
+        let gone = self.shared.transact(Lock::Free, look).await?;
+        if gone.is_empty() {
+            return Ok(0);
+        }
+        let (number, gone) = (gone.len(), &gone);
+        let delete = |transaction: Arc<Transaction>| async move {
+            transaction.execute(include_str!("sql/delete_jobs.sql"), &[gone]).await
+        };
+        self.shared.transact(Lock::Alone, delete).await?;
+        Ok(number)
     }
 }
 

@@ -30,6 +30,8 @@ const SHARD: i16 = SHARDS - 1;
 const NAMES_AT_ONCE: i64 = 10_000;
 /// How long a step about a whole day may take; nobody waits for it.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// Whoever says nothing for so long does the work no more: another host takes it on.
+const IDLE: Duration = Duration::from_secs(60);
 /// What ended before its day began, by clocks that were set back further than this, goes with its day and not earlier.
 const CLOCKS_SET_BACK: Duration = Duration::from_secs(7 * 86_400);
 const LATE: &str = "the database did not answer in time";
@@ -84,11 +86,13 @@ impl<'a> Keeper<'a> {
             return Ok(None);
         }
         keeper.patience(PATIENCE, shared.options.deadline).await?;
+        keeper.change(&format!("SET idle_session_timeout = {}", IDLE.as_millis())).await?;
         Ok(Some(keeper))
     }
 
     async fn end(mut self) -> Result<()> {
         self.patience(self.shared.options.deadline, Duration::ZERO).await?;
+        self.change("SET idle_session_timeout = 0").await?;
         self.query("SELECT pg_advisory_unlock($1)", &[&self.key()]).await?;
         drop(self.client.take());
         Ok(())
