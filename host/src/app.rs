@@ -136,7 +136,7 @@ fn with_password(address: Address, config: &Config) -> anyhow::Result<Address> {
 pub enum StorePlace {
     /// A data directory, or the file in it.
     File(PathBuf),
-    Database(Address),
+    Database(Box<Address>),
 }
 
 impl StorePlace {
@@ -148,7 +148,7 @@ impl StorePlace {
             Some("") => anyhow::bail!("`redb:` has to be followed by a data directory"),
             Some(path) => Ok(Self::File(PathBuf::from(path))),
             None => Address::parse(text)
-                .map(Self::Database)
+                .map(|address| Self::Database(Box::new(address)))
                 .context("it is neither `redb:` with a data directory nor the address of a database"),
         }
     }

@@ -564,13 +564,16 @@ impl Lines {
 
 type Journal = Peekable<redb::Range<'static, (u64, u32), &'static [u8]>>;
 
+/// Lines of a delivery, by their numbers.
+type Written = Vec<(u32, Vec<u8>)>;
+
 /// The next delivery of the event at that place. Its last line is how it stands.
 fn next_delivery(
     journal: &mut Journal,
     event: u64,
     lines: &Lines,
 ) -> Result<Option<(Place, CopiedDelivery)>> {
-    let mut found: Option<(u64, Vec<(u32, Vec<u8>)>)> = None;
+    let mut found: Option<(u64, Written)> = None;
     loop {
         let next = match journal.peek() {
             Some(Ok((key, _))) => Some(key.value().0),
