@@ -186,7 +186,7 @@ pub async fn copy_store(
     let source: Box<dyn Readable> = match from {
         StorePlace::File(path) => Box::new(RedbSource::open(&StorePlace::file(path))?),
         StorePlace::Database(address) => {
-            Box::new(PostgresCopy::source(&with_password(address.clone(), config)?).await?)
+            Box::new(PostgresCopy::source(&with_password(Address::clone(address), config)?).await?)
         }
     };
     let identity = source.identity().await?;
@@ -203,7 +203,7 @@ pub async fn copy_store(
             Box::new(RedbTarget::open(&file, anew)?)
         }
         StorePlace::Database(address) => {
-            Box::new(PostgresCopy::target(&with_password(address.clone(), config)?, anew).await?)
+            Box::new(PostgresCopy::target(&with_password(Address::clone(address), config)?, anew).await?)
         }
     };
     let digests = copy::run(source.as_ref(), target.as_ref(), watch).await?;
