@@ -108,7 +108,7 @@ function options(UPlot, place, series, stacked, write) {
     width: one.kind === 'line' ? 2 : 0,
     paths: one.kind === 'line' ? undefined : UPlot.paths.bars({ size: [0.8, 40], align: 1 }),
     // Few moments would make lines too short to be seen.
-    points: one.kind === 'line' ? { show: (chart, at) => chart.data[at].filter((value) => value != null).length < 24, size: 6 } : { show: false },
+    points: one.kind === 'line' ? { show: (chart, at) => chart.data[at].filter((value) => value != null).length < 24, size: 6, fill: colour(one.colour) } : { show: false },
     value: (_, value) => (value == null ? '–' : write(value)),
   }));
   const hasBars = series.some((one) => one.kind !== 'line');
@@ -122,7 +122,9 @@ function options(UPlot, place, series, stacked, write) {
       x: hasBars ? { range: ({ data: [at] }, first, last) => [first, last + (at.length > 1 ? at[1] - at[0] : 60)] } : {},
       y: { range: (_, low, high) => [0, Math.max(high * 1.1, 1)] },
     },
-    axes: [{ ...axis, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 60, values: (_, ticks) => ticks.map(write) }],
+    axes: [{ ...axis, size: 28, values: (_, ticks) => ticks.map(clock) },
+      // Where things are counted, there are no halves.
+      { ...axis, size: 60, values: (_, ticks) => ticks.map((tick) => (hasBars && tick % 1 ? '' : write(tick))) }],
     series: [{}, ...drawn],
   };
 }

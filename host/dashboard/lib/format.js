@@ -31,7 +31,7 @@ export function duration(seconds) {
   for (const [word, length] of [['d', 86_400], ['h', 3_600], ['min', 60], ['s', 1]]) {
     const many = Math.floor(rest / length);
     rest -= many * length;
-    if (many) parts.push(`${many} ${word}`);
+    if (many) parts.push(`${many}\u00a0${word}`);
   }
   return parts.slice(0, 2).join(' ') || '0 s';
 }

@@ -76,7 +76,7 @@ function Begin({ overview, admin, tenant }) {
         ${admin && html`<${Step} done=${types.data?.items.length > 0} title="Describe an event type" href=${link('event-types')}
           text="Those who subscribe see it in the catalogue, with samples to test with. It can wait: any type may be sent." />`}
         <${Step} done=${has} title="Add an endpoint" href=${link('endpoints', 'new', { tenant })} text="A URL that takes events, and which of them it wants." />
-        ${admin ? html`<${Step} title="Post an event" text="From your product, or from here with an admin key or an ingest key:">
+        ${admin ? html`<${Step} title="Post an event" href=${link('deliveries')} text="From your product, or from here with an admin key or an ingest key:">
           <${Code} text=${sent} json=${false} label="Command that posts an event" /><//>`
           : html`<${Step} title="Send it a test event" href=${link('endpoints')} text="From the endpoint’s page. It shows what was sent and what came back." />`}
       </ol>

@@ -342,7 +342,7 @@ async fn settle(store: &RedbStore, batch: Vec<Arrival>, version: BookVersion) {
     let Append::Done(answers) = store.append(batch.clone(), version, small::at(3_600)).await.unwrap() else {
         panic!("nobody changed the endpoints")
     };
-    let leases = answers.iter().flat_map(|answer| small::taken(answer)).copied();
+    let leases = answers.iter().flat_map(small::taken).copied();
     let settled = leases.zip(&batch).enumerate().map(|(n, (lease, arrival))| {
         let delivery = hookwright::delivery::Delivery::promised(
             lease.delivery,
@@ -388,13 +388,12 @@ fn kill_at(from: &str, to: &str, stage: usize, percent: u64) {
         let reached = (at("copied: ").map(|at| (0, at))).or(at("checked: ").map(|at| (1, at)));
         said.push(line.clone());
         if reached >= Some((stage, percent)) {
-            child.kill().expect("it is killed");
-            let ended = child.wait().expect("it is reaped");
-            assert!(!ended.success(), "it was killed, and had not ended by itself: {said:?}");
-            return;
+            break;
         }
     }
-    panic!("it never came so far: {said:?}");
+    child.kill().expect("it is killed");
+    let ended = child.wait().expect("it is reaped");
+    assert!(!ended.success(), "it never came so far, or had ended by itself: {said:?}");
 }
 
 /// The source stays as it is, so that both ways can be compared with it.
@@ -412,7 +411,7 @@ fn killed_again_and_again_a_copy_goes_on_where_it_was() {
         let url = postgres::migrated().await;
         let there = moved(&file(&first), &url, async || {
             let unfinished = PostgresStore::open(&Address::parse(&url).unwrap(), Options::default()).await;
-            unfinished.err().expect("it is refused").to_string()
+            unfinished.expect_err("it is refused").to_string()
         })
         .await;
         assert_eq!((count(&there, "events"), count(&there, "deliveries")), (deliveries, deliveries));

@@ -131,7 +131,7 @@ impl Site {
 }
 
 fn event(number: usize) -> Value {
-    let event_type = if number % ORDERED == 0 { "step" } else { "bulk" };
+    let event_type = if number.is_multiple_of(ORDERED) { "step" } else { "bulk" };
     json!({"type": event_type, "id": number.to_string(), "payload": {"n": number}})
 }
 

@@ -2,7 +2,7 @@
 
 import { html, useState } from '../../lib/html.js';
 import { api, part } from '../../lib/api.js';
-import { plural, visible } from '../../lib/format.js';
+import { plural, time, visible } from '../../lib/format.js';
 import { Badge, Button, Confirm, Copy, Dialog, Field, Input, Problem, Time, Toggle, attempt, download, toast } from '../../lib/ui.js';
 
 /** A type, to be broken after its dots and nowhere else. */
@@ -10,8 +10,11 @@ export const dotted = (type) => type.split('.').map((piece, at) => (at === 0 ? p
 
 export const path = (id, ...rest) => ['/v1/endpoints', part(id), ...rest].join('/');
 
+/** Sentences of the server's, with its moments as readers have them. */
+const local = (text) => text?.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, time);
+
 /** Why it is not active, and since when. */
-export const reason = (endpoint) => (endpoint.enabled ? endpoint.failing_because : endpoint.disabled_because);
+export const reason = (endpoint) => local(endpoint.enabled ? endpoint.failing_because : endpoint.disabled_because);
 
 export const Status = ({ endpoint }) => html`
   <${Badge} state=${endpoint.status} title=${reason(endpoint) ? visible(reason(endpoint)) : undefined} />`;

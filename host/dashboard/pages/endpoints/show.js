@@ -8,7 +8,7 @@ import { go, link } from '../../lib/route.js';
 import { Session } from '../../lib/session.js';
 import { Badge, Button, ButtonLink, Card, Confirm, Copy, Facts, Menu, Page, Problem, Spinner, Stat, Table, Time, toast } from '../../lib/ui.js';
 import { Charts, Errors, REFRESH_MS, SPANS, SpanChoice, Types, Warnings, since, useErrors } from '../overview.js';
-import { DeleteDialog, EnabledToggle, RotateDialog, SecretDialog, Status, path } from './parts.js';
+import { DeleteDialog, EnabledToggle, RotateDialog, SecretDialog, Status, path, reason } from './parts.js';
 import { TimeLine } from './retry.js';
 import { TestDialog } from './test.js';
 
@@ -76,7 +76,7 @@ function Dialogs({ dialog, onDialog, endpoint, onChange }) {
 
 /** What it is, whether it works, and if not, why. */
 function Standing({ endpoint, stats, admin }) {
-  const failing = endpoint.failing_because;
+  const failing = endpoint.enabled && reason(endpoint);
   const waiting = stats?.queue.pending ?? 0;
   return html`
     <${Card}>

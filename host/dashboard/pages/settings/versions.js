@@ -28,7 +28,7 @@ const Shown = ({ versions }) => html`
   <${Table} caption="Versions, oldest to newest" rows=${versions} id=${(version) => version.name} class="cards" columns=${[
     { head: 'Version', cell: (version) => html`<strong>${version.name}</strong>` },
     { head: 'Description', cell: (version) => visible(version.description) },
-    { head: 'Steps back to the one before', cell: (version) => (version.steps?.length ? html`<ul class="version-steps">${version.steps.map((step, at) => html`
+    { head: 'Steps back', cell: (version) => (version.steps?.length ? html`<ul class="version-steps">${version.steps.map((step, at) => html`
       <li key=${at}><a href=${link('plugins', step.plugin.split('@')[0])}>${visible(step.plugin)}</a> <span class="faint">for ${visible(step.events.join(', '))}</span></li>`)}</ul>` : html`<span class="faint">none</span>`) },
   ]} empty=${html`<${Empty} title="There are no versions yet">Name one before the shape of a payload changes, and pin endpoints to it.<//>`} />`;
 
