@@ -120,7 +120,7 @@ pub enum Record {
 
 #[derive(Debug, Clone)]
 pub struct CopiedEvent {
-    /// As both kinds of stores write it: [`record::encode_event`].
+    /// As both kinds of stores write it: `record::encode_event`.
     pub row: Vec<u8>,
     /// The ordinal of its next delivery.
     pub next_ordinal: u32,
@@ -132,7 +132,7 @@ pub struct CopiedDelivery {
     pub delivery: Delivery,
     /// Where it stands in the line of its endpoint, behind the head.
     pub turn: Option<u64>,
-    /// Its attempts, oldest first: their numbers, and each as [`record::encode_journal`] wrote it.
+    /// Its attempts, oldest first: their numbers, and each as `record::encode_journal` wrote it.
     pub attempts: Vec<(u32, Vec<u8>)>,
 }
 
