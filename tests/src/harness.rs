@@ -26,7 +26,7 @@ pub use web::{Answer, Web};
 pub use world::{Endpoint, Posted, World, seed};
 
 /// How long a test waits for anything at the most.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Plays a scene on a host with its settings as in production, but for a port of its own and an open loopback.
 pub fn play(scene: impl AsyncFnOnce(&mut World)) {

@@ -223,11 +223,14 @@ pub(super) async fn delete(
 
 pub(super) async fn remove(api: &Api, caller: &Caller, id: EndpointId) -> Result<(), Problem> {
     let tenant = entry(&api.book.snapshot(), caller, id)?.endpoint.tenant.clone();
+    let waiting =
+        api.store.standings(vec![id]).await?.first().map_or(0, |standing| standing.pending as usize);
     if !api.book.delete(id).await? {
         return Err(not_found(id));
     }
     let cancelled = api.store.cancel_orphans(CANCEL_BATCH, api.clock.now()).await?;
-    api.live.tell_of_many(Some(&tenant), cancelled);
+    // Housekeeping may have been faster, and does not know whose they were.
+    api.live.tell_of_many(Some(&tenant), cancelled.max(waiting));
     api.intake.expect(api.clock.now());
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The server's side of the dashboard: its files, who is signed in, links to portals, and deliveries as they happen.
 
 use std::io::Read as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use flate2::read::GzDecoder;
@@ -515,7 +515,10 @@ impl Stream {
 
     /// The next event of this name, past others.
     async fn event(&mut self, name: &str) -> Value {
+        let begun = Instant::now();
         loop {
+            // What only says that the stream lives is no event.
+            assert!(begun.elapsed() < PATIENCE * 2, "no `{name}` came");
             let frame = self.frame().await.expect("another event");
             if let Some(data) = frame.strip_prefix(&format!("event: {name}\ndata: ")) {
                 return serde_json::from_str(data).expect("JSON");
