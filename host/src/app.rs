@@ -280,6 +280,9 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
     let book = Arc::new(Book::open(store.clone(), key.clone(), config.delivery.timeout).await?);
     let tls = open_tls(&config)?;
     let trust = open_trust(&config)?;
+    // After the files that may be missing, and before the listener: a first start compiles for some seconds, and whoever asked
+    // meanwhile would hang.
+    let catalog = Arc::new(open_catalog(&config, &store, &book, &clock).await?);
     let listener = bind(config.host.listen).await?;
     let address = listener.local_addr().context("the listener has no address")?;
     let rule = ssrf::Rule { allow: config.host.allow_targets.clone(), ..ssrf::Rule::default() };
@@ -291,8 +294,6 @@ pub async fn build_on(store: Arc<dyn Store>, config: Config, clock: Arc<dyn Cloc
         answer_body_limit: config.delivery.answer_body_limit.0,
         ..send::Config::default()
     })?;
-    // After all that a setting can get wrong: a first start compiles for some seconds.
-    let catalog = Arc::new(open_catalog(&config, &store, &book, &clock).await?);
     // The last step that can fail: a key that is made now is shown, or it is not kept.
     let (admin_key, admin_key_note) = admin_key(store.as_ref(), &config).await?;
     let metrics = Arc::new(Metrics::new());
