@@ -150,7 +150,7 @@ impl<J> Schedule<J> {
     /// Forgets lanes that have nothing to send, nothing under way and no rate to remember.
     pub fn tidy(&mut self, now: Timestamp) {
         self.lanes.retain(|_, lane| {
-            lane.listed || !lane.queue.is_empty() || lane.in_flight > 0 || lane.paced_until(now).is_some()
+            lane.listed || !lane.queue.is_empty() || lane.in_flight > 0 || lane.counts_for_its_rate(now)
         });
     }
 
@@ -212,6 +212,11 @@ impl<J> Lane<J> {
         // Where the clock went back, no lane waits for longer than the rate's span.
         let free = oldest.plus(rate.per).min(now.plus(rate.per));
         (free > now).then_some(free)
+    }
+
+    /// Whether something was sent within the rate's span.
+    fn counts_for_its_rate(&self, now: Timestamp) -> bool {
+        self.limits.rate.zip(self.sent.back()).is_some_and(|(rate, last)| last.plus(rate.per) > now)
     }
 
     fn begin(&mut self, now: Timestamp) {
@@ -278,6 +283,26 @@ mod tests {
         assert!(schedule.in_flight() < 64);
         schedule.push(endpoint(99), limits(16), 0);
         assert_eq!(schedule.poll(NOW), Some((endpoint(99), 0)));
+    }
+
+    #[test]
+    fn what_a_rate_has_left_is_remembered_while_nothing_is_sent() {
+        let rate = Some(RateLimit { requests: 2, per: Duration::from_secs(10) });
+        let limits = Limits { concurrency: 9, rate };
+        let mut schedule = Schedule::new(100);
+        let at = |s| NOW.plus(Duration::from_secs(s));
+        schedule.push(endpoint(1), limits, 0);
+        assert!(schedule.poll(at(0)).is_some());
+        schedule.finished(endpoint(1));
+        schedule.tidy(at(5));
+        (1..3).for_each(|job| schedule.push(endpoint(1), limits, job));
+        assert!(schedule.poll(at(6)).is_some());
+        assert!(schedule.poll(at(6)).is_none(), "it has sent two within ten seconds");
+        assert_eq!(schedule.poll_timeout(), Some(at(10)));
+        assert!(schedule.poll(at(10)).is_some());
+        (0..2).for_each(|_| schedule.finished(endpoint(1)));
+        schedule.tidy(at(20));
+        assert!(schedule.endpoints().is_empty(), "there is nothing left to remember");
     }
 
     #[test]
