@@ -18,6 +18,7 @@ use wasmtime::{PoolingAllocationConfig, Store, Strategy};
 
 use super::bindings::{self, v0_1, v0_1_destination};
 use super::cache::Cache;
+use super::habit::{Habit, Habits};
 use super::inspect::{self, Refusal, World};
 use super::instance::{self, State};
 use super::limits::{Bounds, Limits, TICK};
@@ -53,6 +54,7 @@ struct Compiled {
     digest: String,
     size: usize,
     world: World,
+    habits: Habits,
     /// The description's schema of configurations, once somebody has asked for it.
     config_schema: OnceLock<Option<Value>>,
     /// Of plugins that judge answers.
@@ -122,6 +124,7 @@ impl Engine {
             digest,
             size,
             world,
+            habits: Habits::default(),
             config_schema: OnceLock::new(),
             judge,
         })))
@@ -151,7 +154,7 @@ impl Engine {
     ) -> Result<Description, Refusal> {
         let (engine, pre, judge) = (self.clone(), pre.clone(), judge.cloned());
         let stem = stem.unwrap_or_default().to_owned();
-        let described = self.drive(async move {
+        let described = self.drive(None, async move {
             let bounds = engine.limits().bounds(&stem, Allowance::default());
             let mut store = engine.store(&bounds, Timestamp::ZERO, [0; 32]);
             let answer = bindings::describe(&pre, judge.as_ref(), &mut store).await;
@@ -163,6 +166,7 @@ impl Engine {
     /// Runs a call once it has a slot, and where it takes long out of everybody's way.
     fn drive<'e, T: Send + 'static>(
         &'e self,
+        habit: Option<Habit<'e>>,
         call: impl Future<Output = T> + Send + 'static,
     ) -> impl Future<Output = T> + Send + 'e {
         // Boxed before it is awaited: the futures that wait for it need not have room for it.
@@ -170,7 +174,7 @@ impl Engine {
         async move {
             // Never closed, so there is always a permit in the end.
             let slot: Option<OwnedSemaphorePermit> = Arc::clone(&self.0.slots).acquire_owned().await.ok();
-            self.0.spare.drive(slot, call).await
+            self.0.spare.drive(habit, slot, call).await
         }
     }
 
@@ -231,8 +235,9 @@ impl Plugin {
 
     /// As [`Plugin::transform`], where the link says what the call may use. More than [`Limits::ceiling`] it never is.
     pub async fn transform_within(&self, call: Call<'_>, limits: Allowance) -> Run {
+        let habit = Some(self.0.habits.of(call.config));
         let (plugin, call) = (self.clone(), OwnedCall::of(&call));
-        self.0.engine.drive(async move { plugin.run(call.get(), limits).await }).await
+        self.0.engine.drive(habit, async move { plugin.run(call.get(), limits).await }).await
     }
 
     async fn run(&self, call: Call<'_>, limits: Allowance) -> Run {
@@ -254,8 +259,9 @@ impl Plugin {
 
     /// As [`Plugin::judge`], where the link says what the call may use.
     pub async fn judge_within(&self, answer: Answer<'_>, limits: Allowance) -> Run<Judgement> {
+        let habit = Some(self.0.habits.of(answer.config));
         let (plugin, answer) = (self.clone(), OwnedAnswer::of(&answer));
-        self.0.engine.drive(async move { plugin.rule(answer.get(), limits).await }).await
+        self.0.engine.drive(habit, async move { plugin.rule(answer.get(), limits).await }).await
     }
 
     async fn rule(&self, answer: Answer<'_>, limits: Allowance) -> Run<Judgement> {
@@ -278,7 +284,7 @@ impl Plugin {
     /// All that is wrong with it. A plugin that cannot answer is an error of the whole configuration.
     pub async fn check_config(&self, config: &str) -> Result<(), Vec<ConfigError>> {
         let (plugin, config) = (self.clone(), config.to_owned());
-        self.0.engine.drive(async move { plugin.check(&config).await }).await
+        self.0.engine.drive(None, async move { plugin.check(&config).await }).await
     }
 
     async fn check(&self, config: &str) -> Result<(), Vec<ConfigError>> {

@@ -1,14 +1,18 @@
 //! Where calls go on that take long: on threads of a low priority, which get what the others leave of the
-//! processors. So a plugin that computes for as long as it may takes nothing from deliveries that do not need it.
+//! processors. So a plugin that computes for as long as it may takes nothing from deliveries that do not need it. Calls
+//! like one that took long lately begin there.
 
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::OnceLock;
 use std::task::Poll;
 use std::thread;
+use std::time::Instant;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
+
+use super::habit::Habit;
 
 /// Slices of the engine's clock that a call has before it counts as long: 4 to 6 ms. Nearly every call ends in its first
 /// one.
@@ -26,19 +30,29 @@ pub(super) type LongCall<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
 pub(super) struct Spare(OnceLock<Option<Runtime>>);
 
 impl Spare {
-    /// Runs a call to its end: here at first, then on the threads of this. Dropping the future stops the call. `kept` is
-    /// dropped once the call is gone, wherever that is.
-    pub async fn drive<K: Send + 'static, T: Send + 'static>(&self, kept: K, mut call: LongCall<T>) -> T {
-        let mut slices = 0;
-        let early = std::future::poll_fn(|context| match call.as_mut().poll(context) {
-            Poll::Ready(value) => Poll::Ready(Some(value)),
-            Poll::Pending => {
-                slices += 1;
-                if slices < SLICES { Poll::Pending } else { Poll::Ready(None) }
+    /// Runs a call to its end: here at first unless its like took long lately, then on the threads of this. Dropping the
+    /// future stops the call. `kept` is dropped once the call is gone, wherever that is.
+    pub async fn drive<K: Send + 'static, T: Send + 'static>(
+        &self,
+        habit: Option<Habit<'_>>,
+        kept: K,
+        mut call: LongCall<T>,
+    ) -> T {
+        if !habit.is_some_and(|habit| habit.takes_long(Instant::now())) {
+            let mut slices = 0;
+            let early = std::future::poll_fn(|context| match call.as_mut().poll(context) {
+                Poll::Ready(value) => Poll::Ready(Some(value)),
+                Poll::Pending => {
+                    slices += 1;
+                    if slices < SLICES { Poll::Pending } else { Poll::Ready(None) }
+                }
+            });
+            if let Some(value) = early.await {
+                return value;
             }
-        });
-        if let Some(value) = early.await {
-            return value;
+            if let Some(habit) = habit {
+                habit.took_long(Instant::now());
+            }
         }
         match self.0.get_or_init(start) {
             Some(runtime) => {
@@ -110,6 +124,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
+    use super::super::habit::Habits;
     use super::*;
 
     /// Ends after so many turns; answers the names of the threads that it was polled on.
@@ -128,11 +143,22 @@ mod tests {
     async fn what_takes_long_goes_on_elsewhere() {
         let spare = Spare::default();
         let own = thread::current().name().unwrap_or_default().to_owned();
-        assert_eq!(spare.drive((), turns(2)).await, [own.clone(), own.clone()]);
+        assert_eq!(spare.drive(None, (), turns(2)).await, [own.clone(), own.clone()]);
         assert!(spare.0.get().is_none(), "nothing was started for it");
-        let names = spare.drive((), turns(5)).await;
+        let names = spare.drive(None, (), turns(5)).await;
         assert_eq!(names[..3], [own.clone(), own.clone(), own]);
         assert_eq!(names[3..], ["plugin-spare", "plugin-spare"]);
+    }
+
+    #[tokio::test]
+    async fn the_like_of_what_took_long_begins_elsewhere() {
+        let (spare, habits) = (Spare::default(), Habits::default());
+        let own = thread::current().name().unwrap_or_default().to_owned();
+        let habit = Some(habits.of("slow"));
+        assert_eq!(spare.drive(habit, (), turns(1)).await, [own.clone()]);
+        assert_eq!(spare.drive(habit, (), turns(4)).await.last().map(String::as_str), Some("plugin-spare"));
+        assert_eq!(spare.drive(habit, (), turns(1)).await, ["plugin-spare"]);
+        assert_eq!(spare.drive(Some(habits.of("quick")), (), turns(1)).await, [own]);
     }
 
     #[cfg(target_os = "linux")]
@@ -143,7 +169,7 @@ mod tests {
             turns(4).await;
             rustix::process::getpriority_process(None)
         });
-        assert_eq!(spare.drive((), call).await.unwrap(), NICE);
+        assert_eq!(spare.drive(None, (), call).await.unwrap(), NICE);
         assert_ne!(rustix::process::getpriority_process(None).unwrap(), NICE, "here it is what it was");
     }
 
@@ -168,7 +194,7 @@ mod tests {
             std::future::pending::<()>().await;
         });
         tokio::select! {
-            () = spare.drive((), call) => unreachable!("it never ends"),
+            () = spare.drive(None, (), call) => unreachable!("it never ends"),
             _ = is_moved.recv() => {}
         }
         gone.recv().await;
