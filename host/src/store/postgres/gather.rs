@@ -1,6 +1,7 @@
 //! Many requests, one transaction: those that come while one is on its way go into the next one together.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
@@ -13,6 +14,10 @@ use super::transaction::Shared;
 const QUEUE_LENGTH: usize = 4_096;
 /// Most requests in one transaction.
 const BATCH_LENGTH: usize = 512;
+/// After a transaction of so many requests, more are waited for: one costs the database as much as dozens of requests,
+/// and the more hosts there are, the fewer come to each of them while its last one is under way.
+const BUSY_LENGTH: usize = 3;
+const PAUSE: Duration = Duration::from_millis(4);
 
 type Commit<R, A> = for<'a> fn(&'a Shared, &'a [R]) -> BoxFuture<'a, Result<Vec<A>>>;
 
@@ -38,8 +43,17 @@ impl<R: Send + Sync + 'static, A: Send + 'static> Gather<R, A> {
 }
 
 async fn run<R, A>(shared: Arc<Shared>, commit: Commit<R, A>, mut receiver: mpsc::Receiver<Waiting<R, A>>) {
-    let mut batch = Vec::new();
+    let (mut batch, mut busy) = (Vec::new(), false);
     while receiver.recv_many(&mut batch, BATCH_LENGTH).await > 0 {
+        if busy && batch.len() < BATCH_LENGTH {
+            tokio::time::sleep(PAUSE).await;
+            while batch.len() < BATCH_LENGTH
+                && let Ok(more) = receiver.try_recv()
+            {
+                batch.push(more);
+            }
+        }
+        busy = batch.len() >= BUSY_LENGTH;
         let (requests, replies): (Vec<R>, Vec<_>) = batch.drain(..).unzip();
         let answers = commit(&shared, &requests).await;
         drop(requests);
