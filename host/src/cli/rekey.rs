@@ -2,10 +2,7 @@
 
 use std::env;
 use std::io::Write as _;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use serde_json::json;
@@ -22,10 +19,10 @@ const NEW: &str = "HOOKWRIGHT_NEW_SEALING_KEY";
 
 /// Replace the key that seals secrets in the store
 ///
-/// Stop the server first, or all servers that share the database, and give the new key to each of them. The key in force is found as `serve` finds it. The new one is taken from
-/// HOOKWRIGHT_NEW_SEALING_KEY or --new-key-file (base64 of 32 bytes), or made. Broken off or killed, it is finished by
-/// running it again. Backups made before open with the old key only. Where the old key may have leaked together with the
-/// data, rotate the secrets themselves too.
+/// Stop the server first, or all servers that share the database, and give the new key to each of them. The key in
+/// force is found as `serve` finds it. The new one is taken from HOOKWRIGHT_NEW_SEALING_KEY or --new-key-file (base64 of
+/// 32 bytes), or made. Broken off or killed, it is finished by running it again. Backups made before open with the old
+/// key only. Where the old key may have leaked together with the data, rotate the secrets themselves too.
 #[derive(Debug, clap::Args)]
 pub struct Rekey {
     /// Where everything is kept [default: hookwright-data] [env: HOOKWRIGHT_DATA_DIR]
@@ -50,15 +47,7 @@ pub struct Rekey {
 
 impl Rekey {
     pub async fn run(self) -> anyhow::Result<()> {
-        let shutdown = signals::shutdown().context("signals cannot be listened to")?;
-        let stop = Arc::new(AtomicBool::new(false));
-        tokio::spawn({
-            let stop = stop.clone();
-            async move {
-                shutdown.await;
-                stop.store(true, Ordering::Relaxed);
-            }
-        });
+        let next = signals::between_steps()?;
         let brought = self.brought()?;
         let one = |key, value: Option<String>| value.map(|value| (key, vec![value]));
         let flags = [
@@ -71,7 +60,7 @@ impl Rekey {
         let is_shared = config.store.url.is_some();
         let watch = |step| {
             tell(step);
-            if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            next()
         };
         let done = app::rekey(&config, brought.as_ref(), watch).await?;
         if self.json { say_json(&done) } else { say_done(&done, is_shared) }

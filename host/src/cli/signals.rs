@@ -1,7 +1,11 @@
 //! SIGTERM and SIGINT: the first asks for an orderly end, the second ends the process.
 
 use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use anyhow::Context as _;
 use tokio::sync::oneshot;
 
 /// A future that ends with the first signal. From then on a second one exits at once, with the shell's code for it
@@ -23,6 +27,24 @@ pub fn shutdown() -> io::Result<impl Future<Output = ()> + Send + 'static> {
         // An error means that the runtime is going down, which is an end as well.
         let _ = seen.await;
     })
+}
+
+/// What work that goes step by step asks after each one: whether a signal has come.
+///
+/// # Errors
+///
+/// As of [`shutdown`].
+pub fn between_steps() -> anyhow::Result<impl Fn() -> ControlFlow<()> + Send + 'static> {
+    let shutdown = shutdown().context("signals cannot be listened to")?;
+    let stop = Arc::new(AtomicBool::new(false));
+    tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            shutdown.await;
+            stop.store(true, Ordering::Relaxed);
+        }
+    });
+    Ok(move || if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
 }
 
 #[cfg(unix)]

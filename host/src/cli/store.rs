@@ -1,10 +1,7 @@
 //! `store copy`: everything from one store into another.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -70,21 +67,13 @@ impl CopyStore {
     async fn run(self) -> anyhow::Result<()> {
         let from = StorePlace::parse(&self.from).context("--from names no store")?;
         let to = StorePlace::parse(&self.to).context("--to names no store")?;
-        let shutdown = signals::shutdown().context("signals cannot be listened to")?;
-        let stop = Arc::new(AtomicBool::new(false));
-        tokio::spawn({
-            let stop = stop.clone();
-            async move {
-                shutdown.await;
-                stop.store(true, Ordering::Relaxed);
-            }
-        });
+        let next = signals::between_steps()?;
         let flags = self.store_password_file.map(|file| ("store.password_file", vec![file]));
         let config = Config::load(self.config.as_deref(), super::serve::variables(), flags)?;
         let mut told = Told::new()?;
         let watch = |step| {
             told.step(step);
-            if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            next()
         };
         let copied = app::copy_store(&config, &from, &to, self.anew, watch).await;
         told.end();
