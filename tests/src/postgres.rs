@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio_postgres::NoTls;
+use tokio_postgres::{Client, NoTls};
 
 /// Set: it is a failure where there are no programs.
 pub const REQUIRE: &str = "HOOKWRIGHT_REQUIRE_POSTGRES";
@@ -27,9 +27,9 @@ const SETTINGS: &str = "-c fsync=off -c full_page_writes=off -c max_connections=
                         -c shared_buffers=64MB -c listen_addresses= -c autovacuum_naptime=10s \
                         -c max_wal_size=256MB -c deadlock_timeout=200ms";
 
-/// What is measured has to outlast it.
-const DURABLE: &str =
-    "-c max_connections=100 -c shared_buffers=256MB -c listen_addresses= -c max_wal_size=4GB";
+/// What is measured has to outlast it. Statements are counted.
+const DURABLE: &str = "-c max_connections=200 -c shared_buffers=256MB -c listen_addresses= -c max_wal_size=4GB \
+                       -c shared_preload_libraries=pg_stat_statements";
 
 /// Makes the server, says that it is ready, and takes it down once nobody holds the other end of its input.
 const SCRIPT: &str = r#"
@@ -47,7 +47,7 @@ cat >/dev/null
 # It may have been started again meanwhile.
 server=$(head -n 1 "$folder/data/postmaster.pid" 2>/dev/null) && kill -INT "$server"
 for try in $(seq 100); do kill -0 "$server" 2>/dev/null || break; sleep 0.1; done
-rm -rf "$folder"
+rm -rf "$folder" 2>/dev/null
 "#;
 
 /// A server of its own. It goes when this is dropped.
@@ -55,7 +55,7 @@ pub struct Server {
     folder: PathBuf,
     bin: PathBuf,
     /// Ends with its input.
-    _keeper: Child,
+    keeper: Child,
 }
 
 static SERVER: OnceLock<Option<Server>> = OnceLock::new();
@@ -83,13 +83,20 @@ pub async fn empty() -> String {
 pub async fn tables(url: &str) -> Vec<String> {
     let server = server().expect("there is a server");
     let schema = url.rsplit("%3D").next().expect("a schema");
-    let config = format!("host={} user=tester dbname=postgres", server.folder.display());
-    let (client, connection) = tokio_postgres::connect(&config, NoTls).await.expect("the server answers");
-    tokio::spawn(connection);
+    let client = server.connect().await;
     let sql = "SELECT relname FROM pg_class WHERE relnamespace = $1::text::regnamespace AND relkind IN ('r', 'p') \
                AND NOT relispartition ORDER BY relname";
     let rows = client.query(sql, &[&schema]).await.expect("it lists them");
     rows.iter().map(|row| row.get("relname")).collect()
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
+        // Empty by now; where its parent is another's, its owner could not take it away.
+        let _ = std::fs::remove_dir(&self.folder);
+    }
 }
 
 impl Server {
@@ -111,6 +118,20 @@ impl Server {
         self.execute(&format!("CREATE SCHEMA {name}")).await;
         let host = self.folder.display().to_string().replace('/', "%2F");
         format!("postgres://tester@{host}/postgres?options=-c%20search_path%3D{name}")
+    }
+
+    /// A connection to it, in no schema of the tests.
+    pub async fn connect(&self) -> Client {
+        let config = format!("host={} user=tester dbname=postgres", self.folder.display());
+        let (client, connection) = tokio_postgres::connect(&config, NoTls).await.expect("the server answers");
+        tokio::spawn(connection);
+        client
+    }
+
+    /// The id of its first process, whose children do the work.
+    pub fn process(&self) -> u32 {
+        let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).expect("it runs");
+        file.lines().next().and_then(|line| line.trim().parse().ok()).expect("it begins with the process")
     }
 
     /// Cuts every connection, whatever its client is in the middle of.
@@ -153,8 +174,7 @@ impl Server {
     }
 
     fn signal(&self, signal: &str) {
-        let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).expect("it runs");
-        let main = file.lines().next().expect("it begins with the process").trim().to_owned();
+        let main = self.process().to_string();
         // First who makes others.
         for (program, words) in [("kill", vec![signal]), ("pkill", vec![signal, "-P"])] {
             let sent = Command::new(program).args(words).arg(&main).status().expect("procps is there");
@@ -197,7 +217,7 @@ fn start_in(folder: PathBuf, bin: PathBuf, settings: &'static str) -> Server {
     let output = keeper.stdout.take().expect("it has an output");
     BufReader::new(output).read_line(&mut line).expect("its output is read");
     assert_eq!(line.trim(), "ready", "the PostgreSQL server starts");
-    Server { folder, bin, _keeper: keeper }
+    Server { folder, bin, keeper }
 }
 
 fn owner(path: &Path) -> u32 {

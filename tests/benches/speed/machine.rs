@@ -11,12 +11,52 @@ const TICKS_PER_SECOND: u64 = 100;
 
 /// Processor time that a process has used, in user and kernel mode, in steps of 10 ms.
 pub fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
+    let stat = stat(pid)?;
+    Ok(ticks(stat.own))
+}
+
+/// As [`cpu_time`], of a process and all children that it has or had.
+pub fn cpu_time_with_children(pid: u32) -> anyhow::Result<Duration> {
+    let Stat { own, ended_children, .. } = stat(pid)?;
+    let mut sum = own + ended_children;
+    for entry in fs::read_dir("/proc")? {
+        let Some(other) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        // It may end meanwhile.
+        if let Ok(stat) = stat(other)
+            && stat.parent == pid
+        {
+            sum += stat.own;
+        }
+    }
+    Ok(ticks(sum))
+}
+
+/// Of `/proc/<pid>/stat`, in ticks.
+struct Stat {
+    parent: u32,
+    own: u64,
+    ended_children: u64,
+}
+
+fn stat(pid: u32) -> anyhow::Result<Stat> {
     let stat = read(&format!("/proc/{pid}/stat"))?;
-    // The name in parentheses may hold anything; utime and stime are the 14th and 15th field.
-    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
-    let ticks: Vec<u64> = fields.skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
-    anyhow::ensure!(ticks.len() == 2, "/proc/{pid}/stat is not what it used to be");
-    Ok(Duration::from_millis(ticks.iter().sum::<u64>() * 1_000 / TICKS_PER_SECOND))
+    // The name in parentheses may hold anything. After it come the state, the parent as the 4th field, and utime, stime,
+    // cutime and cstime as the 14th and the following.
+    let fields: Vec<&str> =
+        stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().take(15).collect();
+    let number = |field: usize| fields.get(field - 3).and_then(|text| text.parse::<u64>().ok());
+    let read = || {
+        Some(Stat {
+            parent: u32::try_from(number(4)?).ok()?,
+            own: number(14)? + number(15)?,
+            ended_children: number(16)? + number(17)?,
+        })
+    };
+    read().with_context(|| format!("/proc/{pid}/stat is not what it used to be"))
+}
+
+fn ticks(count: u64) -> Duration {
+    Duration::from_millis(count * 1_000 / TICKS_PER_SECOND)
 }
 
 /// Memory of a process in MiB, by the kernel's name for it: `VmRSS`, or `VmHWM` for its peak.

@@ -1,9 +1,9 @@
 //! How fast the host is, beside the ceiling of what this machine could do at all.
 //!
-//! `cargo bench -p hookwright-tests` prints everything but `hostile` and `retention`, `-- --quick` takes a few seconds and
-//! shows that it works, `-- micro` (or `deliveries`, `neighbour`, `hostile`, `pending`, `lists`, `plugins`, `retention`)
-//! prints one part. `HOOKWRIGHT_BENCH_SECONDS` is the time spent on a figure; 10 unless it is set. `--events=N` says how
-//! many events `retention` lets go; 5,000,000 unless it is said.
+//! `cargo bench -p hookwright-tests` prints everything but `hostile`, `hosts` and `retention`, `-- --quick` takes a few
+//! seconds and shows that it works, `-- micro` (or `deliveries`, `neighbour`, `hostile`, `hosts`, `pending`, `lists`,
+//! `plugins`, `retention`) prints one part. `HOOKWRIGHT_BENCH_SECONDS` is the time spent on a figure; 10 unless it is set.
+//! `--events=N` says how many events `retention` lets go and how many wait in `hosts`; 5,000,000 unless it is said.
 //!
 //! Host and relay run as processes of their own, which are this program started again; producers and receiver share
 //! this one, each with a thread to itself. All talk over loopback. The host's data is on the disk that the build's
@@ -18,6 +18,7 @@ use anyhow::Context as _;
 mod child;
 mod deliveries;
 mod hostile;
+mod hosts;
 mod lists;
 mod machine;
 mod micro;
@@ -43,6 +44,8 @@ pub struct Effort {
     pub stored: u64,
     /// Events of the day that goes in `retention`.
     pub retained: u64,
+    /// Deliveries among which claims are made in `hosts`.
+    pub waiting: u64,
 }
 
 const FULL: Effort = Effort {
@@ -51,9 +54,16 @@ const FULL: Effort = Effort {
     pending: 100_000,
     stored: 1_000_000,
     retained: 5_000_000,
+    waiting: 5_000_000,
 };
-const QUICK: Effort =
-    Effort { time: Duration::from_millis(600), rounds: 1, pending: 2_000, stored: 10_000, retained: 10_000 };
+const QUICK: Effort = Effort {
+    time: Duration::from_millis(600),
+    rounds: 1,
+    pending: 2_000,
+    stored: 10_000,
+    retained: 10_000,
+    waiting: 20_000,
+};
 
 fn main() -> ExitCode {
     // What follows `speed` decides which of the processes this is.
@@ -89,7 +99,10 @@ fn measure(words: &[String]) -> anyhow::Result<()> {
     if parts.contains(&"hostile") {
         hostile::measure(&ground, effort)?;
     }
-    // It fills a database with gigabytes.
+    // These fill a database with gigabytes.
+    if parts.contains(&"hosts") {
+        hosts::measure(&ground, effort)?;
+    }
     if parts.contains(&"retention") {
         retention::measure(&ground, effort)?;
     }
@@ -114,7 +127,8 @@ fn effort(words: &[String]) -> anyhow::Result<Effort> {
         return Ok(effort);
     };
     let number = || format!("--events={events} is no number of events");
-    Ok(Effort { retained: events.parse().with_context(number)?, ..effort })
+    let events = events.parse().with_context(number)?;
+    Ok(Effort { retained: events, waiting: events, ..effort })
 }
 
 fn time(words: &[String]) -> anyhow::Result<Effort> {

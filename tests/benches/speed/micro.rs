@@ -155,6 +155,19 @@ type Leased = (Lease, Arc<Event>);
 
 async fn append(store: &RedbStore, payload: Bytes) -> anyhow::Result<Option<Leased>> {
     let now = SystemClock.now();
+    let arrival = arrival(payload, NewDelivery { endpoint: ENDPOINT, take: true }, now)?;
+    let event = arrival.event.clone();
+    match store.append(vec![arrival], BookVersion(0), now.plus(LEASE)).await? {
+        Append::Done(done) => match done.into_iter().next() {
+            Some(Appended::Accepted { taken }) => Ok(taken.first().map(|lease| (*lease, event))),
+            other => anyhow::bail!("the store answered {other:?}"),
+        },
+        Append::Stale(_) => anyhow::bail!("the store's endpoints have changed"),
+    }
+}
+
+/// An event of now, with one delivery.
+pub fn arrival(payload: Bytes, delivery: NewDelivery, now: Timestamp) -> anyhow::Result<Arrival> {
     let event_type = EventType::parse("document.exported")?;
     let content = content_digest(event_type.as_str(), &[], None, &payload);
     let event = Arc::new(Event {
@@ -167,15 +180,7 @@ async fn append(store: &RedbStore, payload: Bytes) -> anyhow::Result<Option<Leas
         channels: Vec::new(),
         payload,
     });
-    let deliveries = vec![NewDelivery { endpoint: ENDPOINT, take: true }];
-    let arrival = Arrival { event: event.clone(), content, deliveries };
-    match store.append(vec![arrival], BookVersion(0), now.plus(LEASE)).await? {
-        Append::Done(done) => match done.into_iter().next() {
-            Some(Appended::Accepted { taken }) => Ok(taken.first().map(|lease| (*lease, event))),
-            other => anyhow::bail!("the store answered {other:?}"),
-        },
-        Append::Stale(_) => anyhow::bail!("the store's endpoints have changed"),
-    }
+    Ok(Arrival { event, content, deliveries: vec![delivery] })
 }
 
 const ENDPOINT: EndpointId = EndpointId::from_u128(1);
@@ -187,15 +192,17 @@ fn random() -> u64 {
 }
 
 async fn settle(store: &RedbStore, lease: Lease, event: &Event) -> anyhow::Result<()> {
-    let now = SystemClock.now();
     let (tenant, event_type) = (event.tenant.clone(), event.event_type.clone());
     let delivery = Delivery::new(lease.delivery, ENDPOINT, tenant, event_type, event.accepted_at);
+    store.settle(vec![delivered(lease, delivery, SystemClock.now())]).await?;
+    Ok(())
+}
+
+/// It went well, at the first attempt.
+pub fn delivered(lease: Lease, delivery: Delivery, now: Timestamp) -> Settled {
     let mut delivery = delivery.finish(State::Delivered, None, now);
     delivery.attempts = 1;
-    let settled =
-        Settled { lease, delivery, attempt: Some(attempt(now)), announce: Vec::new(), recovery: Vec::new() };
-    store.settle(vec![settled]).await?;
-    Ok(())
+    Settled { lease, delivery, attempt: Some(attempt(now)), announce: Vec::new(), recovery: Vec::new() }
 }
 
 /// As large as the host's.

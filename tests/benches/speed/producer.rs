@@ -90,15 +90,29 @@ impl Producer {
         connections: usize,
         time: Duration,
     ) -> anyhow::Result<u64> {
+        self.closed_loop_over(&[to], std::slice::from_ref(template), connections, time)
+    }
+
+    /// As [`Producer::closed_loop`]: the producers are divided among the hosts, and each posts all templates in turn.
+    pub fn closed_loop_over(
+        &self,
+        hosts: &[SocketAddr],
+        templates: &[Template],
+        connections: usize,
+        time: Duration,
+    ) -> anyhow::Result<u64> {
         let (origin, taken) = (self.origin, Arc::new(AtomicU64::new(0)));
         let over = Arc::new(AtomicBool::new(false));
         self.runtime.block_on(async {
             let mut tasks = JoinSet::new();
-            for _ in 0..connections {
-                let mut connection = Connection::open(to).await?;
-                let (template, taken, over) = (template.clone(), taken.clone(), over.clone());
+            for (number, to) in hosts.iter().cycle().take(connections).enumerate() {
+                let mut connection = Connection::open(*to).await?;
+                let (templates, taken, over) = (templates.to_vec(), taken.clone(), over.clone());
                 tasks.spawn(async move {
-                    while !over.load(Ordering::Relaxed) {
+                    for template in templates.iter().cycle().skip(number) {
+                        if over.load(Ordering::Relaxed) {
+                            break;
+                        }
                         connection.post(template.stamped(origin.elapsed())).await?;
                         taken.fetch_add(1, Ordering::Relaxed);
                     }
@@ -188,7 +202,9 @@ impl Producer {
 type Idle = Mutex<Vec<Connection>>;
 
 fn take(idle: &Idle) -> Option<Connection> {
-    idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
+    // One that nobody used for long is closed by the host.
+    std::iter::from_fn(|| idle.pop()).find(|connection| !connection.sender.is_closed())
 }
 
 fn give_back(idle: &Idle, connection: Connection) {
