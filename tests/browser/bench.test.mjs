@@ -27,9 +27,9 @@ scene('document.exported is shaped for Slack, seen as Slack shows it, saved, and
   await tab.go('bench', 'Bench');
   await page.getByLabel('Event type').selectOption('document.exported');
   await page.getByLabel('Endpoint', { exact: true }).selectOption({ label: 'Team channel' });
-  await addLink(tab, 'slack');
   // Half of a field is refused until the other half is typed.
   tab.mayRefuse(422, /^\/v1\/transform$/);
+  await addLink(tab, 'slack');
   const slack = link(page, 1, 'slack');
   await slack.getByLabel(/^title/).fill('Invoice {document.invoice_number}');
   await slack.getByRole('button', { name: 'fields', exact: true }).click();
@@ -64,8 +64,9 @@ scene('document.exported is shaped for Slack, seen as Slack shows it, saved, and
 scene('an error in a script is shown at its line, and the result follows as it is mended', async (tab) => {
   const { page } = tab;
   await tab.go('bench?type=contact.created', 'Bench');
-  await addLink(tab, 'script');
+  // A script without code is refused, and so is half of one.
   tab.mayRefuse(422, /^\/v1\/transform$/);
+  await addLink(tab, 'script');
   const code = link(page, 1, 'script').locator('.editor textarea');
   await code.fill('function handler(webhook) {\n  webhook.payload = { who: webhook.payload.name };\n  return webhook.;\n}');
   await tab.says(link(page, 1, 'script'), /line 3/i);

@@ -27,7 +27,7 @@ const COMPILED = path.join(TARGET, 'browser/compiled');
 export const ADMIN_KEY = 'hwk_of-the-browser-tests';
 /** How long a host may take to start, where it has to compile all plugins, and anything on a page to come about, in milliseconds. */
 const START_MS = 240_000;
-export const PATIENCE_MS = 15_000;
+export const PATIENCE_MS = 60_000;
 
 /** Asks until the answer is neither null, undefined nor false. What `look` throws counts as "not yet" and is told at the end. */
 export async function until(what, look, patience = PATIENCE_MS) {

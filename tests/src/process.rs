@@ -78,15 +78,20 @@ impl Launch {
     ///
     /// Where it does not.
     pub fn start(&self) -> Process {
+        self.try_start().unwrap_or_else(|problem| panic!("{problem}"))
+    }
+
+    /// As [`Launch::start`], or says that it does not listen.
+    pub fn try_start(&self) -> Result<Process, String> {
         crate::harness::seed(&self.data_dir);
         let mut child = self.command().spawn().expect("the binary starts");
         let address = address(&mut child);
         let mut process = Process { child, address: SocketAddr::from(([0, 0, 0, 0], 0)) };
         match address {
             Some(address) => process.address = address,
-            None => panic!("the host does not listen: {:?}", process.child.try_wait()),
+            None => return Err(format!("the host does not listen: {:?}", process.child.try_wait())),
         }
-        process
+        Ok(process)
     }
 
     fn command(&self) -> Command {

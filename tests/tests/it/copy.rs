@@ -20,7 +20,7 @@ use hookwright::store::{
     Settings as _, Settled, Store,
 };
 use hookwright_tests::conformance::world as small;
-use hookwright_tests::harness::{Mailbox, Stage, World, runtime};
+use hookwright_tests::harness::{Mailbox, PATIENCE, Stage, World, runtime};
 use hookwright_tests::postgres;
 use serde_json::{Value, json};
 
@@ -139,7 +139,7 @@ async fn fill(world: &mut World) -> Filled {
         let posted = world.post("fails", &n.to_string()).await;
         assert_eq!(world.outcome(&posted).await["state"], "failed");
     }
-    // Ten in a second: it is stopped in the middle.
+    // One in a second: it is stopped in the middle.
     let wanted = json!({"endpoint": failing.id, "state": "failed"});
     let job =
         world.web.post("/v1/replays", &wanted).await.expect(202)["id"].as_str().expect("an id").to_owned();
@@ -237,7 +237,12 @@ fn everything_moves_and_goes_on_where_it_was() {
     if !postgres::is_there() {
         return;
     }
-    Stage::default().in_a_file().with(|config| config.replay.rate = 10).play(async |world| {
+    let stage = Stage::default().in_a_file().with(|config| {
+        config.replay.rate = 1;
+        // What is in the hands of a host cannot be copied.
+        config.server.drain_timeout = PATIENCE;
+    });
+    stage.play(async |world| {
         let mut filled = fill(world).await;
         let home = world.data_dir();
         let before = shown(&open_file(&home)).await;
@@ -258,6 +263,7 @@ fn everything_moves_and_goes_on_where_it_was() {
         assert_same(&before, &shown(&open_file(&other)).await);
 
         // A host goes on in the database with what was begun in the file.
+        world.config.replay.rate = 100;
         world.config.store.url = Some(Secret::new(url.clone()));
         world.start().await;
         goes_on(world, &mut filled).await;

@@ -359,7 +359,7 @@ fn a_second_signal_ends_at_once() {
             "it waits for what is under way"
         );
         host.terminate();
-        let status = host.ended(Duration::from_secs(5)).await.expect("a status").expect("it ends at once");
+        let status = host.ended(PATIENCE).await.expect("a status").expect("it ends at once");
         assert_eq!(status.code(), Some(143), "{status}");
 
         inbox.answer(StatusCode::OK);

@@ -12,6 +12,8 @@ use hookwright_tests::harness::{Mailbox, Posted, Said, Site, Stage, on_each_stor
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use crate::parity::due_after;
+
 fn said(status: u16) -> Said {
     http::Response::builder().status(status).body(Bytes::new()).expect("an answer")
 }
@@ -206,11 +208,15 @@ fn every_goes_on_until_it_lands() {
 fn every_ends_with_its_time() {
     play(async |world| {
         world.receiver.answer(500);
-        world.endpoint(json!({"retry": {"every": "100ms", "for": "350ms"}})).await;
+        world.endpoint(json!({"retry": {"every": "1h", "for": "150m"}})).await;
         let posted = world.post("a", "1").await;
-        let delivery = world.outcome(&posted).await;
-        assert_eq!(delivery["state"], "failed");
-        assert!((2..=4).contains(&delivery["attempts"].as_u64().expect("a number")), "{delivery}");
+        let id = world.only_delivery(&posted).await;
+        for attempt in 1..=2 {
+            world.attempted(&id, attempt).await;
+            world.clock.advance(Duration::from_secs(3_600));
+        }
+        let delivery = world.ended(&id).await;
+        assert_eq!((&delivery["state"], &delivery["attempts"]), (&json!("failed"), &json!(3)));
     });
 }
 
@@ -228,19 +234,23 @@ fn a_single_attempt_is_a_single_attempt() {
 
 #[test]
 fn a_receiver_may_ask_for_more_time_up_to_a_limit() {
-    let stage = Stage::default().with(|config| config.delivery.retry_after_limit = Duration::from_secs(2));
+    const LIMIT: Duration = Duration::from_secs(7_200);
+    // What jitter adds to a pause of the schedule, and the time that the attempt takes.
+    const MORE: Duration = Duration::from_secs(120);
+    let stage = Stage::default().with(|config| config.delivery.retry_after_limit = LIMIT);
     stage.play(async |world| {
-        world.endpoint(json!({"retry": {"schedule": ["100ms"]}})).await;
-        let in_an_hour = SystemClock.now().plus(Duration::from_secs(3_600));
-        let date = httpdate::fmt_http_date(UNIX_EPOCH + in_an_hour.since(Timestamp::ZERO));
-        for (value, least, most) in [("1", 1_000, 1_900), (date.as_str(), 2_000, 3_500), ("soon", 100, 900)] {
+        world.endpoint(json!({"retry": {"schedule": ["10m"]}})).await;
+        let in_a_day = world.clock.now().plus(Duration::from_secs(86_400));
+        let date = httpdate::fmt_http_date(UNIX_EPOCH + in_a_day.since(Timestamp::ZERO));
+        for (value, seconds) in [("3600", 3_600), (date.as_str(), 7_200), ("soon", 600)] {
             world.receiver.answer_first_with(503, "retry-after", value);
             let posted = world.post("a", "1").await;
-            let delivery = world.outcome(&posted).await;
-            assert_eq!(delivery["state"], "delivered");
-            let pause = pauses(&delivery)[0];
-            let within = Duration::from_millis(least)..Duration::from_millis(most);
-            assert!(within.contains(&pause), "{value}: {pause:?}");
+            let id = world.only_delivery(&posted).await;
+            let pause = due_after(&world.attempted(&id, 1).await);
+            let least = Duration::from_secs(seconds);
+            assert!((least..least + MORE).contains(&pause), "{value}: {pause:?}");
+            world.clock.advance(pause);
+            assert_eq!(world.ended(&id).await["state"], "delivered");
         }
     });
 }
@@ -275,7 +285,7 @@ fn a_receiver_that_is_too_slow_is_let_go() {
         assert_eq!((&attempt["outcome"], &attempt["kind"]), (&json!("unreachable"), &json!("timeout")));
         assert!(attempt["reason"].to_string().contains("200"), "{attempt}");
         assert!(
-            attempt["duration_ms"].as_f64().is_some_and(|ms| (200.0..2_000.0).contains(&ms)),
+            attempt["duration_ms"].as_f64().is_some_and(|ms| (200.0..60_000.0).contains(&ms)),
             "{attempt}"
         );
     });
@@ -339,14 +349,15 @@ fn a_rate_limit_is_kept() {
     play(async |world| {
         let limit = json!({"requests": 2, "per": "300ms"});
         world.endpoint(json!({"rate_limit": limit})).await;
+        let begun = SystemClock.now();
         for n in 0..6 {
             world.post("a", &n.to_string()).await;
         }
-        let times: Vec<i64> =
-            world.receiver.take(6).await.iter().map(|arrival| arrival.at.as_micros()).collect();
-        for three in times.windows(3) {
-            // Sent 300 ms apart; how long each was on its way differs a little.
-            assert!(three[2] - three[0] > 250_000, "{times:?}");
+        let arrivals = world.receiver.take(6).await;
+        let times: Vec<Duration> = arrivals.iter().map(|arrival| arrival.at.since(begun)).collect();
+        // From the first one's beginning: how long each is on its way may differ.
+        for (arrival, least) in [(2, 300), (4, 600)] {
+            assert!(times[arrival] >= Duration::from_millis(least), "{times:?}");
         }
     });
 }
@@ -485,7 +496,9 @@ fn connections_are_used_again() {
             let posted = world.post("a", &n.to_string()).await;
             assert_eq!(world.outcome(&posted).await["state"], "delivered");
         }
-        assert_eq!(site.connections(), 1);
+        // A request may come while the connection is still on its way back to the idle ones.
+        let connections = site.connections();
+        assert!(connections <= 3, "{connections} for 10 requests");
     });
 }
 

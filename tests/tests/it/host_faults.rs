@@ -13,10 +13,12 @@ use std::time::{Duration, Instant};
 
 use hookwright::receiver::Receiver;
 use hookwright::store::postgres::{Address, PostgresStore};
+use hookwright_tests::harness::Answer;
 use hookwright_tests::postgres;
 use hookwright_tests::process::{Api, Launch, Process};
 use http::Method;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_hookwright-under-test");
@@ -65,31 +67,44 @@ async fn open_receiver(note: impl Fn(usize) + Send + 'static) -> String {
     url
 }
 
+fn launch(url: &str, data_dir: &Path) -> Launch {
+    Launch::new(BINARY, data_dir)
+        .with("HOOKWRIGHT_STORE_URL", url)
+        .with("HOOKWRIGHT_STORE_CONNECTIONS", "8")
+        .with("HOOKWRIGHT_SEALING_KEY", SEALING_KEY)
+        .with("HOOKWRIGHT_DELIVERY_LEASE", &format!("{}s", LEASE.as_secs()))
+        // What is done to them is meant to be logged.
+        .with("HOOKWRIGHT_LOG_FILTER", &std::env::var("HOOKWRIGHT_FAULTS_LOG").unwrap_or("off".into()))
+}
+
+/// Starts a host, once more where the database has no time for it.
+fn start(launch: &Launch) -> Process {
+    let begun = Instant::now();
+    loop {
+        match launch.try_start() {
+            Ok(started) => return started,
+            Err(problem) => assert!(begun.elapsed() < PATIENCE, "{problem}"),
+        }
+    }
+}
+
 /// Three places, each with a host or between two.
 struct Site {
     hosts: Vec<Mutex<Option<Process>>>,
     launches: Vec<Launch>,
     kills: AtomicUsize,
+    /// Of the [`FAULTS`], those that have begun.
+    begun: watch::Sender<usize>,
 }
 
 impl Site {
     fn open(url: &str, folder: &Path) -> Self {
-        let launch = |number: usize| {
-            Launch::new(BINARY, &folder.join(number.to_string()))
-                .with("HOOKWRIGHT_STORE_URL", url)
-                .with("HOOKWRIGHT_STORE_CONNECTIONS", "8")
-                .with("HOOKWRIGHT_STORE_TIMEOUT", "5s")
-                .with("HOOKWRIGHT_SEALING_KEY", SEALING_KEY)
-                .with("HOOKWRIGHT_DELIVERY_LEASE", &format!("{}s", LEASE.as_secs()))
-                // What is done to them is meant to be logged.
-                .with(
-                    "HOOKWRIGHT_LOG_FILTER",
-                    &std::env::var("HOOKWRIGHT_FAULTS_LOG").unwrap_or("off".into()),
-                )
+        let impatient = |number: usize| {
+            launch(url, &folder.join(number.to_string())).with("HOOKWRIGHT_STORE_TIMEOUT", "5s")
         };
-        let launches: Vec<Launch> = (0..HOSTS).map(launch).collect();
-        let hosts = launches.iter().map(|launch| Mutex::new(Some(launch.start()))).collect();
-        Self { hosts, launches, kills: AtomicUsize::new(0) }
+        let launches: Vec<Launch> = (0..HOSTS).map(impatient).collect();
+        let hosts = launches.iter().map(|launch| Mutex::new(Some(start(launch)))).collect();
+        Self { hosts, launches, kills: AtomicUsize::new(0), begun: watch::Sender::new(0) }
     }
 
     fn with<T>(&self, number: usize, work: impl FnOnce(&mut Option<Process>) -> T) -> T {
@@ -105,28 +120,32 @@ impl Site {
         let victim = self.with(number, Option::take).expect("one kills at a time");
         tokio::task::block_in_place(|| victim.kill());
         self.kills.fetch_add(1, Ordering::SeqCst);
-        let started = tokio::task::block_in_place(|| self.launches[number % HOSTS].start());
+        let started = tokio::task::block_in_place(|| start(&self.launches[number % HOSTS]));
         self.with(number, |host| *host = Some(started));
     }
 
     /// An answer of any host, however long that takes.
-    async fn post(&self, first: usize, path: &str, body: &Value) -> Value {
+    async fn send(&self, first: usize, method: Method, path: &str, body: &str, status: u16) -> Value {
         let begun = Instant::now();
         for number in first.. {
-            if let Some(api) = self.api(number) {
-                let answer = tokio::time::timeout(LEASE, api.post(path, body)).await.ok().flatten();
-                match answer {
-                    Some(answer) if answer.status == 503 => {
-                        assert!(answer.header("retry-after").is_some(), "{:?}", answer.headers);
-                    }
-                    Some(answer) => return answer.expect(202),
-                    None => {}
-                }
+            if let Some(answer) = self.try_send(number, method.clone(), path, body).await {
+                return answer.expect(status);
             }
-            assert!(begun.elapsed() < PATIENCE, "nobody takes {body}");
+            assert!(begun.elapsed() < PATIENCE, "nobody takes {path} {body}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         unreachable!("there are always more")
+    }
+
+    /// `None` where there is no answer, or the host cannot do it at the moment.
+    async fn try_send(&self, number: usize, method: Method, path: &str, body: &str) -> Option<Answer> {
+        let api = self.api(number)?;
+        let answer = tokio::time::timeout(LEASE, api.send(method, path, body.to_owned())).await.ok()??;
+        if answer.status == 503 {
+            assert!(answer.header("retry-after").is_some(), "{:?}", answer.headers);
+            return None;
+        }
+        Some(answer)
     }
 }
 
@@ -135,7 +154,8 @@ fn event(number: usize) -> Value {
     json!({"type": event_type, "id": number.to_string(), "payload": {"n": number}})
 }
 
-/// Posts everything, what is ordered one after the other, and the rest in batches of many producers.
+/// Posts everything, what is ordered one after the other, and the rest in batches of many producers. What is left waits
+/// for a fault that is due, so that each of them meets a load.
 async fn load(site: Arc<Site>, accepted: Arc<AtomicUsize>) {
     let mut producers = JoinSet::new();
     for producer in 0..PRODUCERS {
@@ -149,8 +169,11 @@ async fn load(site: Arc<Site>, accepted: Arc<AtomicUsize>) {
                 }
             };
             for (turn, batch) in mine.chunks(if producer == 0 { 1 } else { BATCH }).enumerate() {
+                let faults = due(accepted.load(Ordering::SeqCst));
+                site.begun.subscribe().wait_for(|begun| *begun >= faults).await.expect("the site is there");
                 let body: Vec<Value> = batch.iter().map(|number| event(*number)).collect();
-                site.post(producer + turn, "/v1/events", &Value::from(body)).await;
+                let body = Value::from(body).to_string();
+                site.send(producer + turn, Method::POST, "/v1/events", &body, 202).await;
                 accepted.fetch_add(batch.len(), Ordering::SeqCst);
             }
         });
@@ -168,6 +191,13 @@ enum Fault {
     Cut,
 }
 
+const FAULTS: [Fault; 4] = [Fault::Cut, Fault::Pause, Fault::Crash, Fault::Cut];
+
+/// How many of the [`FAULTS`] are due once so many events were accepted.
+fn due(accepted: usize) -> usize {
+    (accepted * (FAULTS.len() + 1) / events()).min(FAULTS.len())
+}
+
 /// Kills all the while, and does the rest in its turn. Answers how often something was done that leaves attempts behind.
 async fn harm(
     site: Arc<Site>,
@@ -175,14 +205,12 @@ async fn harm(
     accepted: Arc<AtomicUsize>,
     done: impl Fn() -> bool,
 ) -> usize {
-    let mut faults = vec![Fault::Cut, Fault::Crash, Fault::Pause, Fault::Cut];
-    let parts = faults.len() + 1;
-    let (mut harmed, mut killed) = (0, Instant::now());
+    let (mut begun, mut harmed, mut killed) = (0, 0, Instant::now());
     while !done() {
-        let part = parts - faults.len();
-        if accepted.load(Ordering::SeqCst) * parts >= events() * part
-            && let Some(fault) = faults.pop()
-        {
+        if due(accepted.load(Ordering::SeqCst)) > begun {
+            let fault = FAULTS[begun];
+            begun += 1;
+            site.begun.send_replace(begun);
             harmed += 1;
             match fault {
                 Fault::Pause => {
@@ -210,7 +238,7 @@ async fn harm(
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert!(faults.is_empty(), "not done: {faults:?}");
+    assert_eq!(begun, FAULTS.len(), "not done: {:?}", &FAULTS[begun..]);
     harmed
 }
 
@@ -230,9 +258,9 @@ async fn all_arrive(seen: &Shared) {
     }
 }
 
-async fn delivered(api: &Api, endpoint: &str) -> u64 {
+async fn delivered(site: &Site, endpoint: &str) -> u64 {
     let path = format!("/v1/endpoints/{endpoint}/stats");
-    let stats = api.expect(Method::GET, &path, "", 200).await;
+    let stats = site.send(0, Method::GET, &path, "", 200).await;
     stats["totals"]["delivered"].as_u64().unwrap_or_else(|| panic!("{stats}"))
 }
 
@@ -248,7 +276,6 @@ fn three_hosts_lose_nothing_and_settle_once_whatever_happens_to_them() {
         let url = server.schema().await;
         PostgresStore::migrate(&Address::parse(&url).expect("an address")).await.expect("tables");
         let folder = tempfile::tempdir().expect("a directory");
-        let site = Arc::new(Site::open(&url, folder.path()));
         let seen = Shared::default();
         let (free, ordered) = (seen.clone(), seen.clone());
         let free = open_receiver(move |n| look(&free, |seen| *seen.free.entry(n).or_default() += 1)).await;
@@ -262,7 +289,9 @@ fn three_hosts_lose_nothing_and_settle_once_whatever_happens_to_them() {
             });
         })
         .await;
-        let api = site.api(0).expect("it runs");
+        // A host that gives the database all its time makes them, so that each is made once.
+        let patient = launch(&url, &folder.path().join("patient")).with("HOOKWRIGHT_STORE_TIMEOUT", "60s");
+        let mut patient = start(&patient);
         let mut ids = Vec::new();
         for (url, events, more) in [
             (&free, "bulk", json!({"concurrency": CONCURRENCY})),
@@ -270,20 +299,24 @@ fn three_hosts_lose_nothing_and_settle_once_whatever_happens_to_them() {
         ] {
             let mut spec = json!({"name": events, "url": url, "events": [events], "retry": {"every": "1s"}});
             more.as_object().expect("an object").iter().for_each(|(name, value)| spec[name] = value.clone());
-            let view = api.expect(Method::POST, "/v1/endpoints", &spec.to_string(), 201).await;
+            let view = patient.api().expect(Method::POST, "/v1/endpoints", &spec.to_string(), 201).await;
             ids.push(view["id"].as_str().expect("an id").to_owned());
         }
+        patient.terminate();
+        let ended = patient.ended(PATIENCE).await.expect("a status").expect("it ends");
+        assert!(ended.success(), "{ended}");
 
+        let site = Arc::new(Site::open(&url, folder.path()));
         let accepted = Arc::<AtomicUsize>::default();
         let producing = tokio::spawn(load(site.clone(), accepted.clone()));
         let harmed = harm(site.clone(), &server, accepted.clone(), || producing.is_finished()).await;
         producing.await.expect("the load was taken on");
         all_arrive(&seen).await;
 
-        let api = site.api(0).expect("it runs");
         let begun = Instant::now();
         loop {
-            let page = api.expect(Method::GET, "/v1/deliveries?state=pending&limit=1", "", 200).await;
+            let pending = "/v1/deliveries?state=pending&limit=1";
+            let page = site.send(0, Method::GET, pending, "", 200).await;
             if page["items"].as_array().is_some_and(Vec::is_empty) {
                 break;
             }
@@ -291,7 +324,7 @@ fn three_hosts_lose_nothing_and_settle_once_whatever_happens_to_them() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let ordered_events = events().div_ceil(ORDERED);
-        let settled = [delivered(&api, &ids[0]).await, delivered(&api, &ids[1]).await];
+        let settled = [delivered(&site, &ids[0]).await, delivered(&site, &ids[1]).await];
         assert_eq!(settled, [(events() - ordered_events) as u64, ordered_events as u64], "each settled once");
         let again = look(&seen, |seen| {
             assert!(seen.first.is_sorted(), "out of order: {:?}", seen.first);

@@ -100,7 +100,7 @@ fn a_judge_may_ask_for_a_pause() {
         let started = attempt["started_at"].as_str().expect("a time");
         let second = |time: &str| time[17..19].parse::<i32>().expect("seconds");
         let pause = (second(due) - second(started)).rem_euclid(60);
-        assert!((7..=9).contains(&pause), "from {started} to {due}, not the 100 ms of the schedule");
+        assert!((7..=37).contains(&pause), "from {started} to {due}, not the 100 ms of the schedule");
     });
 }
 

@@ -1,5 +1,6 @@
 //! What four systems promise their users, row by row: each test is named after its row.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hookwright::receiver::Arrival;
@@ -464,27 +465,49 @@ fn k10_error_groups() {
 
 #[test]
 fn k10_warnings() {
-    let small = Stage::default().with(|config| config.delivery.stored_answer_body.0 = 4);
-    small.play(async |world| {
-        let limited = json!({"rate_limit": {"requests": 1, "per": "200ms"}, "timeout": "500ms"});
+    const PER: Duration = Duration::from_secs(300);
+    let stage = Stage::default().with(|config| {
+        config.delivery.stored_answer_body.0 = 4;
+        // A leap of the clock takes nothing away from the host that waits or sends meanwhile.
+        config.delivery.lease = PER * 2;
+    });
+    stage.play(async |world| {
+        let limited = json!({"events": ["a"], "rate_limit": {"requests": 1, "per": "5m"}, "timeout": "60s"});
         let endpoint = world.endpoint(limited).await;
+        let has = |delivery: &Value, kind: &str| {
+            let last = delivery["attempt_log"].as_array().and_then(|log| log.last()).expect("an attempt");
+            last["warnings"].as_array().is_some_and(|all| all.contains(&json!(kind)))
+        };
         world.receiver.answer_first([503]);
         let recovered = world.post("a", "1").await;
-        let delivery = world.outcome(&recovered).await;
-        let warnings = &delivery["attempt_log"][1]["warnings"];
-        assert!(warnings.as_array().is_some_and(|all| all.contains(&json!("recovered"))), "{warnings}");
-        world.receiver.delay(std::time::Duration::from_millis(420));
-        let slow = world.post("a", "2").await;
-        let warnings = world.outcome(&slow).await["attempt_log"][0]["warnings"].clone();
-        assert!(warnings.as_array().is_some_and(|all| all.contains(&json!("near_timeout"))), "{warnings}");
-        world.receiver.delay(std::time::Duration::ZERO);
-        let both = [world.post("a", "3").await, world.post("a", "4").await];
-        let mut waited = false;
-        for posted in &both {
-            let warnings = world.outcome(posted).await["attempt_log"][0]["warnings"].clone();
-            waited |= warnings.as_array().is_some_and(|all| all.contains(&json!("rate_limited")));
-        }
-        assert!(waited, "one of two at once waits for the rate");
+        let id = world.only_delivery(&recovered).await;
+        world.attempted(&id, 1).await;
+        world.clock.advance(PER);
+        let recovered = world.ended(&id).await;
+        assert!(has(&recovered, "recovered"), "{recovered:#}");
+
+        // The answer takes so long by the host's clock alone.
+        let clock = Arc::clone(&world.clock);
+        let slow = Site::open(move |_| {
+            clock.advance(Duration::from_secs(50));
+            http::Response::default()
+        })
+        .await;
+        world.web.patch(&endpoint.path(), &json!({"url": slow.url("/")})).await.expect(200);
+        world.clock.advance(PER);
+        let posted = world.post("a", "2").await;
+        let late = world.outcome(&posted).await;
+        assert!(has(&late, "near_timeout") && !has(&late, "rate_limited"), "{late:#}");
+
+        let waiting = world.post("a", "3").await;
+        // Whoever was posted after it has had a turn, and so it has had its own, in which the rate held it back.
+        world.endpoint(json!({"events": ["b"]})).await;
+        let other = world.post("b", "4").await;
+        world.outcome(&other).await;
+        world.clock.advance(PER);
+        let limited = world.outcome(&waiting).await;
+        assert!(has(&limited, "rate_limited"), "{limited:#}");
+
         let page = world.web.get(&format!("/v1/warnings?endpoint={}", endpoint.id)).await.expect(200);
         let kinds: Vec<_> = items(&page).iter().filter_map(|warning| warning["kind"].as_str()).collect();
         for kind in ["near_timeout", "recovered", "rate_limited"] {
@@ -706,8 +729,8 @@ fn t2_webhooks_config() {
     });
 }
 
-/// The pauses between a delivery's attempts, as its log tells them.
-fn due_after(delivery: &Value) -> Duration {
+/// The pause after a delivery's last attempt, from that one's beginning.
+pub fn due_after(delivery: &Value) -> Duration {
     let time = |name: &str| Timestamp::parse(delivery[name].as_str().expect("a time")).expect("a time");
     let last = delivery["attempt_log"].as_array().and_then(|log| log.last()).expect("an attempt");
     let started = Timestamp::parse(last["started_at"].as_str().expect("a time")).expect("a time");
@@ -755,8 +778,7 @@ fn k8_disable_enable() {
 fn k13_retries_and_log() {
     on_each_store(async |world| {
         world.receiver.answer_first([500, 429]);
-        let spec = json!({"retry": {"schedule": ["1m", "10m", "1h"]}, "timeout": "1s"});
-        world.endpoint(spec).await;
+        world.endpoint(json!({"retry": {"schedule": ["1m", "10m", "1h"]}})).await;
         let posted = world.post("sync.completed", "1").await;
         let id = world.only_delivery(&posted).await;
         let mut pauses = Vec::new();

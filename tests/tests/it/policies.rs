@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use hookwright_tests::harness::{Endpoint, Mailbox, Posted, World, on_each_store, play};
+use hookwright_tests::harness::{Endpoint, Mailbox, PATIENCE, Posted, World, on_each_store, play};
 use serde_json::{Value, json};
 
 async fn view(world: &World, endpoint: &Endpoint) -> Value {
@@ -207,6 +207,9 @@ async fn first_arrivals(world: &mut World, wanted: usize) -> Vec<String> {
 #[test]
 fn order_holds_through_failures_restarts_and_holding() {
     on_each_store(async |world| {
+        // A restart waits for what is under way, however long that takes.
+        world.config.server.drain_timeout = PATIENCE;
+        world.restart().await;
         for seed in 0..3 {
             let mut chance = Chance(seed);
             let spec = json!({

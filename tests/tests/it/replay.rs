@@ -1,9 +1,10 @@
 //! Delivering again what a filter finds, in the background; and test events, of which nothing is kept.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use hookwright_tests::harness::{Endpoint, Stage, World, on_each_store, play};
+use hookwright_tests::harness::{Endpoint, Site, Stage, World, on_each_store, play};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 /// An endpoint whose deliveries have failed, so many of them. The receiver takes everything from then on.
 pub async fn outage(world: &mut World, events: usize) -> Endpoint {
@@ -82,8 +83,9 @@ fn an_endpoint_gets_what_came_before_it() {
 
 #[test]
 fn a_job_is_cancelled_and_waits_for_no_endpoint_that_is_gone() {
-    Stage::default().with(|config| config.replay.rate = 10).play(async |world| {
-        let endpoint = outage(world, 4).await;
+    // One in a second: it is cancelled long before it is done.
+    Stage::default().with(|config| config.replay.rate = 1).play(async |world| {
+        let endpoint = outage(world, 10).await;
         let id = replay(world, &json!({"state": "failed"})).await;
         let path = format!("/v1/replays/{id}/cancel");
         let cancelled = world.web.post(&path, &Value::Null).await.expect(200);
@@ -92,7 +94,7 @@ fn a_job_is_cancelled_and_waits_for_no_endpoint_that_is_gone() {
         world.web.delete(&endpoint.path()).await.expect(204);
         let id = replay(world, &json!({"state": "failed"})).await;
         let progress = ended(world, &id).await["progress"].clone();
-        assert_eq!((&progress["made"], &progress["looked_at"]), (&json!(0), &json!(4)));
+        assert_eq!((&progress["made"], &progress["looked_at"]), (&json!(0), &json!(10)));
         assert_eq!(world.web.get("/v1/replays").await.expect(200)["items"].as_array().map(Vec::len), Some(2));
     });
 }
@@ -124,17 +126,27 @@ fn tenants_replay_their_own_alone() {
 #[test]
 fn so_many_tests_at_once_and_no_more() {
     Stage::default().with(|config| config.endpoint.max_tests = 1).play(async |world| {
-        let endpoint = world.endpoint(json!({})).await;
-        world.receiver.delay(Duration::from_secs(2));
+        let go = Arc::new(Semaphore::new(0));
+        let waits = go.clone();
+        let site = Site::open_async(move |_| {
+            let waits = waits.clone();
+            async move {
+                let _ = waits.acquire().await;
+                http::Response::default()
+            }
+        })
+        .await;
+        let endpoint = world.endpoint(json!({"url": site.url("/"), "timeout": "60s"})).await;
         let (web, path) = (world.web.clone(), format!("{}/test", endpoint.path()));
         let first = tokio::spawn({
             let (web, path) = (web.clone(), path.clone());
             async move { web.post(&path, &json!({})).await.expect(200) }
         });
-        world.receiver.next().await;
+        world.until("it hangs", async || (site.connections() > 0).then_some(())).await;
         let refused = web.post(&path, &json!({})).await;
         refused.problem(503);
         assert!(refused.header("retry-after").is_some());
+        go.add_permits(1);
         assert_eq!(first.await.expect("an answer")["outcome"], "delivered");
     });
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hookwright::receiver::Arrival;
-use hookwright_tests::harness::{Mailbox, Stage, World, play};
+use hookwright_tests::harness::{Mailbox, PATIENCE, Stage, World, play};
 use redb::{Database, TableDefinition};
 use serde_json::json;
 
@@ -65,7 +65,7 @@ fn secrets_and_signatures_stay_the_same_after_a_restart() {
 
 #[test]
 fn a_host_that_stops_finishes_what_is_under_way() {
-    play(async |world| {
+    Stage::default().with(|config| config.server.drain_timeout = PATIENCE).play(async |world| {
         let mut slow = Mailbox::open().await;
         slow.delay(Duration::from_millis(300));
         world.endpoint(json!({"url": slow.url("/")})).await;
