@@ -40,7 +40,7 @@ use async_trait::async_trait;
 
 use super::*;
 
-pub use self::connection::{Address, InvalidAddress};
+pub use self::connection::{Address, InvalidAddress, PLANNER};
 pub use self::migrations::Migrated;
 
 use self::connection::Pool;

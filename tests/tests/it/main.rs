@@ -19,6 +19,7 @@ mod look;
 mod openapi;
 mod operate;
 mod parity;
+mod plans;
 mod plugin_catalog;
 mod plugin_host;
 mod plugin_limits;

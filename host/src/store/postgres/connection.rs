@@ -127,6 +127,11 @@ fn trust(file: Option<&Path>) -> std::result::Result<ClientConfig, InvalidAddres
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
+/// Every statement finds its rows by an index. A plan that was made while a table was small must not read all of it once it
+/// is large.
+pub const PLANNER: &str =
+    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off";
+
 /// Connections that are kept open.
 #[derive(Debug)]
 pub struct Pool(deadpool_postgres::Pool);
@@ -136,12 +141,10 @@ impl Pool {
         let tls = MakeTls(address.trust.clone());
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(address.config.clone(), tls, recycling);
-        // Every statement finds its rows by an index. A plan that was made while a table was small must not read all of it
-        // once it is large.
         let settle_in = format!(
             "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; \
              SET default_transaction_isolation = 'read committed'; SET client_min_messages = warning; \
-             SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off",
+             {PLANNER}",
             deadline.as_millis(),
             IDLE_IN_TRANSACTION.as_millis()
         );

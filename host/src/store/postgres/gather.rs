@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::store::{Result, StoreError};
 
@@ -14,10 +15,10 @@ use super::transaction::Shared;
 const QUEUE_LENGTH: usize = 4_096;
 /// Most requests in one transaction.
 const BATCH_LENGTH: usize = 512;
-/// After a transaction of so many requests, more are waited for: one costs the database as much as dozens of requests,
-/// and the more hosts there are, the fewer come to each of them while its last one is under way.
+/// After a transaction of so many requests, more are waited for, half as long as it took: a transaction costs the database
+/// as much as dozens of requests, and the more hosts there are, the fewer come to each of them while one is under way.
 const BUSY_LENGTH: usize = 3;
-const PAUSE: Duration = Duration::from_millis(4);
+const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 
 type Commit<R, A> = for<'a> fn(&'a Shared, &'a [R]) -> BoxFuture<'a, Result<Vec<A>>>;
 
@@ -43,20 +44,24 @@ impl<R: Send + Sync + 'static, A: Send + 'static> Gather<R, A> {
 }
 
 async fn run<R, A>(shared: Arc<Shared>, commit: Commit<R, A>, mut receiver: mpsc::Receiver<Waiting<R, A>>) {
-    let (mut batch, mut busy) = (Vec::new(), false);
+    let (mut batch, mut pause) = (Vec::new(), None);
     while receiver.recv_many(&mut batch, BATCH_LENGTH).await > 0 {
-        if busy && batch.len() < BATCH_LENGTH {
-            tokio::time::sleep(PAUSE).await;
+        if let Some(end) = pause
+            && batch.len() < BATCH_LENGTH
+        {
+            // At once where the rush is over, and the end with it.
+            tokio::time::sleep_until(end).await;
             while batch.len() < BATCH_LENGTH
                 && let Ok(more) = receiver.try_recv()
             {
                 batch.push(more);
             }
         }
-        busy = batch.len() >= BUSY_LENGTH;
+        let (is_busy, begun) = (batch.len() >= BUSY_LENGTH, Instant::now());
         let (requests, replies): (Vec<R>, Vec<_>) = batch.drain(..).unzip();
         let answers = commit(&shared, &requests).await;
         drop(requests);
+        pause = is_busy.then(|| Instant::now() + (begun.elapsed() / 2).min(LONGEST_PAUSE));
         match answers {
             Ok(answers) => {
                 for (reply, answer) in replies.into_iter().zip(answers) {

@@ -158,7 +158,9 @@ CREATE TABLE tallies (
     row bytea NOT NULL,
     PRIMARY KEY (resolution, scope, bucket, shard)
 ) WITH (fillfactor = 50);
-CREATE INDEX tallies_bucket ON tallies (resolution, bucket);
+-- For what goes by its time, whatever its scope. Not of `bucket` itself: as long as nothing is known of the table, a look
+-- for a whole key would go this way, past all scopes of its bucket.
+CREATE INDEX tallies_age ON tallies (resolution, (bucket + 0));
 
 CREATE TABLE standings (
     endpoint uuid NOT NULL,

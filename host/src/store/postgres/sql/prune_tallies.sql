@@ -1,3 +1,3 @@
 DELETE FROM tallies WHERE (resolution, scope, bucket, shard) IN (
-    SELECT resolution, scope, bucket, shard FROM tallies WHERE resolution = $1 AND bucket < $2 LIMIT $3
+    SELECT resolution, scope, bucket, shard FROM tallies WHERE resolution = $1 AND bucket + 0 < $2 LIMIT $3
 )
