@@ -235,7 +235,7 @@ impl Plugin {
 
     /// As [`Plugin::transform`], where the link says what the call may use. More than [`Limits::ceiling`] it never is.
     pub async fn transform_within(&self, call: Call<'_>, limits: Allowance) -> Run {
-        let habit = Some(self.0.habits.of(call.config));
+        let habit = Some(self.0.habits.of(call.event.tenant, call.config));
         let (plugin, call) = (self.clone(), OwnedCall::of(&call));
         self.0.engine.drive(habit, async move { plugin.run(call.get(), limits).await }).await
     }
@@ -259,9 +259,8 @@ impl Plugin {
 
     /// As [`Plugin::judge`], where the link says what the call may use.
     pub async fn judge_within(&self, answer: Answer<'_>, limits: Allowance) -> Run<Judgement> {
-        let habit = Some(self.0.habits.of(answer.config));
         let (plugin, answer) = (self.clone(), OwnedAnswer::of(&answer));
-        self.0.engine.drive(habit, async move { plugin.rule(answer.get(), limits).await }).await
+        self.0.engine.drive(None, async move { plugin.rule(answer.get(), limits).await }).await
     }
 
     async fn rule(&self, answer: Answer<'_>, limits: Allowance) -> Run<Judgement> {

@@ -12,7 +12,7 @@ use std::time::Instant;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
-use super::habit::Habit;
+use super::habit::{Expected, Habit};
 
 /// Slices of the engine's clock that a call has before it counts as long: 4 to 6 ms. Nearly every call ends in its first
 /// one.
@@ -38,7 +38,8 @@ impl Spare {
         kept: K,
         mut call: LongCall<T>,
     ) -> T {
-        if !habit.is_some_and(|habit| habit.takes_long(Instant::now())) {
+        let expected = habit.map_or(Expected::Quick, |habit| habit.expected(Instant::now()));
+        if expected != Expected::Long {
             let mut slices = 0;
             let early = std::future::poll_fn(|context| match call.as_mut().poll(context) {
                 Poll::Ready(value) => Poll::Ready(Some(value)),
@@ -47,11 +48,14 @@ impl Spare {
                     if slices < SLICES { Poll::Pending } else { Poll::Ready(None) }
                 }
             });
-            if let Some(value) = early.await {
-                return value;
+            let ended = early.await;
+            match (habit, &ended) {
+                (Some(habit), Some(_)) if expected == Expected::Trial => habit.was_quick(),
+                (Some(habit), None) => habit.took_long(Instant::now()),
+                _ => {}
             }
-            if let Some(habit) = habit {
-                habit.took_long(Instant::now());
+            if let Some(value) = ended {
+                return value;
             }
         }
         match self.0.get_or_init(start) {
@@ -154,11 +158,11 @@ mod tests {
     async fn the_like_of_what_took_long_begins_elsewhere() {
         let (spare, habits) = (Spare::default(), Habits::default());
         let own = thread::current().name().unwrap_or_default().to_owned();
-        let habit = Some(habits.of("slow"));
+        let habit = Some(habits.of("acme", "slow"));
         assert_eq!(spare.drive(habit, (), turns(1)).await, [own.clone()]);
         assert_eq!(spare.drive(habit, (), turns(4)).await.last().map(String::as_str), Some("plugin-spare"));
         assert_eq!(spare.drive(habit, (), turns(1)).await, ["plugin-spare"]);
-        assert_eq!(spare.drive(Some(habits.of("quick")), (), turns(1)).await, [own]);
+        assert_eq!(spare.drive(Some(habits.of("acme", "quick")), (), turns(1)).await, [own]);
     }
 
     #[cfg(target_os = "linux")]
