@@ -216,7 +216,9 @@ impl<J> Lane<J> {
 
     /// Whether something was sent within the rate's span.
     fn counts_for_its_rate(&self, now: Timestamp) -> bool {
-        self.limits.rate.zip(self.sent.back()).is_some_and(|(rate, last)| last.plus(rate.per) > now)
+        // What seems to come later was sent before the clock went back.
+        let counts = |per, last: Timestamp| last.plus(per) > now && last <= now.plus(per);
+        self.limits.rate.zip(self.sent.back()).is_some_and(|(rate, last)| counts(rate.per, *last))
     }
 
     fn begin(&mut self, now: Timestamp) {
