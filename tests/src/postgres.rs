@@ -27,9 +27,11 @@ const SETTINGS: &str = "-c fsync=off -c full_page_writes=off -c max_connections=
                         -c shared_buffers=64MB -c listen_addresses= -c autovacuum_naptime=10s \
                         -c max_wal_size=256MB -c deadlock_timeout=200ms";
 
-/// What is measured has to outlast it. Statements are counted.
-const DURABLE: &str = "-c max_connections=200 -c shared_buffers=256MB -c listen_addresses= -c max_wal_size=4GB \
-                       -c shared_preload_libraries=pg_stat_statements";
+/// What is measured has to outlast it.
+const DURABLE: &str =
+    "-c max_connections=200 -c shared_buffers=256MB -c listen_addresses= -c max_wal_size=4GB";
+/// Has statements counted.
+pub const COUNTING: &str = "-c shared_preload_libraries=pg_stat_statements";
 
 /// Makes the server, says that it is ready, and takes it down once nobody holds the other end of its input.
 const SCRIPT: &str = r#"
@@ -105,11 +107,11 @@ impl Server {
         is_there().then(|| programs().map(start)).flatten()
     }
 
-    /// A server to measure, on the disk of this folder, that keeps what it says it has kept. `None` where there are no
-    /// programs.
-    pub fn start_durable(within: &Path) -> Option<Self> {
+    /// A server to measure, on the disk of this folder, that keeps what it says it has kept, with more settings. `None`
+    /// where there are no programs.
+    pub fn start_durable(within: &Path, more: &str) -> Option<Self> {
         let folder = tempfile::tempdir_in(within).expect("a temporary folder is made").keep();
-        programs().map(|bin| start_in(folder, bin, DURABLE))
+        programs().map(|bin| start_in(folder, bin, &format!("{DURABLE} {more}")))
     }
 
     /// The address of an empty database.
@@ -204,7 +206,7 @@ fn start(bin: PathBuf) -> Server {
     start_in(tempfile::tempdir().expect("a temporary folder is made").keep(), bin, SETTINGS)
 }
 
-fn start_in(folder: PathBuf, bin: PathBuf, settings: &'static str) -> Server {
+fn start_in(folder: PathBuf, bin: PathBuf, settings: &str) -> Server {
     let mut keeper = Command::new("sh");
     keeper.args(["-c", SCRIPT, "keeper"]).arg(&folder).arg(&bin).arg(settings);
     keeper.stdin(Stdio::piped()).stdout(Stdio::piped()).current_dir("/").process_group(0);

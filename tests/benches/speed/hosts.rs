@@ -50,8 +50,9 @@ const BOUND: f64 = 1.5;
 const LEASE: Duration = Duration::from_secs(600);
 
 pub fn measure(ground: &Ground, effort: Effort) -> anyhow::Result<()> {
-    let database = postgres::Server::start_durable(Path::new(env!("CARGO_TARGET_TMPDIR")))
-        .context("there are no PostgreSQL programs on this machine")?;
+    let database =
+        postgres::Server::start_durable(Path::new(env!("CARGO_TARGET_TMPDIR")), postgres::COUNTING)
+            .context("there are no PostgreSQL programs on this machine")?;
     let runtime = Runtime::new()?;
     let desk = runtime.block_on(Desk::open(&database))?;
     deliveries(ground, effort, &database, &desk, &runtime)?;

@@ -39,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const BOUND: f64 = 2.0;
 
 pub fn measure(ground: &Ground, effort: Effort) -> anyhow::Result<()> {
-    let database = postgres::Server::start_durable(Path::new(env!("CARGO_TARGET_TMPDIR")))
+    let database = postgres::Server::start_durable(Path::new(env!("CARGO_TARGET_TMPDIR")), "")
         .context("there are no PostgreSQL programs on this machine")?;
     let runtime = Runtime::new()?;
     let url = runtime.block_on(database.schema());
