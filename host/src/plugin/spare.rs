@@ -159,7 +159,7 @@ mod tests {
         let (spare, habits) = (Spare::default(), Habits::default());
         let own = thread::current().name().unwrap_or_default().to_owned();
         let habit = Some(habits.of("acme", "slow"));
-        assert_eq!(spare.drive(habit, (), turns(1)).await, [own.clone()]);
+        assert_eq!(spare.drive(habit, (), turns(1)).await, std::slice::from_ref(&own));
         assert_eq!(spare.drive(habit, (), turns(4)).await.last().map(String::as_str), Some("plugin-spare"));
         assert_eq!(spare.drive(habit, (), turns(1)).await, ["plugin-spare"]);
         assert_eq!(spare.drive(Some(habits.of("acme", "quick")), (), turns(1)).await, [own]);
