@@ -15,13 +15,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use hookwright::endpoint::Order;
 use hookwright::id::EndpointId;
 use hookwright::store::postgres::{Address, Options, PostgresStore};
-use hookwright::store::{
-    Append, BookVersion, Claim, EndpointRow, Endpoints as _, Inbox as _, NewDelivery, Queue as _,
-};
-use hookwright::time::{Clock as _, SystemClock, Timestamp};
+use hookwright::store::{Append, BookVersion, Claim, Endpoints as _, Inbox as _, NewDelivery, Queue as _};
+use hookwright::time::{Clock as _, SystemClock};
 use hookwright_tests::postgres;
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -359,16 +356,7 @@ impl Queue {
             Arc::new(PostgresStore::open(&address, Options { deadline: LEASE, ..Options::default() }).await?);
         let mut version = BookVersion(0);
         for endpoint in (0..ENDPOINTS).map(endpoint) {
-            let (order, judged_from) = (Order::Free, Timestamp::ZERO);
-            let row = EndpointRow {
-                id: endpoint,
-                revision: 1,
-                held: false,
-                order,
-                judged_from,
-                document: Vec::new(),
-            };
-            version = store.put_endpoint(row, Vec::new()).await?.unwrap_or(version);
+            version = store.put_endpoint(micro::row_of(endpoint), Vec::new()).await?.unwrap_or(version);
         }
         let start = Instant::now();
         let mut tasks = JoinSet::new();

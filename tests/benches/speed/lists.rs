@@ -15,14 +15,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hookwright::delivery::{Delivery, State};
-use hookwright::endpoint::Order;
 use hookwright::event::{Event, EventType, Tenant, content_digest};
 use hookwright::id::{DeliveryId, EndpointId, EventId};
 use hookwright::store::redb::{Options, RedbStore};
 use hookwright::store::{
-    Append, Appended, Arrival, BookVersion, DeliveryFilter, EndpointRow, Endpoints as _, ErrorFilter,
-    ErrorPageRequest, EventFilter, History as _, Inbox as _, NewDelivery, PageRequest, Place, Queue as _,
-    Scope, Settled, Statistics as _,
+    Append, Appended, Arrival, BookVersion, DeliveryFilter, Endpoints as _, ErrorFilter, ErrorPageRequest,
+    EventFilter, History as _, Inbox as _, NewDelivery, PageRequest, Place, Queue as _, Scope, Settled,
+    Statistics as _,
 };
 use hookwright::tally::{Resolution, Window};
 use hookwright::time::Timestamp;
@@ -147,16 +146,7 @@ impl Filled {
         let store = RedbStore::open(&path, Options { row_after: LATER, ..Options::default() })?;
         let mut version = BookVersion(0);
         for endpoint in (0..=TENANTS * ENDPOINTS_PER_TENANT).map(endpoint) {
-            let (order, judged_from) = (Order::Free, Timestamp::ZERO);
-            let row = EndpointRow {
-                id: endpoint,
-                revision: 1,
-                held: false,
-                order,
-                judged_from,
-                document: Vec::new(),
-            };
-            version = store.put_endpoint(row, Vec::new()).await?.unwrap_or(version);
+            version = store.put_endpoint(micro::row_of(endpoint), Vec::new()).await?.unwrap_or(version);
         }
         let body = Bytes::from(payload()?);
         for first in (0..size).step_by(BATCH as usize) {

@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hookwright::attempt::{Attempt, BodyRecord, Outcome, RequestRecord, ResponseRecord, Timing};
 use hookwright::delivery::{Delivery, State};
+use hookwright::endpoint::Order;
 use hookwright::event::{Event, EventType, Tenant, content_digest};
 use hookwright::id::{EndpointId, EventId};
 use hookwright::secret::SigningSecret;
 use hookwright::signature::{self, SignatureScheme};
 use hookwright::store::redb::{Options, RedbStore};
 use hookwright::store::{
-    Append, Appended, Arrival, BookVersion, Inbox as _, Lease, NewDelivery, Queue as _, Settled,
+    Append, Appended, Arrival, BookVersion, EndpointRow, Inbox as _, Lease, NewDelivery, Queue as _, Settled,
 };
 use hookwright::time::{Clock as _, SystemClock, Timestamp};
 use tokio::runtime::Runtime;
@@ -38,6 +39,12 @@ pub fn measure(ground: &Ground, effort: Effort) -> anyhow::Result<()> {
     rows.push(sign(time)?);
     table::print("Signing 1 KiB", &rows);
     Ok(())
+}
+
+/// A new endpoint, as a store sees it.
+pub fn row_of(id: EndpointId) -> EndpointRow {
+    let (order, judged_from) = (Order::Free, Timestamp::ZERO);
+    EndpointRow { id, revision: 1, held: false, order, judged_from, document: Vec::new() }
 }
 
 fn row(name: &str, spread: &Spread) -> Vec<String> {

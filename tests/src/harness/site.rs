@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 
 pub type Heard = http::Request<Bytes>;
@@ -28,6 +29,20 @@ impl Site {
     /// Answers what the function says.
     pub async fn open(answer: impl Fn(&Heard) -> Said + Clone + Send + Sync + 'static) -> Self {
         Self::open_async(move |heard| std::future::ready(answer(&heard))).await
+    }
+
+    /// Answers 200 from when on the gate has a permit.
+    pub async fn gated() -> (Arc<Semaphore>, Self) {
+        let gate = Arc::new(Semaphore::new(0));
+        let waits = Arc::clone(&gate);
+        let site = Self::open_async(move |_| {
+            let waits = Arc::clone(&waits);
+            async move {
+                let _ = waits.acquire().await;
+                Said::default()
+            }
+        });
+        (gate, site.await)
     }
 
     /// Answers what the function says, when it says so.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookwright_tests::harness::{Endpoint, Site, Stage, World, on_each_store, play};
-use http::{Method, Response};
+use http::Method;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -220,16 +220,7 @@ fn the_gate_lets_through_what_fails_nowhere() {
 
 /// A receiver that answers once it may, and a host that is busy until then.
 async fn busy(world: &World) -> (Arc<Semaphore>, Site) {
-    let go = Arc::new(Semaphore::new(0));
-    let waits = go.clone();
-    let site = Site::open_async(move |_| {
-        let waits = waits.clone();
-        async move {
-            let _ = waits.acquire().await;
-            Response::new(bytes::Bytes::new())
-        }
-    })
-    .await;
+    let (go, site) = Site::gated().await;
     world.endpoint(json!({"url": site.url("/"), "events": ["busy"]})).await;
     world.post("busy", "1").await;
     world.until("it hangs", async || (site.connections() > 0).then_some(())).await;

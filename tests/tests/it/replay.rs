@@ -1,10 +1,7 @@
 //! Delivering again what a filter finds, in the background; and test events, of which nothing is kept.
 
-use std::sync::Arc;
-
 use hookwright_tests::harness::{Endpoint, Site, Stage, World, on_each_store, play};
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 
 /// An endpoint whose deliveries have failed, so many of them. The receiver takes everything from then on.
 pub async fn outage(world: &mut World, events: usize) -> Endpoint {
@@ -126,16 +123,7 @@ fn tenants_replay_their_own_alone() {
 #[test]
 fn so_many_tests_at_once_and_no_more() {
     Stage::default().with(|config| config.endpoint.max_tests = 1).play(async |world| {
-        let go = Arc::new(Semaphore::new(0));
-        let waits = go.clone();
-        let site = Site::open_async(move |_| {
-            let waits = waits.clone();
-            async move {
-                let _ = waits.acquire().await;
-                http::Response::default()
-            }
-        })
-        .await;
+        let (go, site) = Site::gated().await;
         let endpoint = world.endpoint(json!({"url": site.url("/"), "timeout": "60s"})).await;
         let (web, path) = (world.web.clone(), format!("{}/test", endpoint.path()));
         let first = tokio::spawn({
