@@ -18,12 +18,50 @@ pub const MESSAGE_LENGTH: usize = 500;
 /// What each scope's spans of time get added.
 pub type Tallies = HashMap<(Resolution, i64, Scope), Tally>;
 
+/// Counts by the minute, from which those of all scopes and spans follow.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Minutes {
+    pub shared: HashMap<(i64, Tenant, EventType), Tally>,
+    pub endpoints: HashMap<(i64, EndpointId), Tally>,
+}
+
+impl Minutes {
+    pub fn is_empty(&self) -> bool {
+        self.shared.is_empty() && self.endpoints.is_empty()
+    }
+
+    pub fn add(&mut self, other: Minutes) {
+        for (key, tally) in other.shared {
+            self.shared.entry(key).or_default().add(&tally);
+        }
+        for (key, tally) in other.endpoints {
+            self.endpoints.entry(key).or_default().add(&tally);
+        }
+    }
+
+    /// What each scope's minutes, hours and days get added.
+    pub fn spread(self) -> Tallies {
+        let mut tallies = Tallies::new();
+        for ((minute, tenant, event_type), tally) in self.shared {
+            let scopes = [
+                Scope::Host,
+                Scope::Tenant(tenant.clone()),
+                Scope::HostType(event_type.clone()),
+                Scope::TenantType(tenant, event_type),
+            ];
+            scopes.into_iter().for_each(|scope| spread(&mut tallies, minute, &scope, &tally));
+        }
+        for ((minute, endpoint), tally) in self.endpoints {
+            spread(&mut tallies, minute, &Scope::Endpoint(endpoint), &tally);
+        }
+        tallies
+    }
+}
+
 /// Changes since it was last emptied. Its size is bounded by that of what changed.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    /// By the minute.
-    shared: HashMap<(i64, Tenant, EventType), Tally>,
-    endpoints: HashMap<(i64, EndpointId), Tally>,
+    minutes: Minutes,
     errors: HashMap<(EndpointId, Trouble), ErrorGroup>,
 }
 
@@ -35,9 +73,13 @@ impl Ledger {
         for (endpoint, held) in deliveries {
             let one = Tally { promised: 1, held: u64::from(held), ..Tally::default() };
             all.add(&one);
-            self.endpoints.entry((minute, endpoint)).or_default().add(&one);
+            self.minutes.endpoints.entry((minute, endpoint)).or_default().add(&one);
         }
-        self.shared.entry((minute, event.tenant.clone(), event.event_type.clone())).or_default().add(&all);
+        self.minutes
+            .shared
+            .entry((minute, event.tenant.clone(), event.event_type.clone()))
+            .or_default()
+            .add(&all);
     }
 
     /// A delivery was made to deliver again.
@@ -57,22 +99,10 @@ impl Ledger {
         }
     }
 
-    /// Empties it: what each scope's buckets and each group of errors get added.
-    pub fn take(&mut self) -> (Tallies, Vec<ErrorGroup>) {
-        let mut tallies = Tallies::new();
-        for ((minute, tenant, event_type), tally) in self.shared.drain() {
-            let scopes = [
-                Scope::Host,
-                Scope::Tenant(tenant.clone()),
-                Scope::HostType(event_type.clone()),
-                Scope::TenantType(tenant, event_type),
-            ];
-            scopes.into_iter().for_each(|scope| spread(&mut tallies, minute, &scope, &tally));
-        }
-        for ((minute, endpoint), tally) in self.endpoints.drain() {
-            spread(&mut tallies, minute, &Scope::Endpoint(endpoint), &tally);
-        }
-        (tallies, self.errors.drain().map(|(_, group)| group).collect())
+    /// Empties it: the counts, and what each group of errors gets added.
+    pub fn take(&mut self) -> (Minutes, Vec<ErrorGroup>) {
+        let errors = self.errors.drain().map(|(_, group)| group).collect();
+        (std::mem::take(&mut self.minutes), errors)
     }
 
     fn note(&mut self, delivery: &Delivery, at: Timestamp, tally: &Tally) {
@@ -81,8 +111,8 @@ impl Ledger {
         }
         let minute = Resolution::Minute.bucket(at);
         let scope = (minute, delivery.tenant.clone(), delivery.event_type.clone());
-        self.shared.entry(scope).or_default().add(tally);
-        self.endpoints.entry((minute, delivery.endpoint)).or_default().add(tally);
+        self.minutes.shared.entry(scope).or_default().add(tally);
+        self.minutes.endpoints.entry((minute, delivery.endpoint)).or_default().add(tally);
     }
 }
 

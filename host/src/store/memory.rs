@@ -709,8 +709,8 @@ impl Contents {
 
     /// Writes what the ledger gathered.
     fn count(&mut self) {
-        let (tallies, errors) = self.ledger.0.take();
-        for (key, tally) in tallies {
+        let (minutes, errors) = self.ledger.0.take();
+        for (key, tally) in minutes.spread() {
             self.tallies.entry(key).or_default().add(&tally);
         }
         for group in errors {

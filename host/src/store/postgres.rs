@@ -6,7 +6,8 @@
 //!
 //! * Whoever appends holds the row of `book`, so that places are given, and become visible, in one order.
 //! * Rows of `queue`, then `health`, then `heads` are locked, each in the order of its keys.
-//! * Counts go to the writer's own shard.
+//! * Counts that are added to go to the writer's own shard, and those by time to a row of their own each, which one host
+//!   after the other adds up.
 //!
 //! A delivery is a row of `queue` until it ends, then one of `deliveries`. A lease stands in its row, and outlives the
 //! host that holds it until it expires. What is kept of a day lies in partitions of its own, which go with it.
@@ -18,6 +19,7 @@ pub mod copy;
 mod counters;
 mod days;
 mod desk;
+mod fold;
 mod gather;
 mod history;
 mod hosts;
@@ -44,6 +46,7 @@ pub use self::connection::{Address, InvalidAddress, PLANNER};
 pub use self::migrations::Migrated;
 
 use self::connection::Pool;
+use self::fold::Folder;
 use self::gather::Gather;
 use self::transaction::Shared;
 
@@ -76,6 +79,7 @@ pub struct PostgresStore {
     shared: Arc<Shared>,
     appends: Gather<append::Request, Append>,
     settlements: Gather<Vec<Settled>, Vec<Settle>>,
+    _folder: Folder,
 }
 
 impl PostgresStore {
@@ -112,6 +116,7 @@ impl PostgresStore {
         Self {
             appends: Gather::start(shared.clone(), append::commit),
             settlements: Gather::start(shared.clone(), settle::commit),
+            _folder: Folder::start(shared.clone()),
             shared,
         }
     }

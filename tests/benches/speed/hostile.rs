@@ -24,6 +24,9 @@ const RATE: u32 = 100;
 const PRODUCERS: usize = 16;
 /// What is still under way when a round has ended: calls take as long as they may, a second.
 const SETTLE: Duration = Duration::from_millis(1_500);
+/// Pairs of a round with the harm and one without it right before; what they come to differs by a quarter from pair to pair
+/// where the machine is busy, so the one in the middle counts.
+const PAIRS: usize = 5;
 /// How long 10,000 calls may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -63,11 +66,10 @@ struct Table<'b> {
 }
 
 /// What arrived at the healthy endpoint.
-#[derive(Default)]
 struct Seen {
     arrived: u64,
     time: Duration,
-    took: Vec<Spread>,
+    took: Spread,
 }
 
 pub fn measure(ground: &Ground, effort: Effort) -> anyhow::Result<()> {
@@ -94,23 +96,27 @@ impl Table<'_> {
             ["the neighbour", "saturated/s", "of the base", "paced/s", "of the base", "p50 / p99 ms", "base"];
         let mut rows = vec![words.map(str::to_owned).to_vec()];
         for guest in guests {
-            let mut seen: [Seen; 4] = Default::default();
-            for _ in 0..effort.rounds.min(2) {
-                for (place, harm) in [(0, false), (1, true)] {
-                    let [saturated, slow] = self.round(&host, guest, harm, &healthy, paced as u32, time)?;
-                    seen[place].add(saturated);
-                    seen[place + 2].add(slow);
-                }
+            let mut pairs = Vec::new();
+            for _ in 0..if effort.rounds > 1 { PAIRS } else { 1 } {
+                let round = |harm| self.round(&host, guest, harm, &healthy, paced as u32, time);
+                pairs.push([round(false)?, round(true)?]);
             }
-            let [base, harmed, slow_base, slow] = seen;
+            let of_base = |part: usize| {
+                let ratios = pairs.iter().map(|[base, harmed]| harmed[part].rate() / base[part].rate());
+                let mut ratios: Vec<f64> = ratios.collect();
+                ratios.sort_by(f64::total_cmp);
+                let (least, most) = (ratios[0], ratios[ratios.len() - 1]);
+                format!("{:.2} ({least:.2} to {most:.2})", ratios[ratios.len() / 2])
+            };
+            let [_, [saturated, slow]] = &pairs[pairs.len() - 1];
             rows.push(vec![
                 guest.name.to_owned(),
-                count(harmed.rate()),
-                format!("{:.2}", harmed.rate() / base.rate()),
+                count(saturated.rate()),
+                of_base(0),
                 count(slow.rate()),
-                format!("{:.2}", slow.rate() / slow_base.rate()),
-                slow.took(),
-                slow_base.took(),
+                of_base(1),
+                slow.took.words(),
+                pairs[pairs.len() - 1][0][1].took.words(),
             ]);
         }
         table::print("A healthy endpoint beside one whose plugin means harm, 100 events/s to that", &rows);
@@ -162,7 +168,7 @@ impl Table<'_> {
     fn seen(&self, before: u64, posted: u64, start: Instant) -> anyhow::Result<Seen> {
         self.receiver.wait_for(before + posted)?;
         let time = self.receiver.last().saturating_duration_since(start);
-        Ok(Seen { arrived: posted, time, took: vec![self.receiver.take_spread()] })
+        Ok(Seen { arrived: posted, time, took: self.receiver.take_spread() })
     }
 
     /// Resident memory around calls that all fail, after as many to warm up.
@@ -240,17 +246,7 @@ impl Guest {
 }
 
 impl Seen {
-    fn add(&mut self, other: Seen) {
-        self.arrived += other.arrived;
-        self.time += other.time;
-        self.took.extend(other.took);
-    }
-
     fn rate(&self) -> f64 {
         self.arrived as f64 / self.time.as_secs_f64().max(1e-9)
-    }
-
-    fn took(&self) -> String {
-        self.took.last().map(Spread::words).unwrap_or_default()
     }
 }

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use futures_util::try_join;
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 
 use crate::delivery::Delivery;
 use crate::endpoint::Order;
-use crate::event::{Channel, ContentDigest, Event, EventType, ProducerId, Tenant};
+use crate::event::{Channel, ContentDigest, Event, ProducerId, Tenant};
 use crate::health::Health;
 use crate::id::{DeliveryId, EndpointId, EventId};
 use crate::store::redb::record;
@@ -20,7 +20,7 @@ use super::counters::Gathered;
 use super::days::Day;
 use super::lines::Lines;
 use super::row::{self, Id, big, place_key, time};
-use super::transaction::{Done, Lock, Shared, Transaction};
+use super::transaction::{Done, Lock, Shared, Transaction, Value};
 
 #[derive(Debug)]
 pub struct Request {
@@ -32,11 +32,13 @@ pub struct Request {
 pub fn commit<'a>(shared: &'a Shared, requests: &'a [Request]) -> BoxFuture<'a, Result<Vec<Append>>> {
     Box::pin(shared.transact(Lock::Together, move |transaction| async move {
         let all: Vec<&Arrival> = requests.iter().flat_map(|request| &request.batch).collect();
-        let (version, first) = take_sequences(&transaction, &all).await?;
-        let fresh = requests.iter().filter(|request| request.against == version);
-        let arrivals: Vec<&Arrival> = fresh.flat_map(|request| &request.batch).collect();
-        let mut intake = Intake::open(&transaction, first, &arrivals).await?;
-        let endpoints = endpoint_states(&transaction, wanted(&arrivals)).await?;
+        // Asked for at once. The place in the order is the first of it, so that what is read is as of then or later.
+        let ((version, first), known, endpoints) = try_join!(
+            take_sequences(&transaction, &all),
+            known_names(&transaction, &all),
+            endpoint_states(&transaction, wanted(&all)),
+        )?;
+        let mut intake = Intake::new(first, known);
         let mut lines = Lines::lock(&transaction, ordered(&endpoints)).await?;
         let mut gathered = Gathered::default();
         let mut answers = Vec::with_capacity(requests.len());
@@ -52,9 +54,9 @@ pub fn commit<'a>(shared: &'a Shared, requests: &'a [Request]) -> BoxFuture<'a, 
                 .map(|arrival| intake.take_on(arrival, until, &endpoints, &mut lines, &mut gathered));
             answers.push(Append::Done(taken_on.collect::<Result<_>>()?));
         }
-        intake.write(&transaction).await?;
-        lines.write(&transaction).await?;
-        gathered.write(&transaction, shared.append_shard).await?;
+        intake.write(&transaction);
+        lines.write(&transaction);
+        gathered.write(&transaction, shared.append_shard)?;
         Ok(answers)
     }))
 }
@@ -124,12 +126,14 @@ pub fn ordered(states: &EndpointStates) -> Vec<EndpointId> {
 #[derive(Debug, Default)]
 pub struct Intake {
     next_sequence: u64,
-    known: HashMap<(Tenant, ProducerId), Known>,
+    known: KnownNames,
     events: EventRows,
     /// Each with its event's sequence.
     names: Vec<(u64, (Tenant, ProducerId), Known)>,
     pub queue: QueueRows,
 }
+
+type KnownNames = HashMap<(Tenant, ProducerId), Known>;
 
 /// What the first post under a producer id was answered.
 #[derive(Debug, Clone, Copy)]
@@ -149,24 +153,9 @@ impl Known {
 }
 
 impl Intake {
-    /// Takes on up to as many events as there are arrivals, whose places were given already.
-    pub async fn open(transaction: &Transaction, next_sequence: u64, arrivals: &[&Arrival]) -> Done<Self> {
-        let (mut tenants, mut names) = (Vec::new(), Vec::new());
-        for event in arrivals.iter().map(|arrival| &arrival.event) {
-            if let Some(name) = &event.producer_id {
-                tenants.push(event.tenant.as_str());
-                names.push(name.as_str());
-            }
-        }
-        let mut known = HashMap::new();
-        if !names.is_empty() {
-            for row in
-                transaction.query(include_str!("sql/known_producer_ids.sql"), &[&tenants, &names]).await?
-            {
-                known.insert(known_name(&row)?, known_answer(&row)?);
-            }
-        }
-        Ok(Self { next_sequence, known, ..Self::default() })
+    /// Takes on events whose places were given already.
+    fn new(next_sequence: u64, known: KnownNames) -> Self {
+        Self { next_sequence, known, ..Self::default() }
     }
 
     /// Deliveries marked `take` are leased until `until`, where one is given.
@@ -208,29 +197,50 @@ impl Intake {
         Ok(Appended::Accepted { taken })
     }
 
-    pub async fn write(&self, transaction: &Transaction) -> Done<()> {
-        self.events.write(transaction).await?;
-        self.write_names(transaction).await?;
-        self.queue.write(transaction).await
+    pub fn write(self, transaction: &Transaction) {
+        self.events.write(transaction);
+        write_names(transaction, &self.names);
+        self.queue.write(transaction);
     }
+}
 
-    async fn write_names(&self, transaction: &Transaction) -> Done<()> {
-        if self.names.is_empty() {
-            return Ok(());
-        }
-        let sequences: Vec<i64> =
-            self.names.iter().map(|(sequence, ..)| row::sequence_key(*sequence)).collect();
-        let tenants: Vec<&str> = self.names.iter().map(|(_, (tenant, _), _)| tenant.as_str()).collect();
-        let names: Vec<&str> = self.names.iter().map(|(_, (_, name), _)| name.as_str()).collect();
-        let events: Vec<Id> = self.names.iter().map(|(.., known)| Id(known.event.as_u128())).collect();
-        let contents: Vec<&[u8]> = self.names.iter().map(|(.., known)| &known.content.0[..]).collect();
-        let deliveries: Vec<i64> = self.names.iter().map(|(.., known)| i64::from(known.deliveries)).collect();
-        let sql = include_str!("sql/insert_producer_ids.sql");
-        let values: [&(dyn ToSql + Sync); 6] =
-            [&tenants, &names, &sequences, &events, &contents, &deliveries];
-        transaction.execute(sql, &values).await?;
-        Ok(())
+fn write_names(transaction: &Transaction, names: &[(u64, (Tenant, ProducerId), Known)]) {
+    if names.is_empty() {
+        return;
     }
+    let sequences: Vec<i64> = names.iter().map(|(sequence, ..)| row::sequence_key(*sequence)).collect();
+    let tenants: Vec<String> = names.iter().map(|(_, (tenant, _), _)| tenant.as_str().to_owned()).collect();
+    let words: Vec<String> = names.iter().map(|(_, (_, name), _)| name.as_str().to_owned()).collect();
+    let events: Vec<Id> = names.iter().map(|(.., known)| Id(known.event.as_u128())).collect();
+    let contents: Vec<Vec<u8>> = names.iter().map(|(.., known)| known.content.0.to_vec()).collect();
+    let deliveries: Vec<i64> = names.iter().map(|(.., known)| i64::from(known.deliveries)).collect();
+    let values: Vec<Value> = vec![
+        Box::new(tenants),
+        Box::new(words),
+        Box::new(sequences),
+        Box::new(events),
+        Box::new(contents),
+        Box::new(deliveries),
+    ];
+    transaction.later(include_str!("sql/insert_producer_ids.sql"), values);
+}
+
+/// Of the producers' ids of these events, those that were taken already.
+async fn known_names(transaction: &Transaction, arrivals: &[&Arrival]) -> Done<KnownNames> {
+    let (mut tenants, mut names) = (Vec::new(), Vec::new());
+    for event in arrivals.iter().map(|arrival| &arrival.event) {
+        if let Some(name) = &event.producer_id {
+            tenants.push(event.tenant.as_str());
+            names.push(name.as_str());
+        }
+    }
+    let mut known = KnownNames::new();
+    if !names.is_empty() {
+        for row in transaction.query(include_str!("sql/known_producer_ids.sql"), &[&tenants, &names]).await? {
+            known.insert(known_name(&row)?, known_answer(&row)?);
+        }
+    }
+    Ok(known)
 }
 
 fn known_name(row: &Row) -> Done<(Tenant, ProducerId)> {
@@ -282,25 +292,25 @@ impl EventRows {
         }
     }
 
-    pub async fn write(&self, transaction: &Transaction) -> Done<()> {
+    pub fn write(self, transaction: &Transaction) {
         if self.sequences.is_empty() {
-            return Ok(());
+            return;
         }
-        let tenants: Vec<&str> = self.events.iter().map(|event| event.tenant.as_str()).collect();
-        let types: Vec<&str> = self.events.iter().map(|event| event.event_type.as_str()).collect();
-        let values: [&(dyn ToSql + Sync); 9] = [
-            &self.sequences,
-            &self.ids,
-            &tenants,
-            &types,
-            &self.channels,
-            &self.accepted,
-            &self.sizes,
-            &self.ordinals,
-            &self.rows,
+        let tenants: Vec<String> = self.events.iter().map(|event| event.tenant.as_str().to_owned()).collect();
+        let types: Vec<String> =
+            self.events.iter().map(|event| event.event_type.as_str().to_owned()).collect();
+        let values: Vec<Value> = vec![
+            Box::new(self.sequences),
+            Box::new(self.ids),
+            Box::new(tenants),
+            Box::new(types),
+            Box::new(self.channels),
+            Box::new(self.accepted),
+            Box::new(self.sizes),
+            Box::new(self.ordinals),
+            Box::new(self.rows),
         ];
-        transaction.execute(include_str!("sql/insert_events.sql"), &values).await?;
-        Ok(())
+        transaction.later(include_str!("sql/insert_events.sql"), values);
     }
 }
 
@@ -310,8 +320,8 @@ pub struct QueueRows {
     places: Vec<i64>,
     deliveries: Vec<Id>,
     endpoints: Vec<Id>,
-    tenants: Vec<Tenant>,
-    types: Vec<EventType>,
+    tenants: Vec<String>,
+    types: Vec<String>,
     created: Vec<i64>,
     due: Vec<i64>,
     leased: Vec<Option<i64>>,
@@ -332,8 +342,8 @@ impl QueueRows {
         self.places.push(place);
         self.deliveries.push(Id(delivery.id.as_u128()));
         self.endpoints.push(Id(delivery.endpoint.as_u128()));
-        self.tenants.push(delivery.tenant.clone());
-        self.types.push(delivery.event_type.clone());
+        self.tenants.push(delivery.tenant.as_str().to_owned());
+        self.types.push(delivery.event_type.as_str().to_owned());
         self.created.push(delivery.created_at.as_micros());
         self.due.push(delivery.due.unwrap_or(delivery.created_at).as_micros());
         self.leased.push(row::micros(leased_until));
@@ -343,27 +353,24 @@ impl QueueRows {
         Ok(())
     }
 
-    pub async fn write(&self, transaction: &Transaction) -> Done<()> {
+    pub fn write(self, transaction: &Transaction) {
         if self.places.is_empty() {
-            return Ok(());
+            return;
         }
-        let tenants: Vec<&str> = self.tenants.iter().map(Tenant::as_str).collect();
-        let types: Vec<&str> = self.types.iter().map(EventType::as_str).collect();
-        let values: [&(dyn ToSql + Sync); 11] = [
-            &self.places,
-            &self.deliveries,
-            &self.endpoints,
-            &tenants,
-            &types,
-            &self.created,
-            &self.due,
-            &self.leased,
-            &self.generations,
-            &self.turns,
-            &self.rows,
+        let values: Vec<Value> = vec![
+            Box::new(self.places),
+            Box::new(self.deliveries),
+            Box::new(self.endpoints),
+            Box::new(self.tenants),
+            Box::new(self.types),
+            Box::new(self.created),
+            Box::new(self.due),
+            Box::new(self.leased),
+            Box::new(self.generations),
+            Box::new(self.turns),
+            Box::new(self.rows),
         ];
-        transaction.execute(include_str!("sql/insert_queue.sql"), &values).await?;
-        Ok(())
+        transaction.later(include_str!("sql/insert_queue.sql"), values);
     }
 }
 
@@ -372,8 +379,9 @@ pub async fn open_for(transaction: &Transaction, arrivals: &[&Arrival]) -> Done<
     if arrivals.is_empty() {
         return Ok(Intake::default());
     }
-    let (_, first) = take_sequences(transaction, arrivals).await?;
-    Intake::open(transaction, first, arrivals).await
+    let ((_, first), known) =
+        try_join!(take_sequences(transaction, arrivals), known_names(transaction, arrivals))?;
+    Ok(Intake::new(first, known))
 }
 
 /// By their endpoints, in the order of their ids.

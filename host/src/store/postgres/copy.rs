@@ -16,6 +16,7 @@ use crate::time::{Clock as _, SystemClock};
 
 use super::alone;
 use super::connection::Address;
+use super::fold;
 use super::transaction::{Done, Lock, Shared, Transaction};
 
 /// A database that is copied, or made.
@@ -33,6 +34,8 @@ impl PostgresCopy {
     pub async fn source(address: &Address) -> Result<Self> {
         let source = Self::open(address).await?;
         refuse_unfinished(&source.shared).await?;
+        // What is read of the counts is their sums.
+        fold::everything(&source.shared).await?;
         Ok(source)
     }
 

@@ -24,8 +24,9 @@ use crate::trouble::Trouble;
 use super::PostgresStore;
 use super::append::EndpointState;
 use super::days::Day;
+use super::fold;
 use super::row::{Id, big, micros, time};
-use super::transaction::{Done, Lock, Transaction};
+use super::transaction::{Done, Lock, Transaction, Value};
 
 /// What one transaction adds, until it is written.
 #[derive(Debug, Default)]
@@ -107,66 +108,81 @@ impl Gathered {
     }
 
     /// Writes it. A writer that is not alone has a shard of its own.
-    pub async fn write(&mut self, transaction: &Transaction, shard: i16) -> Done<()> {
-        let (tallies, errors) = self.ledger.take();
-        self.write_standings(transaction, shard).await?;
-        self.write_stored(transaction, shard).await?;
-        write_errors(transaction, errors).await?;
-        write_tallies(transaction, tallies, shard).await
-    }
-
-    async fn write_standings(&mut self, transaction: &Transaction, shard: i16) -> Done<()> {
-        let changes = std::mem::take(&mut self.standings);
-        if changes.is_empty() {
-            return Ok(());
-        }
-        let endpoints: Vec<Id> = changes.keys().map(|id| Id(id.as_u128())).collect();
-        let pending: Vec<i64> = changes.values().map(|change| change.pending).collect();
-        let event: Vec<_> = changes.values().map(|change| micros(change.last_event_at)).collect();
-        let attempt: Vec<_> = changes.values().map(|change| micros(change.last_attempt_at)).collect();
-        let delivery: Vec<_> = changes.values().map(|change| micros(change.last_delivery_at)).collect();
-        let sql = include_str!("sql/add_standings.sql");
-        transaction.execute(sql, &[&endpoints, &pending, &event, &attempt, &delivery, &shard]).await?;
-        Ok(())
-    }
-
-    async fn write_stored(&mut self, transaction: &Transaction, shard: i16) -> Done<()> {
-        let changes = std::mem::take(&mut self.stored);
-        if changes.is_empty() {
-            return Ok(());
-        }
-        let tenants: Vec<&str> = changes.keys().map(|(tenant, _)| tenant.as_str()).collect();
-        let days: Vec<i32> = changes.keys().map(|(_, day)| day.number()).collect();
-        let events: Vec<i64> = changes.values().map(|stored| stored.events).collect();
-        let deliveries: Vec<i64> = changes.values().map(|stored| stored.deliveries).collect();
-        let bytes: Vec<i64> = changes.values().map(|stored| stored.bytes).collect();
-        let sql = include_str!("sql/add_stored.sql");
-        transaction.execute(sql, &[&tenants, &days, &events, &deliveries, &bytes, &shard]).await?;
-        Ok(())
+    pub fn write(mut self, transaction: &Transaction, shard: i16) -> Result<()> {
+        let (minutes, errors) = self.ledger.take();
+        write_standings(transaction, self.standings, shard);
+        write_stored(transaction, self.stored, shard);
+        write_errors(transaction, errors);
+        fold::write(transaction, &minutes)
     }
 }
 
-async fn write_errors(transaction: &Transaction, mut groups: Vec<ErrorGroup>) -> Done<()> {
+fn write_standings(transaction: &Transaction, changes: BTreeMap<EndpointId, Change>, shard: i16) {
+    if changes.is_empty() {
+        return;
+    }
+    let endpoints: Vec<Id> = changes.keys().map(|id| Id(id.as_u128())).collect();
+    let pending: Vec<i64> = changes.values().map(|change| change.pending).collect();
+    let event: Vec<_> = changes.values().map(|change| micros(change.last_event_at)).collect();
+    let attempt: Vec<_> = changes.values().map(|change| micros(change.last_attempt_at)).collect();
+    let delivery: Vec<_> = changes.values().map(|change| micros(change.last_delivery_at)).collect();
+    let sql = include_str!("sql/add_standings.sql");
+    let shard: Value = Box::new(shard);
+    let columns: [Value; 5] =
+        [Box::new(endpoints), Box::new(pending), Box::new(event), Box::new(attempt), Box::new(delivery)];
+    transaction.later(sql, columns.into_iter().chain([shard]).collect());
+}
+
+pub fn write_stored(transaction: &Transaction, changes: BTreeMap<(Tenant, Day), Stored>, shard: i16) {
+    if changes.is_empty() {
+        return;
+    }
+    let tenants: Vec<String> = changes.keys().map(|(tenant, _)| tenant.as_str().to_owned()).collect();
+    let days: Vec<i32> = changes.keys().map(|(_, day)| day.number()).collect();
+    let events: Vec<i64> = changes.values().map(|stored| stored.events).collect();
+    let deliveries: Vec<i64> = changes.values().map(|stored| stored.deliveries).collect();
+    let bytes: Vec<i64> = changes.values().map(|stored| stored.bytes).collect();
+    let sql = include_str!("sql/add_stored.sql");
+    let values: Vec<Value> = vec![
+        Box::new(tenants),
+        Box::new(days),
+        Box::new(events),
+        Box::new(deliveries),
+        Box::new(bytes),
+        Box::new(shard),
+    ];
+    transaction.later(sql, values);
+}
+
+fn write_errors(transaction: &Transaction, mut groups: Vec<ErrorGroup>) {
     if groups.is_empty() {
-        return Ok(());
+        return;
     }
     groups.sort_by_key(|group| (group.endpoint, group.trouble.word()));
     let endpoints: Vec<Id> = groups.iter().map(|group| Id(group.endpoint.as_u128())).collect();
     let kinds: Vec<&str> = groups.iter().map(|group| group.trouble.word()).collect();
-    let tenants: Vec<&str> = groups.iter().map(|group| group.tenant.as_str()).collect();
+    let tenants: Vec<String> = groups.iter().map(|group| group.tenant.as_str().to_owned()).collect();
     let counts: Vec<i64> = groups.iter().map(|group| big(group.count)).collect();
     let first: Vec<i64> = groups.iter().map(|group| group.first_at.as_micros()).collect();
     let last: Vec<i64> = groups.iter().map(|group| group.last_at.as_micros()).collect();
     let deliveries: Vec<Id> = groups.iter().map(|group| Id(group.last_delivery.as_u128())).collect();
-    let messages: Vec<&[u8]> = groups.iter().map(|group| group.last_message.as_bytes()).collect();
+    let messages: Vec<Vec<u8>> = groups.into_iter().map(|group| group.last_message.into_bytes()).collect();
     let sql = include_str!("sql/add_errors.sql");
-    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 8] =
-        [&endpoints, &kinds, &tenants, &counts, &first, &last, &deliveries, &messages];
-    transaction.execute(sql, &values).await?;
-    Ok(())
+    let values: Vec<Value> = vec![
+        Box::new(endpoints),
+        Box::new(kinds),
+        Box::new(tenants),
+        Box::new(counts),
+        Box::new(first),
+        Box::new(last),
+        Box::new(deliveries),
+        Box::new(messages),
+    ];
+    transaction.later(sql, values);
 }
 
-async fn write_tallies(transaction: &Transaction, tallies: Tallies, shard: i16) -> Done<()> {
+/// Whoever adds holds the shard's lock: what is read here is written, and nobody else may write it in between.
+pub async fn add_tallies(transaction: &Transaction, tallies: Tallies, shard: i16) -> Done<()> {
     if tallies.is_empty() {
         return Ok(());
     }
@@ -177,8 +193,6 @@ async fn write_tallies(transaction: &Transaction, tallies: Tallies, shard: i16) 
     let resolutions: Vec<i16> = sums.keys().map(|key| key.0).collect();
     let scopes: Vec<Vec<u8>> = sums.keys().map(|key| key.1.clone()).collect();
     let buckets: Vec<i64> = sums.keys().map(|key| key.2).collect();
-    // What is read here is written at once, and nobody else may write it in between.
-    transaction.hold(shard).await?;
     let sql = include_str!("sql/stored_tallies.sql");
     for row in transaction.query(sql, &[&resolutions, &scopes, &buckets, &shard]).await? {
         let key = (row.try_get("resolution")?, row.try_get("scope")?, row.try_get("bucket")?);
@@ -188,7 +202,9 @@ async fn write_tallies(transaction: &Transaction, tallies: Tallies, shard: i16) 
     }
     let rows = sums.values().map(encode_tally).collect::<Result<Vec<Vec<u8>>>>()?;
     let sql = include_str!("sql/write_tallies.sql");
-    transaction.execute(sql, &[&resolutions, &scopes, &buckets, &rows, &shard]).await?;
+    let values: Vec<Value> =
+        vec![Box::new(resolutions), Box::new(scopes), Box::new(buckets), Box::new(rows), Box::new(shard)];
+    transaction.later(sql, values);
     Ok(())
 }
 
@@ -207,6 +223,12 @@ impl Statistics for PostgresStore {
                     let buckets = found.entry(row.try_get("scope")?).or_default();
                     let bucket = buckets.entry(row.try_get("bucket")?).or_default();
                     bucket.add(&decode_tally(row.try_get("row")?)?);
+                }
+                for ((of, bucket, scope), tally) in fold::waiting(&transaction).await?.spread() {
+                    let scope = scope_key(&scope);
+                    if of == resolution && span.contains(&bucket) && keys.contains(&scope) {
+                        found.entry(scope).or_default().entry(bucket).or_default().add(&tally);
+                    }
                 }
                 Ok(found)
             })
@@ -235,6 +257,12 @@ impl Statistics for PostgresStore {
             for row in rows.iter().take(VOLUME_SCAN_LIMIT) {
                 let event_type = type_of(row.try_get("scope")?, &keys.start)?;
                 types.entry(event_type).or_default().add(&decode_tally(row.try_get("row")?)?);
+            }
+            for ((of, bucket, scope), tally) in fold::waiting(&transaction).await?.spread() {
+                let scope = scope_key(&scope);
+                if of == window.resolution() && span.contains(&bucket) && keys.contains(&scope) {
+                    types.entry(type_of(&scope, &keys.start)?).or_default().add(&tally);
+                }
             }
             Ok(Volumes { types: types.into_iter().collect(), partial: rows.len() > VOLUME_SCAN_LIMIT })
         };
@@ -308,6 +336,7 @@ impl Statistics for PostgresStore {
 
     async fn prune_statistics(&self, kept: Kept, limit: usize) -> Result<usize> {
         let mut gone = 0;
+        fold::everything(&self.shared).await?;
         for resolution in Resolution::ALL {
             let since = kept.since(resolution);
             let begun = resolution.bucket(since);

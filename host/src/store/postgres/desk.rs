@@ -64,9 +64,9 @@ impl Endpoints for PostgresStore {
             for arrival in announce {
                 intake.take_on(arrival, None, &endpoints, &mut lines, &mut gathered)?;
             }
-            intake.write(&transaction).await?;
-            lines.write(&transaction).await?;
-            gathered.write(&transaction, SHARD).await?;
+            intake.write(&transaction);
+            lines.write(&transaction);
+            gathered.write(&transaction, SHARD)?;
             raise_version(&transaction).await.map(Some)
         };
         self.shared.transact(Lock::Alone, work).await

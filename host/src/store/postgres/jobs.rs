@@ -119,7 +119,7 @@ async fn advance(transaction: &Transaction, step: &Step) -> Done<Option<Job>> {
     }
     job.advance(step, &made);
     put(transaction, &job).await?;
-    remake.write(transaction).await?;
+    remake.write(transaction)?;
     Ok(Some(job))
 }
 

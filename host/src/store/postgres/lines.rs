@@ -9,7 +9,7 @@ use crate::id::EndpointId;
 
 use super::append::sorted_ids;
 use super::row::Id;
-use super::transaction::{Done, Transaction};
+use super::transaction::{Done, Transaction, Value};
 
 /// Lines that are locked until the end of the transaction.
 #[derive(Debug, Default)]
@@ -87,16 +87,16 @@ impl Lines {
         self.lines.get(&endpoint).is_some_and(|line| line.head.is_some())
     }
 
-    pub async fn write(&self, transaction: &Transaction) -> Done<()> {
+    pub fn write(&self, transaction: &Transaction) {
         let changed: Vec<_> =
             self.lines.iter().filter(|(endpoint, _)| self.changed.contains(endpoint)).collect();
         if changed.is_empty() {
-            return Ok(());
+            return;
         }
         let endpoints: Vec<Id> = changed.iter().map(|(id, _)| Id(id.as_u128())).collect();
         let heads: Vec<Option<i64>> = changed.iter().map(|(_, line)| line.head).collect();
         let turns: Vec<i64> = changed.iter().map(|(_, line)| line.next_turn).collect();
-        transaction.execute(include_str!("sql/write_heads.sql"), &[&endpoints, &heads, &turns]).await?;
-        Ok(())
+        let values: Vec<Value> = vec![Box::new(endpoints), Box::new(heads), Box::new(turns)];
+        transaction.later(include_str!("sql/write_heads.sql"), values);
     }
 }

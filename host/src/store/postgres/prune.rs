@@ -317,7 +317,7 @@ async fn prune(
         gathered.forgotten(tenant, day, Stored { events, bytes, ..Stored::default() });
         pruned.events += events.unsigned_abs();
     }
-    gathered.write(transaction, SHARD).await?;
+    gathered.write(transaction, SHARD)?;
     let follow = transaction.one(include_str!("sql/events_follow.sql"), &[&last]).await?;
     pruned.done = !follow.try_get::<_, bool>("follow")?;
     Ok(())

@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures_util::future::BoxFuture;
-use tokio_postgres::types::ToSql;
+use futures_util::try_join;
 
 use crate::attempt::Attempt;
 use crate::delivery::{Delivery, State};
-use crate::event::{EventType, Tenant};
 use crate::health::Health;
 use crate::id::{DeliveryId, EndpointId};
 use crate::store::redb::record;
@@ -18,7 +17,7 @@ use super::append::{self, EndpointStates, Intake};
 use super::counters::Gathered;
 use super::lines::Lines;
 use super::row::{Id, big, micros};
-use super::transaction::{Done, Lock, Shared, Transaction};
+use super::transaction::{Done, Lock, Shared, Transaction, Value};
 
 pub fn commit<'a>(
     shared: &'a Shared,
@@ -28,11 +27,13 @@ pub fn commit<'a>(
         let all: Vec<&Settled> = requests.iter().flatten().collect();
         let told = all.iter().flat_map(|settled| settled.announce.iter().chain(&settled.recovery));
         let told: Vec<&Arrival> = told.collect();
-        let intake = append::open_for(&transaction, &told).await?;
-        let leased = lock(&transaction, &all).await?;
         let mut known = append::wanted(&told);
         known.extend(all.iter().map(|settled| settled.delivery.endpoint));
-        let mut endpoints = append::endpoint_states(&transaction, known).await?;
+        let (intake, leased, mut endpoints) = try_join!(
+            append::open_for(&transaction, &told),
+            lock(&transaction, &all),
+            append::endpoint_states(&transaction, known),
+        )?;
         lock_health(&transaction, &all, &mut endpoints).await?;
         let fared = endpoints.iter().map(|(id, state)| (*id, state.health)).collect();
         let lines = Lines::lock(&transaction, append::ordered(&endpoints)).await?;
@@ -174,37 +175,37 @@ impl Settling {
         fared: &BTreeMap<EndpointId, Health>,
         shard: i16,
     ) -> Done<()> {
-        self.ended.write(transaction).await?;
-        self.again.write(transaction).await?;
-        self.attempts.write(transaction).await?;
+        self.ended.write(transaction);
+        self.again.write(transaction);
+        self.attempts.write(transaction);
         self.lines.leave(transaction, &self.leavers).await?;
         for arrival in &self.announced {
             self.intake.take_on(arrival, None, &self.endpoints, &mut self.lines, &mut self.gathered)?;
         }
-        self.intake.write(transaction).await?;
-        self.lines.write(transaction).await?;
-        write_health(transaction, fared, &self.endpoints).await?;
-        self.gathered.write(transaction, shard).await
+        self.intake.write(transaction);
+        self.lines.write(transaction);
+        write_health(transaction, fared, &self.endpoints);
+        Ok(self.gathered.write(transaction, shard)?)
     }
 }
 
-async fn write_health(
+fn write_health(
     transaction: &Transaction,
     before: &BTreeMap<EndpointId, Health>,
     endpoints: &EndpointStates,
-) -> Done<()> {
+) {
     let changed = endpoints.iter().filter(|(id, state)| before.get(id) != Some(&state.health));
     let changed: Vec<_> = changed.collect();
     if changed.is_empty() {
-        return Ok(());
+        return;
     }
     let ids: Vec<Id> = changed.iter().map(|(id, _)| Id(id.as_u128())).collect();
     let health = || changed.iter().map(|(_, state)| state.health);
     let failures: Vec<i64> = health().map(|health| i64::from(health.consecutive_failures)).collect();
     let since: Vec<Option<i64>> = health().map(|health| micros(health.failing_since)).collect();
     let trial: Vec<bool> = health().map(|health| health.on_trial).collect();
-    transaction.execute(include_str!("sql/write_health.sql"), &[&ids, &failures, &since, &trial]).await?;
-    Ok(())
+    let values: Vec<Value> = vec![Box::new(ids), Box::new(failures), Box::new(since), Box::new(trial)];
+    transaction.later(include_str!("sql/write_health.sql"), values);
 }
 
 /// Columns of deliveries that have ended.
@@ -212,8 +213,8 @@ async fn write_health(
 pub struct EndedRows {
     places: Vec<i64>,
     endpoints: Vec<Id>,
-    tenants: Vec<Tenant>,
-    types: Vec<EventType>,
+    tenants: Vec<String>,
+    types: Vec<String>,
     states: Vec<i16>,
     created: Vec<i64>,
     finished: Vec<i64>,
@@ -226,8 +227,8 @@ impl EndedRows {
     pub fn push(&mut self, place: i64, delivery: &Delivery, attempt: Option<Vec<u8>>) -> Result<()> {
         self.places.push(place);
         self.endpoints.push(Id(delivery.endpoint.as_u128()));
-        self.tenants.push(delivery.tenant.clone());
-        self.types.push(delivery.event_type.clone());
+        self.tenants.push(delivery.tenant.as_str().to_owned());
+        self.types.push(delivery.event_type.as_str().to_owned());
         self.states.push(i16::from(record::encode_state(delivery.state)));
         self.created.push(delivery.created_at.as_micros());
         self.finished.push(delivery.finished_at.unwrap_or(delivery.created_at).as_micros());
@@ -237,25 +238,22 @@ impl EndedRows {
     }
 
     /// Takes them out of the queue.
-    pub async fn write(&self, transaction: &Transaction) -> Done<()> {
+    pub fn write(self, transaction: &Transaction) {
         if self.places.is_empty() {
-            return Ok(());
+            return;
         }
-        let tenants: Vec<&str> = self.tenants.iter().map(Tenant::as_str).collect();
-        let types: Vec<&str> = self.types.iter().map(EventType::as_str).collect();
-        let values: [&(dyn ToSql + Sync); 9] = [
-            &self.places,
-            &self.endpoints,
-            &tenants,
-            &types,
-            &self.states,
-            &self.created,
-            &self.finished,
-            &self.rows,
-            &self.attempts,
+        let values: Vec<Value> = vec![
+            Box::new(self.places),
+            Box::new(self.endpoints),
+            Box::new(self.tenants),
+            Box::new(self.types),
+            Box::new(self.states),
+            Box::new(self.created),
+            Box::new(self.finished),
+            Box::new(self.rows),
+            Box::new(self.attempts),
         ];
-        transaction.execute(include_str!("sql/end_deliveries.sql"), &values).await?;
-        Ok(())
+        transaction.later(include_str!("sql/end_deliveries.sql"), values);
     }
 }
 
@@ -275,13 +273,11 @@ impl AgainRows {
         Ok(())
     }
 
-    async fn write(&self, transaction: &Transaction) -> Done<()> {
-        if self.places.is_empty() {
-            return Ok(());
+    fn write(self, transaction: &Transaction) {
+        if !self.places.is_empty() {
+            let values: Vec<Value> = vec![Box::new(self.places), Box::new(self.due), Box::new(self.rows)];
+            transaction.later(include_str!("sql/wait_again.sql"), values);
         }
-        let sql = include_str!("sql/wait_again.sql");
-        transaction.execute(sql, &[&self.places, &self.due, &self.rows]).await?;
-        Ok(())
     }
 }
 
@@ -302,15 +298,15 @@ impl AttemptRows {
         self.rows.push(row);
     }
 
-    pub async fn write(&self, transaction: &Transaction) -> Done<()> {
+    pub fn write(self, transaction: &Transaction) {
         if !self.places.is_empty() {
-            let sql = include_str!("sql/insert_attempts.sql");
-            transaction.execute(sql, &[&self.places, &self.numbers, &self.rows]).await?;
+            let values: Vec<Value> = vec![Box::new(self.places), Box::new(self.numbers), Box::new(self.rows)];
+            transaction.later(include_str!("sql/insert_attempts.sql"), values);
         }
         if !self.outdated.is_empty() {
-            let (places, numbers): (Vec<i64>, Vec<i64>) = self.outdated.iter().copied().unzip();
-            transaction.execute(include_str!("sql/drop_attempts.sql"), &[&places, &numbers]).await?;
+            let (places, numbers): (Vec<i64>, Vec<i64>) = self.outdated.into_iter().unzip();
+            let values: Vec<Value> = vec![Box::new(places), Box::new(numbers)];
+            transaction.later(include_str!("sql/drop_attempts.sql"), values);
         }
-        Ok(())
     }
 }

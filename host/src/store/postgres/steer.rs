@@ -119,15 +119,15 @@ async fn end(
         rows.push(*place, delivery, None)?;
         gathered.settled(delivery, None, endpoints.get_mut(&delivery.endpoint));
     }
-    rows.write(transaction).await?;
+    rows.write(transaction);
     let leavers: Vec<_> = ended.iter().map(|found| (found.delivery.endpoint, found.place)).collect();
     lines.leave(transaction, &leavers).await?;
     for arrival in &told {
         intake.take_on(arrival, None, &endpoints, &mut lines, &mut gathered)?;
     }
-    intake.write(transaction).await?;
-    lines.write(transaction).await?;
-    gathered.write(transaction, SHARD).await?;
+    intake.write(transaction);
+    lines.write(transaction);
+    gathered.write(transaction, SHARD)?;
     Ok(ended)
 }
 
@@ -154,7 +154,7 @@ pub async fn replay(shared: &Shared, id: DeliveryId, new_webhook_id: bool, now: 
     let work = |transaction: Arc<Transaction>| async move {
         let mut remake = Remake::default();
         let answer = remake.replay(&transaction, id, new_webhook_id, now).await?;
-        remake.write(&transaction).await?;
+        remake.write(&transaction)?;
         Ok(answer)
     };
     shared.transact(Lock::Alone, work).await
@@ -222,14 +222,14 @@ impl Remake {
         let turn = lines.join(delivery.endpoint, order, key);
         let mut rows = QueueRows::default();
         rows.push(key, delivery, None, 0, turn)?;
-        rows.write(transaction).await?;
-        lines.write(transaction).await?;
+        rows.write(transaction);
+        lines.write(transaction);
         self.gathered.replayed(delivery, Day::of_place(key));
         Ok(())
     }
 
-    pub async fn write(&mut self, transaction: &Transaction) -> Done<()> {
-        self.gathered.write(transaction, SHARD).await
+    pub fn write(self, transaction: &Transaction) -> Result<()> {
+        self.gathered.write(transaction, SHARD)
     }
 }
 

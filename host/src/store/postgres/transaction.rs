@@ -2,12 +2,15 @@
 //! its deadline.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use deadpool_postgres::Object;
-use tokio_postgres::Row;
+use futures_util::future::{MaybeDone, maybe_done};
+use futures_util::poll;
+use tokio::sync::Notify;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Statement};
 use tracing::warn;
 
 use crate::store::{Result, StoreError};
@@ -30,6 +33,8 @@ pub struct Shared {
     /// The shards that this store's appends and settlements count in.
     pub append_shard: i16,
     pub settle_shard: i16,
+    /// Told of each transaction that changed counts.
+    pub counted: Notify,
     pool: Pool,
     /// The number of the store's lock; the next ones are those of its shards.
     lock: i64,
@@ -110,7 +115,7 @@ impl Shared {
             row.try_get("number").map_err(|error| Fault::from(error).error())?
         };
         let append_shard = rand::random_range(0..SHARDS / 2) * 2;
-        Ok(Self { options, append_shard, settle_shard: append_shard + 1, pool, lock })
+        Ok(Self { options, append_shard, settle_shard: append_shard + 1, counted: Notify::new(), pool, lock })
     }
 
     /// The number of the store's lock.
@@ -144,14 +149,20 @@ impl Shared {
     where
         F: Future<Output = Done<T>>,
     {
-        let transaction = Arc::new(Transaction::begin(self.pool.take().await?, lock, self.lock).await?);
-        match work(transaction.clone()).await {
+        let transaction = Arc::new(Transaction::new(self.pool.take().await?, lock, self.lock));
+        let done = match work(transaction.clone()).await {
+            Ok(answer) => transaction.commit().await.map(|()| answer),
+            Err(fault) => Err(fault),
+        };
+        match done {
             Ok(answer) => {
-                transaction.end("COMMIT").await?;
+                if transaction.counts.load(Ordering::Relaxed) {
+                    self.counted.notify_one();
+                }
                 Ok(answer)
             }
             Err(fault) => {
-                let _ = transaction.end("ROLLBACK").await;
+                let _ = transaction.take_back().await;
                 let days = transaction.days();
                 drop(transaction);
                 match fault {
@@ -177,6 +188,9 @@ impl Shared {
 }
 
 /// One that is under way. Where it is dropped before its end, its connection is closed, and with it the transaction.
+///
+/// What nobody has to hear the answer of waits until something else is asked for, or for the end, and goes to the
+/// database with it at once: a transaction takes as many journeys there and back as it asks questions.
 #[derive(Debug)]
 pub struct Transaction {
     client: Option<Object>,
@@ -184,16 +198,25 @@ pub struct Transaction {
     lock: i64,
     /// Those that it gives places in.
     days: Mutex<Vec<Day>>,
+    waiting: Mutex<Vec<Waiting>>,
+    counts: AtomicBool,
+    /// Held by whoever sends, so that each statement is sent in its turn.
+    sending: tokio::sync::Mutex<()>,
 }
 
+/// What is sent with the next statement.
+#[derive(Debug)]
+enum Waiting {
+    /// Begins the transaction.
+    Begin(String),
+    Change(&'static str, Vec<Value>),
+}
+
+/// A value of a statement that waits.
+pub type Value = Box<dyn ToSql + Sync + Send>;
+
 impl Transaction {
-    async fn begin(client: Object, lock: Lock, number: i64) -> Done<Self> {
-        let transaction = Self {
-            client: Some(client),
-            ended: AtomicBool::new(false),
-            lock: number,
-            days: Mutex::default(),
-        };
+    fn new(client: Object, lock: Lock, number: i64) -> Self {
         let begin = match lock {
             Lock::Together => format!("BEGIN; SELECT pg_advisory_xact_lock_shared({number})"),
             Lock::Alone => format!("BEGIN; SELECT pg_advisory_xact_lock({number})"),
@@ -203,18 +226,50 @@ impl Transaction {
                                SET LOCAL plan_cache_mode = force_custom_plan"
                 .to_owned(),
         };
-        transaction.client()?.batch_execute(&begin).await?;
-        Ok(transaction)
+        Self {
+            client: Some(client),
+            // Until something is sent, there is nothing to end.
+            ended: AtomicBool::new(true),
+            lock: number,
+            days: Mutex::default(),
+            waiting: Mutex::new(vec![Waiting::Begin(begin)]),
+            counts: AtomicBool::new(false),
+            sending: tokio::sync::Mutex::default(),
+        }
     }
 
-    async fn end(&self, how: &str) -> Done<()> {
-        self.client()?.batch_execute(how).await?;
+    async fn commit(&self) -> Done<()> {
+        if !self.has_begun() && !self.has_changes() {
+            return Ok(());
+        }
+        // Where something before it failed, this takes everything back.
+        self.ask(Ask::Run("COMMIT")).await?;
         self.ended.store(true, Ordering::Relaxed);
         Ok(())
     }
 
+    async fn take_back(&self) -> Done<()> {
+        if self.has_begun() {
+            self.client()?.batch_execute("ROLLBACK").await?;
+            self.ended.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn has_begun(&self) -> bool {
+        !self.ended.load(Ordering::Relaxed)
+    }
+
     fn client(&self) -> Done<&Object> {
         self.client.as_ref().ok_or(Fault::Store(StoreError::Closed))
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_changes(&self) -> bool {
+        self.waiting().iter().any(|waiting| matches!(waiting, Waiting::Change(..)))
     }
 
     /// Waits for a lock of the store that is held until the end of the transaction: a shard's, or another number from
@@ -244,20 +299,28 @@ impl Transaction {
         days
     }
 
+    /// It changes counts.
+    pub fn counts(&self) {
+        self.counts.store(true, Ordering::Relaxed);
+    }
+
+    /// A change that nobody has to wait for. Where it fails, whatever is asked for next fails, or the transaction.
+    pub fn later(&self, sql: &'static str, values: Vec<Value>) {
+        self.waiting().push(Waiting::Change(sql, values));
+    }
+
     /// A statement without values, of which there is no plan to keep.
     pub async fn run(&self, sql: &str) -> Done<()> {
-        Ok(self.client()?.batch_execute(sql).await?)
+        self.ask(Ask::Run(sql)).await.map(drop)
     }
 
     /// As [`Transaction::query`], where there will be no such statement again.
     pub async fn query_once(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Done<Vec<Row>> {
-        Ok(self.client()?.query(sql, values).await?)
+        Ok(self.ask(Ask::Once(sql, values)).await?.rows)
     }
 
     pub async fn query(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Done<Vec<Row>> {
-        let client = self.client()?;
-        let statement = client.prepare_cached(sql).await?;
-        Ok(client.query(&statement, values).await?)
+        Ok(self.ask(Ask::Rows(sql, values)).await?.rows)
     }
 
     /// The one row that a statement answers.
@@ -268,10 +331,100 @@ impl Transaction {
 
     /// The number of rows that it changed.
     pub async fn execute(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Done<u64> {
-        let client = self.client()?;
-        let statement = client.prepare_cached(sql).await?;
-        Ok(client.execute(&statement, values).await?)
+        Ok(self.ask(Ask::Change(sql, values)).await?.changed)
     }
+
+    /// Sends what waits, and this behind it.
+    async fn ask(&self, ask: Ask<'_>) -> Done<Answer> {
+        let turn = self.sending.lock().await;
+        let client = self.client()?;
+        let waiting = std::mem::take(&mut *self.waiting());
+        let values: Vec<Vec<&(dyn ToSql + Sync)>> = waiting.iter().map(Waiting::values).collect();
+        let asks = waiting.iter().zip(&values).map(|(waiting, values)| waiting.ask(values));
+        // All are prepared before the first is sent, so that they go one right behind the other.
+        let mut prepared = Vec::with_capacity(waiting.len() + 1);
+        for ask in asks.chain([ask]) {
+            let statement = match ask {
+                Ask::Rows(sql, _) | Ask::Change(sql, _) => Some(client.prepare_cached(sql).await?),
+                Ask::Run(_) | Ask::Once(..) => None,
+            };
+            prepared.push((ask, statement));
+        }
+        self.ended.store(false, Ordering::Relaxed);
+        let mut sent = Vec::with_capacity(prepared.len());
+        for (ask, statement) in prepared {
+            let mut request = Box::pin(maybe_done(perform(client, ask, statement)));
+            // A request is sent at its first poll. Behind one that could not be sent none may follow.
+            let _ = poll!(&mut request);
+            let failed = matches!(&*request, MaybeDone::Done(Err(_)));
+            sent.push(request);
+            if failed {
+                break;
+            }
+        }
+        drop(turn);
+        let mut last = Answer::default();
+        for mut request in sent {
+            request.as_mut().await;
+            if let Some(answer) = request.as_mut().take_output() {
+                // The first failure is why those behind it failed.
+                last = answer?;
+            }
+        }
+        Ok(last)
+    }
+}
+
+impl Waiting {
+    fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
+        match self {
+            Waiting::Begin(_) => Vec::new(),
+            Waiting::Change(_, values) => {
+                values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect()
+            }
+        }
+    }
+
+    fn ask<'a>(&'a self, values: &'a [&'a (dyn ToSql + Sync)]) -> Ask<'a> {
+        match self {
+            Waiting::Begin(sql) => Ask::Run(sql),
+            Waiting::Change(sql, _) => Ask::Change(sql, values),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Ask<'a> {
+    Run(&'a str),
+    Once(&'a str, &'a [&'a (dyn ToSql + Sync)]),
+    Rows(&'a str, &'a [&'a (dyn ToSql + Sync)]),
+    Change(&'a str, &'a [&'a (dyn ToSql + Sync)]),
+}
+
+#[derive(Default)]
+struct Answer {
+    rows: Vec<Row>,
+    changed: u64,
+}
+
+async fn perform(
+    client: &Object,
+    ask: Ask<'_>,
+    statement: Option<Statement>,
+) -> std::result::Result<Answer, tokio_postgres::Error> {
+    let mut answer = Answer::default();
+    match (ask, statement) {
+        (Ask::Rows(_, values), Some(statement)) => answer.rows = client.query(&statement, values).await?,
+        (Ask::Change(_, values), Some(statement)) => {
+            answer.changed = client.execute(&statement, values).await?
+        }
+        (Ask::Once(sql, values) | Ask::Rows(sql, values), _) => {
+            answer.rows = client.query(sql, values).await?
+        }
+        (Ask::Change(sql, values), None) => answer.changed = client.execute(sql, values).await?,
+        (Ask::Run(sql), _) => client.batch_execute(sql).await?,
+    }
+    Ok(answer)
 }
 
 impl Drop for Transaction {

@@ -140,8 +140,8 @@ pub fn flush(txn: &mut Txn<'_>) -> Result<()> {
     for (tenant, change) in std::mem::take(&mut txn.gathered.stored) {
         add_stored(txn, &tenant, change)?;
     }
-    let (tallies, errors) = txn.gathered.ledger.take();
-    for ((resolution, bucket, scope), tally) in tallies {
+    let (minutes, errors) = txn.gathered.ledger.take();
+    for ((resolution, bucket, scope), tally) in minutes.spread() {
         add_tally(txn, (resolution_key(resolution), bucket, scope_key(&scope).as_slice()), tally)?;
     }
     errors.into_iter().try_for_each(|group| add_errors(txn, group))
@@ -469,7 +469,7 @@ fn time_key(group: &ErrorGroup) -> (i64, u128, &'static str) {
 
 /// Counts that are added behind the others are 0 in rows that lack them.
 #[derive(Serialize, Deserialize)]
-struct TallyRow {
+pub struct TallyRow {
     counts: Vec<u64>,
     warnings: Vec<u64>,
     answers: Option<AnswersRow>,
@@ -499,19 +499,24 @@ fn trimmed(counts: &[u64]) -> Vec<u64> {
     counts[..length].to_vec()
 }
 
+impl TallyRow {
+    pub fn tally(self) -> Tally {
+        let mut tally = Tally::default();
+        tally.counts_mut().into_iter().zip(self.counts).for_each(|(count, stored)| *count = stored);
+        tally.warnings.iter_mut().zip(self.warnings).for_each(|(count, stored)| *count = stored);
+        if let Some(AnswersRow { numbers: [count, sum, least, most], steps }) = self.answers {
+            tally.answers = AnswerTimes { count, sum, least, most, steps: steps.into_iter().collect() };
+        }
+        tally
+    }
+}
+
 pub fn encode_tally(tally: &Tally) -> Result<Vec<u8>> {
     encode(&TallyRow::from(tally))
 }
 
 pub fn decode_tally(bytes: &[u8]) -> Result<Tally> {
-    let row: TallyRow = decode(bytes)?;
-    let mut tally = Tally::default();
-    tally.counts_mut().into_iter().zip(row.counts).for_each(|(count, stored)| *count = stored);
-    tally.warnings.iter_mut().zip(row.warnings).for_each(|(count, stored)| *count = stored);
-    if let Some(AnswersRow { numbers: [count, sum, least, most], steps }) = row.answers {
-        tally.answers = AnswerTimes { count, sum, least, most, steps: steps.into_iter().collect() };
-    }
-    Ok(tally)
+    decode(bytes).map(TallyRow::tally)
 }
 
 /// Adds the plain counts of a row, which stand at its beginning; the rest is not read.

@@ -15,7 +15,7 @@ use crate::store::{EndpointRow, ErrorGroup, Place, Standing};
 use crate::time::Timestamp;
 
 use super::super::append::{EventRows, QueueRows};
-use super::super::counters::Stored;
+use super::super::counters::{Stored, write_stored};
 use super::super::days::Day;
 use super::super::row::{self, Id, big, micros, place_key, sequence_key};
 use super::super::settle::{AttemptRows, EndedRows};
@@ -87,10 +87,11 @@ pub async fn records(transaction: &Transaction, records: &[Record], last: u64) -
             }
         }
     }
-    history.write(transaction).await?;
+    let last = history.last;
+    history.write(transaction);
     names.write(transaction).await?;
     counts.write(transaction).await?;
-    Ok(history.last)
+    Ok(last)
 }
 
 async fn put_endpoint(transaction: &Transaction, endpoint: &EndpointRow) -> Done<()> {
@@ -244,21 +245,12 @@ impl History {
         Ok(())
     }
 
-    async fn write(&self, transaction: &Transaction) -> Done<()> {
-        self.events.write(transaction).await?;
-        self.waiting.write(transaction).await?;
-        self.ended.write(transaction).await?;
-        self.attempts.write(transaction).await?;
-        if !self.stored.is_empty() {
-            let tenants: Vec<&str> = self.stored.keys().map(|(tenant, _)| tenant.as_str()).collect();
-            let days: Vec<i32> = self.stored.keys().map(|(_, day)| day.number()).collect();
-            let events: Vec<i64> = self.stored.values().map(|kept| kept.events).collect();
-            let deliveries: Vec<i64> = self.stored.values().map(|kept| kept.deliveries).collect();
-            let bytes: Vec<i64> = self.stored.values().map(|kept| kept.bytes).collect();
-            let values: [&(dyn ToSql + Sync); 6] = [&tenants, &days, &events, &deliveries, &bytes, &SHARD];
-            transaction.execute(include_str!("../sql/add_stored.sql"), &values).await?;
-        }
-        Ok(())
+    fn write(self, transaction: &Transaction) {
+        self.events.write(transaction);
+        self.waiting.write(transaction);
+        self.ended.write(transaction);
+        self.attempts.write(transaction);
+        write_stored(transaction, self.stored, SHARD);
     }
 }
 

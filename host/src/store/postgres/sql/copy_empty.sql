@@ -1,2 +1,2 @@
 TRUNCATE settings, endpoints, health, heads, documents, events, producer_ids, queue, deliveries, attempts, tallies,
-    standings, stored, errors, jobs, plugins, components
+    tally_changes, standings, stored, errors, jobs, plugins, components

@@ -2,5 +2,5 @@ SELECT NOT (
     EXISTS (SELECT 1 FROM settings) OR EXISTS (SELECT 1 FROM endpoints) OR EXISTS (SELECT 1 FROM documents)
     OR EXISTS (SELECT 1 FROM events) OR EXISTS (SELECT 1 FROM queue) OR EXISTS (SELECT 1 FROM deliveries)
     OR EXISTS (SELECT 1 FROM plugins) OR EXISTS (SELECT 1 FROM components) OR EXISTS (SELECT 1 FROM jobs)
-    OR EXISTS (SELECT 1 FROM tallies)
+    OR EXISTS (SELECT 1 FROM tallies) OR EXISTS (SELECT 1 FROM tally_changes)
 ) AS empty

@@ -1,0 +1,153 @@
+//! What transactions add to the counts: each writes a row of its own, and once a second hosts add those rows to the tallies.
+//! So a transaction waits for no other one to count, and no count is written once for each of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
+use tracing::warn;
+
+use crate::event::{EventType, Tenant};
+use crate::id::EndpointId;
+use crate::store::Result;
+use crate::store::ledger::Minutes;
+use crate::store::redb::counters::TallyRow;
+use crate::store::redb::record;
+use crate::tally::Tally;
+
+use super::counters;
+use super::transaction::{Done, Lock, Shared, Transaction};
+
+/// How long a change waits for others before all of them are added up.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Most rows that one transaction adds up.
+const AT_ONCE: i64 = 1_000;
+/// The shard whose lock is held meanwhile, and that the sums are written to.
+const SHARD: i16 = 0;
+
+/// Adds up what is counted, until it is dropped.
+#[derive(Debug)]
+pub struct Folder(JoinHandle<()>);
+
+impl Folder {
+    pub fn start(shared: Arc<Shared>) -> Self {
+        Self(tokio::spawn(async move {
+            loop {
+                shared.counted.notified().await;
+                tokio::time::sleep(PAUSE).await;
+                match everything(&shared).await {
+                    Ok(true) => {}
+                    // Another host is at it, and may have begun before the last change.
+                    Ok(false) => shared.counted.notify_one(),
+                    Err(error) => {
+                        warn!(%error, "counts are added up later");
+                        shared.counted.notify_one();
+                    }
+                }
+            }
+        }))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Adds up whatever has been counted. False where somebody else is at it.
+pub async fn everything(shared: &Shared) -> Result<bool> {
+    loop {
+        match shared.transact(Lock::Together, |transaction| async move { some(&transaction).await }).await? {
+            None => return Ok(false),
+            Some(AT_ONCE) => {}
+            Some(_) => return Ok(true),
+        }
+    }
+}
+
+/// How many rows were added up.
+async fn some(transaction: &Transaction) -> Done<Option<i64>> {
+    if !transaction.try_hold(SHARD).await? {
+        return Ok(None);
+    }
+    let sql = include_str!("sql/take_tally_changes.sql");
+    let rows = transaction.query(sql, &[&AT_ONCE]).await?;
+    let mut sum = Minutes::default();
+    for row in &rows {
+        sum.add(decode(row.try_get("row")?)?);
+    }
+    counters::add_tallies(transaction, sum.spread(), SHARD).await?;
+    Ok(Some(super::row::big(rows.len())))
+}
+
+/// What is not added up yet.
+pub async fn waiting(transaction: &Transaction) -> Done<Minutes> {
+    let mut sum = Minutes::default();
+    for row in transaction.query(include_str!("sql/tally_changes.sql"), &[]).await? {
+        sum.add(decode(row.try_get("row")?)?);
+    }
+    Ok(sum)
+}
+
+/// Writes what a transaction counted.
+pub fn write(transaction: &Transaction, minutes: &Minutes) -> Result<()> {
+    if !minutes.is_empty() {
+        let sql = include_str!("sql/insert_tally_change.sql");
+        transaction.later(sql, vec![Box::new(encode(minutes)?)]);
+        transaction.counts();
+    }
+    Ok(())
+}
+
+#[derive(Serialize, Deserialize)]
+struct MinutesRow {
+    shared: Vec<(i64, String, String, TallyRow)>,
+    endpoints: Vec<(i64, u128, TallyRow)>,
+}
+
+fn encode(minutes: &Minutes) -> Result<Vec<u8>> {
+    let row = |tally: &Tally| TallyRow::from(tally);
+    let shared = minutes.shared.iter().map(|((minute, tenant, event_type), tally)| {
+        (*minute, tenant.as_str().to_owned(), event_type.as_str().to_owned(), row(tally))
+    });
+    let endpoints = minutes.endpoints.iter();
+    let endpoints = endpoints.map(|((minute, endpoint), tally)| (*minute, endpoint.as_u128(), row(tally)));
+    record::encode(&MinutesRow { shared: shared.collect(), endpoints: endpoints.collect() })
+}
+
+fn decode(bytes: &[u8]) -> Result<Minutes> {
+    let row: MinutesRow = record::decode(bytes)?;
+    let mut minutes = Minutes::default();
+    for (minute, tenant, event_type, tally) in row.shared {
+        let tenant = Tenant::parse(&tenant).map_err(record::corrupt)?;
+        let event_type = EventType::parse(&event_type).map_err(record::corrupt)?;
+        minutes.shared.insert((minute, tenant, event_type), tally.tally());
+    }
+    for (minute, endpoint, tally) in row.endpoints {
+        minutes.endpoints.insert((minute, EndpointId::from_u128(endpoint)), tally.tally());
+    }
+    Ok(minutes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::State;
+
+    #[test]
+    fn what_was_counted_comes_back_as_it_was() {
+        let tally = |delivered| Tally { delivered, attempts: 2, ..Tally::of_end(State::Failed) };
+        let mut minutes = Minutes::default();
+        for (number, tenant) in [(0, "acme"), (1, "other")] {
+            let key = (29_000_000 + number, Tenant::parse(tenant).unwrap(), EventType::parse("a.b").unwrap());
+            minutes.shared.insert(key, tally(7));
+            minutes.endpoints.insert((29_000_000, EndpointId::from_u128(number as u128)), tally(1));
+        }
+        assert_eq!(decode(&encode(&minutes).unwrap()).unwrap(), minutes);
+        let mut twice = minutes.clone();
+        twice.add(minutes);
+        assert!(twice.shared.values().all(|tally| tally.delivered == 14 && tally.failed == 2));
+    }
+}

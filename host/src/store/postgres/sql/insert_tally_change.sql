@@ -1,0 +1,1 @@
+INSERT INTO tally_changes (row) VALUES ($1)

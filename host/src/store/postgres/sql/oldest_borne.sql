@@ -1,0 +1,1 @@
+SELECT oldest FROM bearing

@@ -1,0 +1,1 @@
+DELETE FROM tally_changes WHERE id = ANY (ARRAY(SELECT id FROM tally_changes ORDER BY id LIMIT $1)) RETURNING row

@@ -1,0 +1,1 @@
+SELECT row FROM tally_changes ORDER BY id
