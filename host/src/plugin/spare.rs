@@ -1,10 +1,11 @@
-//! Where calls go on that take long: on threads of a low priority, which get what the others leave of the
-//! processors. So a plugin that computes for as long as it may takes nothing from deliveries that do not need it. Calls
-//! like one that took long lately begin there.
+//! Where calls go on that take long: on threads that get what the others leave of the processors, but for one, which has a
+//! small part in any case. So a plugin that computes for as long as it may takes next to nothing from deliveries that do
+//! not need it. Calls like one that took long lately begin there.
 
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::thread;
 use std::time::Instant;
@@ -17,8 +18,8 @@ use super::habit::{Expected, Habit};
 /// Slices of the engine's clock that a call has before it counts as long: 4 to 6 ms. Nearly every call ends in its first
 /// one.
 const SLICES: u32 = 3;
-/// How nice these threads are. Beside a thread of the usual priority they get a fifteenth of a processor: less would hold
-/// a slow plugin up for minutes where the machine is busy.
+/// How nice the one thread is that has a part of its own. Beside a thread of the usual priority it gets a fifteenth of a
+/// processor: with less, slow plugins would be held up for minutes where the machine is busy.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 12;
 
@@ -103,11 +104,15 @@ impl<T> Drop for Moved<T> {
 }
 
 fn start() -> Option<Runtime> {
-    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let has_part = AtomicBool::new(false);
     let started = Builder::new_multi_thread()
-        .worker_threads(threads)
+        .worker_threads(processors + 1)
         .thread_name("plugin-spare")
-        .on_thread_start(give_way)
+        .on_thread_start(move || match has_part.swap(true, Ordering::Relaxed) {
+            false => take_a_part(),
+            true => take_what_is_left(),
+        })
         .enable_all()
         .build();
     started
@@ -115,11 +120,30 @@ fn start() -> Option<Runtime> {
         .ok()
 }
 
-/// Gives the calling thread the low priority. On Linux a priority is a thread's own.
-fn give_way() {
+/// Gives the calling thread a low priority. On Linux a priority is a thread's own.
+fn take_a_part() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
         tracing::warn!(%error, "the priority of plugins that take long cannot be lowered");
+    }
+}
+
+/// From now on the calling thread runs where no other one would, and stops at once where one wakes up. For good: it takes a
+/// privilege to leave that policy (sched(7), `SCHED_IDLE`).
+fn take_what_is_left() {
+    #[cfg(target_os = "linux")]
+    {
+        use thread_priority::unix::{
+            NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy,
+            thread_native_id,
+        };
+
+        let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+        let priority = thread_priority::ThreadPriority::Min;
+        if let Err(error) = set_thread_priority_and_policy(thread_native_id(), priority, policy) {
+            tracing::debug!(%error, "plugins that take long have a low priority instead of none");
+            take_a_part();
+        }
     }
 }
 
@@ -165,16 +189,43 @@ mod tests {
         assert_eq!(spare.drive(Some(habits.of("acme", "quick")), (), turns(1)).await, [own]);
     }
 
+    /// How nice this thread is, and whether it runs only where no other would.
+    #[cfg(target_os = "linux")]
+    fn priority() -> (i32, bool) {
+        use thread_priority::unix::{
+            NormalThreadSchedulePolicy, ThreadSchedulePolicy, thread_schedule_policy,
+        };
+
+        let nice = rustix::process::getpriority_process(None).unwrap();
+        let policy = thread_schedule_policy().unwrap();
+        (nice, policy == ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle))
+    }
+
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn elsewhere_is_a_low_priority() {
-        let spare = Spare::default();
+        let (spare, own) = (Spare::default(), priority());
         let call = Box::pin(async {
             turns(4).await;
-            rustix::process::getpriority_process(None)
+            priority()
         });
-        assert_eq!(spare.drive(None, (), call).await.unwrap(), NICE);
-        assert_ne!(rustix::process::getpriority_process(None).unwrap(), NICE, "here it is what it was");
+        let there = spare.drive(None, (), call).await;
+        assert!(there == (NICE, false) || there == (own.0, true), "{there:?}");
+        assert_eq!(priority(), own, "here it is what it was");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn one_thread_has_a_part_and_the_others_what_is_left() {
+        let of = |take: fn()| {
+            let thread = thread::spawn(move || {
+                take();
+                priority()
+            });
+            thread.join().unwrap()
+        };
+        assert_eq!(of(take_a_part), (NICE, false));
+        assert_eq!(of(take_what_is_left), (priority().0, true));
     }
 
     #[tokio::test]
