@@ -72,24 +72,31 @@ struct Seen {
     took: Spread,
 }
 
-pub fn measure(ground: &Ground, effort: Effort) -> anyhow::Result<()> {
+/// Beside every guest, or the one of this name.
+pub fn measure(ground: &Ground, effort: Effort, guest: Option<&str>) -> anyhow::Result<()> {
     let origin = Instant::now();
     let (receiver, producer) = (Receiver::start(origin)?, Producer::new(origin)?);
     let table = Table { ground, receiver, producer, origin };
-    table.neighbours(effort)?;
+    let guests: Vec<&Guest> = match guest {
+        Some(name) => GUESTS.iter().filter(|guest| guest.name == name).collect(),
+        None if effort.rounds > 1 => GUESTS.iter().collect(),
+        None => QUICK.iter().map(|place| &GUESTS[*place]).collect(),
+    };
+    anyhow::ensure!(!guests.is_empty(), "there is no such guest");
+    table.neighbours(effort, &guests)?;
+    if guest.is_some() {
+        return Ok(());
+    }
     table.memory(if effort.rounds > 1 { 10_000 } else { 400 })
 }
 
 impl Table<'_> {
-    fn neighbours(&self, effort: Effort) -> anyhow::Result<()> {
+    fn neighbours(&self, effort: Effort, guests: &[&Guest]) -> anyhow::Result<()> {
         let host = self.host("hostile")?;
         let healthy = json!({"name": "healthy", "url": self.receiver.url("/"), "events": ["healthy"]});
         self.producer.endpoint(host.address, &healthy)?;
         let healthy = Template::new("healthy")?;
-        let (guests, time): (Vec<&Guest>, Duration) = match effort.rounds > 1 {
-            true => (GUESTS.iter().collect(), effort.time / 5),
-            false => (QUICK.iter().map(|place| &GUESTS[*place]).collect(), effort.time / 2),
-        };
+        let time = if effort.rounds > 1 { effort.time / 5 } else { effort.time / 2 };
         self.saturated(host.address, &healthy, time)?;
         let paced = self.saturated(host.address, &healthy, time)?.rate() / 2.0;
         let words =

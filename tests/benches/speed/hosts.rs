@@ -1,9 +1,11 @@
 //! Several hosts on one database: what they deliver, and what a delivery costs the database.
 //!
-//! One, two and four hosts share a database each, beside one host with a file of its own; they take turns, and those that
-//! do not have theirs are not running. Hosts, database, producers and receiver share this machine, so more hosts cannot be
-//! faster here than the processors are: it shows whether they hinder each other. The ceiling is what the same database
-//! does with batches of the same rows, put in and taken out again, and nothing else.
+//! One, two and four hosts share a database each, beside one host with a file of its own and a relay that stores nothing;
+//! they take turns, and those that do not have theirs are not running. Hosts, database, producers and receiver share this
+//! machine, so more hosts cannot be faster here than the processors are: it shows whether they hinder each other. The
+//! ceiling is what the same database does with batches of the same rows, put in and taken out again, and nothing else; the
+//! relay shows how much of it HTTP leaves. What the database does for a delivery is told in its processor time, too, beside
+//! that of such a row.
 //!
 //! Then claims: among few deliveries that wait and among as many as `--events=N` says. Each one is settled, and another
 //! comes for it, so that what waits stays as much.
@@ -102,11 +104,17 @@ impl Work {
     }
 }
 
+enum Store {
+    /// It passes on what comes.
+    None,
+    File,
+    Database(String),
+}
+
 struct Contender {
     name: &'static str,
     hosts: usize,
-    /// `None`: a file of its own.
-    url: Option<String>,
+    store: Store,
     load: Load,
     quiet: Spread,
 }
@@ -133,25 +141,33 @@ fn deliveries(
     let templates =
         (0..ENDPOINTS).map(|n| Template::new(&event_type(n))).collect::<anyhow::Result<Vec<_>>>()?;
     let mut contenders = Vec::new();
-    for (name, hosts) in [("a file", 1), ("1 host", 1), ("2 hosts", 2), ("4 hosts", 4)] {
-        let url = (name != "a file").then(|| runtime.block_on(database.schema()));
-        if let Some(url) = &url {
-            runtime.block_on(PostgresStore::migrate(&Address::parse(url)?))?;
-        }
-        let contender = Contender { name, hosts, url, load: Load::default(), quiet: Spread::default() };
-        let first = contender.start(ground, 0)?;
+    let contender = |name, hosts, store| Contender {
+        name,
+        hosts,
+        store,
+        load: Load::default(),
+        quiet: Spread::default(),
+    };
+    contenders.push(contender("a bare relay", 1, Store::None));
+    contenders.push(contender("a file", 1, Store::File));
+    for (name, hosts) in [("1 host", 1), ("2 hosts", 2), ("4 hosts", 4)] {
+        let url = runtime.block_on(database.schema());
+        runtime.block_on(PostgresStore::migrate(&Address::parse(&url)?))?;
+        contenders.push(contender(name, hosts, Store::Database(url)));
+    }
+    for contender in contenders.iter().skip(1) {
+        let first = contender.start(ground, &receiver, 0)?;
         for n in 0..ENDPOINTS {
             let url = receiver.url(&format!("/{n}"));
             let endpoint = json!({"name": event_type(n), "url": url, "events": [event_type(n)]});
             producer.endpoint(first.address, &endpoint)?;
         }
         first.stop()?;
-        contenders.push(contender);
     }
     let mut bare = Vec::new();
     for round in 0..effort.rounds {
         for contender in &mut contenders {
-            let servers = contender.all(ground)?;
+            let servers = contender.all(ground, &receiver)?;
             let to: Vec<_> = servers.iter().map(|server| server.address).collect();
             let fill = |time| {
                 let before = receiver.arrived();
@@ -175,13 +191,17 @@ fn deliveries(
                 receiver.wait_for(before + posted)?;
                 contender.quiet = receiver.take_spread();
             }
-            for server in servers {
-                server.stop()?;
+            if !matches!(contender.store, Store::None) {
+                servers.into_iter().try_for_each(Server::stop)?;
             }
         }
         for batch in BATCHES {
             let time = effort.time / effort.rounds / BATCHES.len() as u32;
-            bare.push((batch, runtime.block_on(ceiling(database, batch, time))?));
+            let before = runtime.block_on(desk.work())?;
+            let (rows, took) = runtime.block_on(ceiling(database, batch, time))?;
+            let mut work = Work::default();
+            work.add(before, runtime.block_on(desk.work())?);
+            bare.push(Bare { batch, rows, took, work });
         }
     }
     print(&contenders, &bare);
@@ -193,15 +213,16 @@ fn event_type(n: usize) -> String {
 }
 
 impl Contender {
-    fn all(&self, ground: &Ground) -> anyhow::Result<Vec<Server>> {
-        (0..self.hosts).map(|number| self.start(ground, number)).collect()
+    fn all(&self, ground: &Ground, receiver: &Receiver) -> anyhow::Result<Vec<Server>> {
+        (0..self.hosts).map(|number| self.start(ground, receiver, number)).collect()
     }
 
-    fn start(&self, ground: &Ground, number: usize) -> anyhow::Result<Server> {
+    fn start(&self, ground: &Ground, receiver: &Receiver, number: usize) -> anyhow::Result<Server> {
         let name = format!("hosts-{}-{number}", self.name.replace(' ', "-"));
-        match &self.url {
-            None => ground.host(&name),
-            Some(url) => ground.host_on(&name, url),
+        match &self.store {
+            Store::None => Server::relay(receiver.address),
+            Store::File => ground.host(&name),
+            Store::Database(url) => ground.host_on(&name, url),
         }
     }
 }
@@ -215,8 +236,20 @@ const BATCHES: [usize; 2] = [16, 64];
 /// As many as a host has.
 const CONNECTIONS: usize = 16;
 
-/// Rows put in and taken out again, in a second.
-async fn ceiling(database: &postgres::Server, batch: usize, time: Duration) -> anyhow::Result<f64> {
+/// Rows and nothing else.
+struct Bare {
+    batch: usize,
+    rows: usize,
+    took: Duration,
+    work: Work,
+}
+
+/// How many rows were put in and taken out again, and in what time.
+async fn ceiling(
+    database: &postgres::Server,
+    batch: usize,
+    time: Duration,
+) -> anyhow::Result<(usize, Duration)> {
     const TABLE: &str = "\
         CREATE TABLE IF NOT EXISTS bare (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body bytea NOT NULL)";
     const INSERT: &str = "INSERT INTO bare (body) SELECT unnest($1::bytea[]) RETURNING id";
@@ -243,10 +276,10 @@ async fn ceiling(database: &postgres::Server, batch: usize, time: Duration) -> a
     while let Some(ended) = tasks.join_next().await {
         rows += ended??;
     }
-    Ok(rows as f64 / start.elapsed().as_secs_f64().max(1e-9))
+    Ok((rows, start.elapsed()))
 }
 
-fn print(contenders: &[Contender], bare: &[(usize, f64)]) {
+fn print(contenders: &[Contender], bare: &[Bare]) {
     let words = [
         "what",
         "deliveries/s",
@@ -255,32 +288,52 @@ fn print(contenders: &[Contender], bare: &[(usize, f64)]) {
         "commits each",
         "WAL bytes each",
         "database CPU us each",
+        "of a bare row's",
         "hosts' CPU us each",
         "p50 / p99 ms",
         "at 100/s: p50 / p99 ms",
     ];
     let mut rows = vec![words.map(str::to_owned).to_vec()];
-    let mean = |batch| {
-        let rates: Vec<f64> = bare.iter().filter(|(of, _)| *of == batch).map(|(_, rate)| *rate).collect();
-        rates.iter().sum::<f64>() / rates.len().max(1) as f64
+    let each = |work: &Work, number: f64| {
+        [
+            format!("{:.2}", work.statements / number),
+            format!("{:.3}", work.commits / number),
+            count(work.wal / number),
+            format!("{:.0}", work.cpu.as_secs_f64() * 1e6 / number),
+        ]
     };
-    let ceiling = BATCHES.into_iter().map(mean).fold(0.0, f64::max);
-    for batch in BATCHES {
-        let name = format!("bare batches of {batch}");
-        rows.push(vec![name, count(mean(batch)), format!("{:.2}", mean(batch) / ceiling)]);
+    let sums = BATCHES.map(|batch| {
+        let (mut rows, mut took, mut work) = (0, Duration::ZERO, Work::default());
+        for bare in bare.iter().filter(|bare| bare.batch == batch) {
+            rows += bare.rows;
+            took += bare.took;
+            work.add(Work::default(), bare.work);
+        }
+        (batch, (rows as f64).max(1.0), took.as_secs_f64().max(1e-9), work)
+    });
+    let ceiling = sums.iter().map(|(_, rows, took, _)| rows / took).fold(0.0, f64::max);
+    let bare_cpu = sums.iter().map(|(_, rows, _, work)| work.cpu.as_secs_f64() / rows);
+    let bare_cpu = bare_cpu.fold(f64::INFINITY, f64::min).max(1e-9);
+    for (batch, number, took, work) in &sums {
+        let rate = number / took;
+        let mut row = vec![
+            format!("bare batches of {batch}, in and out"),
+            count(rate),
+            format!("{:.2}", rate / ceiling),
+        ];
+        row.extend(each(work, *number));
+        row.push(format!("{:.1}", work.cpu.as_secs_f64() / number / bare_cpu));
+        rows.push(row);
     }
     let mut least = f64::INFINITY;
-    for Contender { name, url, load, quiet, .. } in contenders {
+    for Contender { name, store, load, quiet, .. } in contenders {
         let deliveries = (load.deliveries as f64).max(1.0);
         let rate = deliveries / load.time.as_secs_f64().max(1e-9);
-        let mut row = vec![(*name).to_owned(), count(rate)];
-        if url.is_some() {
+        let mut row = vec![(*name).to_owned(), count(rate), format!("{:.2}", rate / ceiling)];
+        if matches!(store, Store::Database(_)) {
             least = least.min(rate / ceiling);
-            row.push(format!("{:.2}", rate / ceiling));
-            row.push(format!("{:.2}", load.work.statements / deliveries));
-            row.push(format!("{:.3}", load.work.commits / deliveries));
-            row.push(count(load.work.wal / deliveries));
-            row.push(format!("{:.0}", load.work.cpu.as_secs_f64() * 1e6 / deliveries));
+            row.extend(each(&load.work, deliveries));
+            row.push(format!("{:.1}", load.work.cpu.as_secs_f64() / deliveries / bare_cpu));
         } else {
             row.extend(std::iter::repeat_n(String::new(), 5));
         }

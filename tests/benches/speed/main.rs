@@ -4,6 +4,7 @@
 //! seconds and shows that it works, `-- micro` (or `deliveries`, `neighbour`, `hostile`, `hosts`, `pending`, `lists`,
 //! `plugins`, `retention`) prints one part. `HOOKWRIGHT_BENCH_SECONDS` is the time spent on a figure; 10 unless it is set.
 //! `--events=N` says how many events `retention` lets go and how many wait in `hosts`; 5,000,000 unless it is said.
+//! `--guest=NAME` is the only one that `hostile` shows then, `loops` for instance.
 //!
 //! Host and relay run as processes of their own, which are this program started again; producers and receiver share
 //! this one, each with a thread to itself. All talk over loopback. The host's data is on the disk that the build's
@@ -97,7 +98,8 @@ fn measure(words: &[String]) -> anyhow::Result<()> {
     }
     // Minutes, and of use on a quiet machine alone: only where it is asked for.
     if parts.contains(&"hostile") {
-        hostile::measure(&ground, effort)?;
+        let guest = words.iter().find_map(|word| word.strip_prefix("--guest="));
+        hostile::measure(&ground, effort, guest)?;
     }
     // These fill a database with gigabytes.
     if parts.contains(&"hosts") {
