@@ -81,6 +81,13 @@ pub async fn empty() -> String {
     server().expect("there is a server").schema().await
 }
 
+/// A connection to a database.
+pub async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("the server answers");
+    tokio::spawn(connection);
+    client
+}
+
 /// The tables of a database, but for the partitions of others.
 pub async fn tables(url: &str) -> Vec<String> {
     let server = server().expect("there is a server");

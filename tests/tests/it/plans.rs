@@ -4,7 +4,6 @@
 use hookwright::store::postgres::PLANNER;
 use hookwright_tests::harness::runtime;
 use hookwright_tests::postgres;
-use tokio_postgres::NoTls;
 
 macro_rules! sql {
     ($name:literal) => {
@@ -15,7 +14,7 @@ macro_rules! sql {
 /// A statement, the types of its values, values of them, and by what it has to find its rows.
 type Case = (&'static str, &'static str, &'static str, &'static str);
 
-const CASES: [Case; 18] = [
+const CASES: [Case; 19] = [
     (
         sql!("stored_tallies"),
         "smallint[], bytea[], bigint[], smallint",
@@ -41,6 +40,7 @@ const CASES: [Case; 18] = [
         "'{}', '{}', 1, 1, 1, '{}'",
         "((endpoint = lane.endpoint) AND (due <= $3))",
     ),
+    (sql!("delete_tally_changes"), "bigint[]", "'{}'", "(id = ANY ($1))"),
     (sql!("lock_queue"), "uuid[]", "'{}'", "(delivery = ANY ($1))"),
     (
         sql!("end_deliveries"),
@@ -88,8 +88,7 @@ fn rows_are_found_by_their_keys_in_tables_that_nothing_is_known_of() {
     }
     runtime().block_on(async {
         let url = postgres::migrated().await;
-        let (client, connection) = tokio_postgres::connect(&url, NoTls).await.expect("the server answers");
-        tokio::spawn(connection);
+        let client = postgres::connect(&url).await;
         client.batch_execute(PLANNER).await.expect("it is set");
         // The plan that serves whatever values come.
         client.batch_execute("SET plan_cache_mode = force_generic_plan").await.expect("it is set");

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use hookwright::app;
 use hookwright::config::Config;
-use hookwright::id::EndpointId;
+use hookwright::id::{DeliveryId, EndpointId};
 use hookwright::secret::Secret;
 use hookwright::store::postgres::{Address, Options, PostgresStore};
 use hookwright::store::{
-    Append, Arrival, Claim, Endpoints, EventFilter, History, Inbox, NewDelivery, PageRequest, Queue,
+    Append, Arrival, Bucket, Claim, Endpoints, EventFilter, History, Inbox, NewDelivery, PageRequest, Queue,
+    Scope, Statistics,
 };
+use hookwright::tally::{Resolution, Tally, Window};
 use hookwright_tests::conformance::world;
 use hookwright_tests::harness::{Stage, runtime, until};
 use hookwright_tests::postgres;
@@ -112,6 +114,106 @@ fn pending_migrations_stop_the_start_with_the_command() {
         let again = app::migrate(&config).await.unwrap();
         assert_eq!((again.from, again.to), (first.to, first.to));
         PostgresStore::open(&address, Options::default()).await.unwrap();
+    });
+}
+
+/// Of a rolling upgrade: the tables are newer already where a host of the version before starts again.
+#[test]
+fn newer_tables_are_worked_with_where_they_bear_this_version() {
+    if !postgres::is_there() {
+        return;
+    }
+    runtime().block_on(async {
+        let url = postgres::migrated().await;
+        let address = Address::parse(&url).unwrap();
+        let known = PostgresStore::migrate(&address).await.unwrap().to;
+        let client = postgres::connect(&url).await;
+        client.batch_execute(&format!("INSERT INTO migrations VALUES ({})", known + 1)).await.unwrap();
+        PostgresStore::open(&address, Options::default()).await.expect("a migration that only adds is borne");
+        assert_eq!(PostgresStore::migrate(&address).await.unwrap().to, known + 1, "there is nothing to do");
+        client.batch_execute(&format!("UPDATE bearing SET oldest = {}", known + 1)).await.unwrap();
+        let refused = PostgresStore::open(&address, Options::default()).await.unwrap_err().to_string();
+        assert!(refused.contains("start a newer one"), "{refused}");
+    });
+}
+
+/// While some count and others add up what was counted, each reading is of one moment.
+#[test]
+fn counts_are_whole_while_they_are_added_up() {
+    if !postgres::is_there() {
+        return;
+    }
+    runtime().block_on(async {
+        let url = postgres::migrated().await;
+        let hosts = [open(&url).await, open(&url).await];
+        let endpoint = EndpointId::from_u128(7);
+        let version = hosts[0].put_endpoint(world::row(endpoint, 1, false), vec![]).await.unwrap().unwrap();
+        let window = Window::new(Resolution::Minute, world::START, world::at(60)).unwrap();
+        let scopes = vec![Scope::Host, Scope::Endpoint(endpoint)];
+        let count = async |host: &PostgresStore| {
+            let counted = host.tallies(scopes.clone(), window).await.unwrap();
+            let [host, endpoint] = &counted[..] else { panic!("two were asked for") };
+            let sum = |buckets: &[Bucket]| Tally::sum(buckets.iter().map(|bucket| &bucket.tally)).promised;
+            assert_eq!(sum(host), sum(endpoint));
+            sum(host)
+        };
+        let client = postgres::connect(&url).await;
+        let waiting = async || -> i64 {
+            let row = client.query_one("SELECT count(*) FROM tally_changes", &[]).await.unwrap();
+            row.get(0)
+        };
+        let (mut number, mut before, mut times) = (0, 0, 0);
+        until("rows were added up three times", async || {
+            let [writer, reader] = [number % 2, (number + 1) % 2].map(|place| &hosts[place as usize]);
+            writer.append(vec![arrival(number, endpoint)], version, world::at(60)).await.unwrap();
+            number += 1;
+            for _ in 0..4 {
+                assert_eq!(count(reader).await, number);
+            }
+            let now = waiting().await;
+            times += i32::from(now <= before);
+            before = now;
+            (times == 3).then_some(())
+        })
+        .await;
+        until("all is added up", async || (waiting().await == 0).then_some(())).await;
+        assert_eq!(count(&hosts[0]).await, number);
+    });
+}
+
+/// Where whoever asked for a change gives up while the database waits for a lock, the change is not made once it is free.
+#[test]
+fn what_was_given_up_is_not_committed_later() {
+    if !postgres::is_there() {
+        return;
+    }
+    runtime().block_on(async {
+        let url = postgres::migrated().await;
+        let options = Options { deadline: Duration::from_secs(3_600), ..Options::default() };
+        let host = Arc::new(PostgresStore::open(&Address::parse(&url).unwrap(), options).await.unwrap());
+        let endpoint = EndpointId::from_u128(7);
+        let version = host.put_endpoint(world::row(endpoint, 1, false), vec![]).await.unwrap().unwrap();
+        let event = arrival(0, endpoint);
+        let delivery = DeliveryId::of(event.event.id, 0);
+        host.append(vec![event], version, world::at(60)).await.unwrap();
+        let (mut lock, watch) = (postgres::connect(&url).await, postgres::connect(&url).await);
+        let held = lock.transaction().await.unwrap();
+        held.batch_execute("LOCK TABLE standings IN EXCLUSIVE MODE").await.unwrap();
+        let waits = async || -> bool {
+            let sql = "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE relation = 'standings'::regclass AND NOT granted)";
+            watch.query_one(sql, &[]).await.unwrap().get(0)
+        };
+        let cancels = tokio::spawn({
+            let host = host.clone();
+            async move { host.cancel(delivery, "nobody wants it".to_owned(), world::at(1)).await }
+        });
+        until("the change waits", async || waits().await.then_some(())).await;
+        cancels.abort();
+        until("nobody waits any longer", async || (!waits().await).then_some(())).await;
+        held.rollback().await.unwrap();
+        assert_eq!(host.pending().await.unwrap(), 1);
+        host.cancel(delivery, "now it is".to_owned(), world::at(2)).await.unwrap();
+        assert_eq!(host.pending().await.unwrap(), 0);
     });
 }
 

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{
+    Hook, HookError, Manager, ManagerConfig, QueueMode, RecyclingMethod, Runtime, Timeouts,
+};
 use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -132,6 +134,11 @@ fn trust(file: Option<&Path>) -> std::result::Result<ClientConfig, InvalidAddres
 pub const PLANNER: &str =
     "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off";
 
+/// A statement that waits for a lock ends once whoever asked for it has gone, and with it what was sent behind it: what
+/// failed in time must not be committed later. Not every platform of a server can tell.
+const WATCH_CLIENT: &str = "SELECT set_config('client_connection_check_interval', '1s', false) \
+                            FROM pg_settings WHERE name = 'client_connection_check_interval' AND version() ~ 'linux'";
+
 /// Connections that are kept open.
 #[derive(Debug)]
 pub struct Pool(deadpool_postgres::Pool);
@@ -144,7 +151,7 @@ impl Pool {
         let settle_in = format!(
             "SET statement_timeout = {}; SET idle_in_transaction_session_timeout = {}; \
              SET default_transaction_isolation = 'read committed'; SET client_min_messages = warning; \
-             {PLANNER}",
+             {WATCH_CLIENT}; {PLANNER}",
             deadline.as_millis(),
             IDLE_IN_TRANSACTION.as_millis()
         );
@@ -153,6 +160,8 @@ impl Pool {
             .max_size(most)
             .runtime(Runtime::Tokio1)
             .timeouts(timeouts)
+            // The one used last knows its statements' plans and has its tables at hand.
+            .queue_mode(QueueMode::Lifo)
             .post_create(Hook::async_fn(move |client, _| {
                 let settle_in = settle_in.clone();
                 Box::pin(async move { client.batch_execute(&settle_in).await.map_err(HookError::Backend) })

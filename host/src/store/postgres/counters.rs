@@ -1,6 +1,6 @@
 //! What changes add to the counters, written once for each transaction, and what has been counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use async_trait::async_trait;
 
@@ -107,7 +107,7 @@ impl Gathered {
         stored.bytes -= gone.bytes;
     }
 
-    /// Writes it. A writer that is not alone has a shard of its own.
+    /// Writes it, what is added to into the writer's shard.
     pub fn write(mut self, transaction: &Transaction, shard: i16) -> Result<()> {
         let (minutes, errors) = self.ledger.take();
         write_standings(transaction, self.standings, shard);
@@ -224,9 +224,10 @@ impl Statistics for PostgresStore {
                     let bucket = buckets.entry(row.try_get("bucket")?).or_default();
                     bucket.add(&decode_tally(row.try_get("row")?)?);
                 }
+                let asked: HashSet<&Vec<u8>> = keys.iter().collect();
                 for ((of, bucket, scope), tally) in fold::waiting(&transaction).await?.spread() {
                     let scope = scope_key(&scope);
-                    if of == resolution && span.contains(&bucket) && keys.contains(&scope) {
+                    if of == resolution && span.contains(&bucket) && asked.contains(&scope) {
                         found.entry(scope).or_default().entry(bucket).or_default().add(&tally);
                     }
                 }

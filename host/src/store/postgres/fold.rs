@@ -1,12 +1,13 @@
-//! What transactions add to the counts: each writes a row of its own, and once a second hosts add those rows to the tallies.
-//! So a transaction waits for no other one to count, and no count is written once for each of them.
+//! What transactions add to the counts: each writes a row of its own, and once a second hosts add those rows to the
+//! tallies. So a transaction waits for no other one to count, and no count is written once for each of them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
-use tracing::warn;
+use tokio_postgres::Row;
+use tracing::{error, warn};
 
 use crate::event::{EventType, Tenant};
 use crate::id::EndpointId;
@@ -21,6 +22,8 @@ use super::transaction::{Done, Lock, Shared, Transaction};
 
 /// How long a change waits for others before all of them are added up.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause after failures, each of which doubles it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Most rows that one transaction adds up.
 const AT_ONCE: i64 = 1_000;
 /// The shard whose lock is held meanwhile, and that the sums are written to.
@@ -33,18 +36,25 @@ pub struct Folder(JoinHandle<()>);
 impl Folder {
     pub fn start(shared: Arc<Shared>) -> Self {
         Self(tokio::spawn(async move {
+            let mut pause = PAUSE;
+            // What a host left that is gone.
+            shared.counted.notify_one();
             loop {
                 shared.counted.notified().await;
-                tokio::time::sleep(PAUSE).await;
-                match everything(&shared).await {
-                    Ok(true) => {}
+                tokio::time::sleep(pause).await;
+                pause = match add_up(&shared, Turn::Pass).await {
+                    Ok(true) => PAUSE,
                     // Another host is at it, and may have begun before the last change.
-                    Ok(false) => shared.counted.notify_one(),
+                    Ok(false) => {
+                        shared.counted.notify_one();
+                        PAUSE
+                    }
                     Err(error) => {
                         warn!(%error, "counts are added up later");
                         shared.counted.notify_one();
+                        LONGEST_PAUSE.min(pause * 2)
                     }
-                }
+                };
             }
         }))
     }
@@ -56,39 +66,68 @@ impl Drop for Folder {
     }
 }
 
-/// Adds up whatever has been counted. False where somebody else is at it.
-pub async fn everything(shared: &Shared) -> Result<bool> {
+/// What is done where another host adds up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Wait,
+    Pass,
+}
+
+/// Adds up whatever has been counted.
+pub async fn everything(shared: &Shared) -> Result<()> {
+    add_up(shared, Turn::Wait).await.map(drop)
+}
+
+/// False where another host is at it.
+async fn add_up(shared: &Shared, turn: Turn) -> Result<bool> {
     loop {
-        match shared.transact(Lock::Together, |transaction| async move { some(&transaction).await }).await? {
+        let some = |transaction: Arc<Transaction>| async move { some(&transaction, turn).await };
+        match shared.transact(Lock::Together, some).await? {
             None => return Ok(false),
-            Some(AT_ONCE) => {}
-            Some(_) => return Ok(true),
+            Some(number) if number < AT_ONCE => return Ok(true),
+            Some(_) => {}
         }
     }
 }
 
 /// How many rows were added up.
-async fn some(transaction: &Transaction) -> Done<Option<i64>> {
-    if !transaction.try_hold(SHARD).await? {
-        return Ok(None);
+async fn some(transaction: &Transaction, turn: Turn) -> Done<Option<i64>> {
+    match turn {
+        Turn::Wait => transaction.hold(SHARD).await?,
+        Turn::Pass if !transaction.try_hold(SHARD).await? => return Ok(None),
+        Turn::Pass => {}
     }
-    let sql = include_str!("sql/take_tally_changes.sql");
-    let rows = transaction.query(sql, &[&AT_ONCE]).await?;
-    let mut sum = Minutes::default();
-    for row in &rows {
-        sum.add(decode(row.try_get("row")?)?);
+    let rows = transaction.query(include_str!("sql/tally_changes.sql"), &[&AT_ONCE]).await?;
+    let (sum, ids) = sum(&rows)?;
+    if ids.is_empty() {
+        return Ok(Some(0));
     }
+    let number = super::row::big(ids.len());
+    transaction.later(include_str!("sql/delete_tally_changes.sql"), vec![Box::new(ids)]);
     counters::add_tallies(transaction, sum.spread(), SHARD).await?;
-    Ok(Some(super::row::big(rows.len())))
+    Ok(Some(number))
 }
 
 /// What is not added up yet.
 pub async fn waiting(transaction: &Transaction) -> Done<Minutes> {
-    let mut sum = Minutes::default();
-    for row in transaction.query(include_str!("sql/tally_changes.sql"), &[]).await? {
-        sum.add(decode(row.try_get("row")?)?);
+    let rows = transaction.query(include_str!("sql/tally_changes.sql"), &[&i64::MAX]).await?;
+    Ok(sum(&rows)?.0)
+}
+
+/// With the ids of the rows. One that cannot be read must not keep all others from being counted: it stays where it is.
+fn sum(rows: &[Row]) -> Done<(Minutes, Vec<i64>)> {
+    let (mut sum, mut ids) = (Minutes::default(), Vec::with_capacity(rows.len()));
+    for row in rows {
+        let id: i64 = row.try_get("id")?;
+        match decode(row.try_get("row")?) {
+            Ok(minutes) => {
+                sum.add(minutes);
+                ids.push(id);
+            }
+            Err(error) => error!(id, %error, "what a transaction counted is passed over"),
+        }
     }
-    Ok(sum)
+    Ok((sum, ids))
 }
 
 /// Writes what a transaction counted.

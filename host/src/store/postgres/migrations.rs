@@ -25,11 +25,7 @@ pub async fn check(pool: &Pool) -> Result<()> {
     let newest = newest();
     match version {
         version if version == newest => Ok(()),
-        version if version > newest => {
-            let row = client.query_one(include_str!("sql/oldest_borne.sql"), &[]).await.map_err(fault)?;
-            let oldest: i64 = row.try_get("oldest").map_err(fault)?;
-            if oldest <= newest { Ok(()) } else { Err(newer(version)) }
-        }
+        version if version > newest => bears(&client, version).await,
         version => Err(StoreError::Unavailable(format!(
             "the database's tables are of version {version}, and version {newest} is needed; run `hookwright migrate` with \
              the same --store"
@@ -43,7 +39,7 @@ pub async fn run(pool: &Pool) -> Result<Migrated> {
     transaction.batch_execute(include_str!("sql/lock_migrations.sql")).await.map_err(fault)?;
     let from = version(transaction.client()).await?;
     if from > newest() {
-        return Err(newer(from));
+        return bears(transaction.client(), from).await.map(|()| Migrated { from, to: from });
     }
     for (number, sql) in MIGRATIONS.iter().filter(|(number, _)| *number > from) {
         transaction.batch_execute(sql).await.map_err(fault)?;
@@ -51,6 +47,13 @@ pub async fn run(pool: &Pool) -> Result<Migrated> {
     }
     transaction.commit().await.map_err(fault)?;
     Ok(Migrated { from, to: newest() })
+}
+
+/// Refuses newer tables that this program does not get along with.
+async fn bears(client: &tokio_postgres::Client, version: i64) -> Result<()> {
+    let row = client.query_one(include_str!("sql/oldest_borne.sql"), &[]).await.map_err(fault)?;
+    let oldest: i64 = row.try_get("oldest").map_err(fault)?;
+    if oldest <= newest() { Ok(()) } else { Err(newer(version)) }
 }
 
 fn newest() -> i64 {

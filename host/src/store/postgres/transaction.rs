@@ -200,6 +200,8 @@ pub struct Transaction {
     days: Mutex<Vec<Day>>,
     waiting: Mutex<Vec<Waiting>>,
     counts: AtomicBool,
+    /// Something failed, or what waited was lost on its way: nothing may follow it, least of all a commit.
+    broken: AtomicBool,
     /// Held by whoever sends, so that each statement is sent in its turn.
     sending: tokio::sync::Mutex<()>,
 }
@@ -234,6 +236,7 @@ impl Transaction {
             days: Mutex::default(),
             waiting: Mutex::new(vec![Waiting::Begin(begin)]),
             counts: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
             sending: tokio::sync::Mutex::default(),
         }
     }
@@ -242,7 +245,7 @@ impl Transaction {
         if !self.has_begun() && !self.has_changes() {
             return Ok(());
         }
-        // Where something before it failed, this takes everything back.
+        // Where something that goes before it fails, the database takes everything back.
         self.ask(Ask::Run("COMMIT")).await?;
         self.ended.store(true, Ordering::Relaxed);
         Ok(())
@@ -337,6 +340,11 @@ impl Transaction {
     /// Sends what waits, and this behind it.
     async fn ask(&self, ask: Ask<'_>) -> Done<Answer> {
         let turn = self.sending.lock().await;
+        if self.broken.swap(true, Ordering::Relaxed) {
+            return Err(Fault::Store(StoreError::Closed));
+        }
+        // From here on the connection may have something under way.
+        self.ended.store(false, Ordering::Relaxed);
         let client = self.client()?;
         let waiting = std::mem::take(&mut *self.waiting());
         let values: Vec<Vec<&(dyn ToSql + Sync)>> = waiting.iter().map(Waiting::values).collect();
@@ -344,16 +352,12 @@ impl Transaction {
         // All are prepared before the first is sent, so that they go one right behind the other.
         let mut prepared = Vec::with_capacity(waiting.len() + 1);
         for ask in asks.chain([ask]) {
-            let statement = match ask {
-                Ask::Rows(sql, _) | Ask::Change(sql, _) => Some(client.prepare_cached(sql).await?),
-                Ask::Run(_) | Ask::Once(..) => None,
-            };
-            prepared.push((ask, statement));
+            prepared.push(Prepared::by(client, ask).await?);
         }
-        self.ended.store(false, Ordering::Relaxed);
-        let mut sent = Vec::with_capacity(prepared.len());
-        for (ask, statement) in prepared {
-            let mut request = Box::pin(maybe_done(perform(client, ask, statement)));
+        let number = prepared.len();
+        let mut sent = Vec::with_capacity(number);
+        for prepared in prepared {
+            let mut request = Box::pin(maybe_done(prepared.perform(client)));
             // A request is sent at its first poll. Behind one that could not be sent none may follow.
             let _ = poll!(&mut request);
             let failed = matches!(&*request, MaybeDone::Done(Err(_)));
@@ -362,13 +366,19 @@ impl Transaction {
                 break;
             }
         }
+        self.broken.store(sent.len() < number, Ordering::Relaxed);
         drop(turn);
         let mut last = Answer::default();
         for mut request in sent {
             request.as_mut().await;
-            if let Some(answer) = request.as_mut().take_output() {
-                // The first failure is why those behind it failed.
-                last = answer?;
+            // The first failure is why those behind it failed.
+            match request.as_mut().take_output() {
+                Some(Ok(answer)) => last = answer,
+                Some(Err(error)) => {
+                    self.broken.store(true, Ordering::Relaxed);
+                    return Err(error.into());
+                }
+                None => {}
             }
         }
         Ok(last)
@@ -407,24 +417,34 @@ struct Answer {
     changed: u64,
 }
 
-async fn perform(
-    client: &Object,
-    ask: Ask<'_>,
-    statement: Option<Statement>,
-) -> std::result::Result<Answer, tokio_postgres::Error> {
-    let mut answer = Answer::default();
-    match (ask, statement) {
-        (Ask::Rows(_, values), Some(statement)) => answer.rows = client.query(&statement, values).await?,
-        (Ask::Change(_, values), Some(statement)) => {
-            answer.changed = client.execute(&statement, values).await?
-        }
-        (Ask::Once(sql, values) | Ask::Rows(sql, values), _) => {
-            answer.rows = client.query(sql, values).await?
-        }
-        (Ask::Change(sql, values), None) => answer.changed = client.execute(sql, values).await?,
-        (Ask::Run(sql), _) => client.batch_execute(sql).await?,
+/// What is sent, with its plan where it has one that is kept.
+enum Prepared<'a> {
+    Run(&'a str),
+    Once(&'a str, &'a [&'a (dyn ToSql + Sync)]),
+    Rows(Statement, &'a [&'a (dyn ToSql + Sync)]),
+    Change(Statement, &'a [&'a (dyn ToSql + Sync)]),
+}
+
+impl<'a> Prepared<'a> {
+    async fn by(client: &Object, ask: Ask<'a>) -> Done<Self> {
+        Ok(match ask {
+            Ask::Run(sql) => Self::Run(sql),
+            Ask::Once(sql, values) => Self::Once(sql, values),
+            Ask::Rows(sql, values) => Self::Rows(client.prepare_cached(sql).await?, values),
+            Ask::Change(sql, values) => Self::Change(client.prepare_cached(sql).await?, values),
+        })
     }
-    Ok(answer)
+
+    async fn perform(self, client: &Object) -> std::result::Result<Answer, tokio_postgres::Error> {
+        let mut answer = Answer::default();
+        match self {
+            Self::Run(sql) => client.batch_execute(sql).await?,
+            Self::Once(sql, values) => answer.rows = client.query(sql, values).await?,
+            Self::Rows(statement, values) => answer.rows = client.query(&statement, values).await?,
+            Self::Change(statement, values) => answer.changed = client.execute(&statement, values).await?,
+        }
+        Ok(answer)
+    }
 }
 
 impl Drop for Transaction {

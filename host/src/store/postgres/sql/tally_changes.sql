@@ -1,1 +1,1 @@
-SELECT row FROM tally_changes ORDER BY id
+SELECT id, row FROM tally_changes ORDER BY id LIMIT $1

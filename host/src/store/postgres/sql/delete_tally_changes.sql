@@ -1,0 +1,1 @@
+DELETE FROM tally_changes WHERE id = ANY ($1)
