@@ -13,6 +13,7 @@ mod bundled;
 mod cache;
 mod catalog;
 mod engine;
+mod greed;
 mod habit;
 mod inspect;
 mod instance;

@@ -18,13 +18,14 @@ use wasmtime::{PoolingAllocationConfig, Store, Strategy};
 
 use super::bindings::{self, v0_1, v0_1_destination};
 use super::cache::Cache;
+use super::greed::Greed;
 use super::habit::{Habit, Habits};
 use super::inspect::{self, Refusal, World};
 use super::instance::{self, State};
 use super::limits::{Bounds, Limits, TICK};
 use super::owned::{OwnedAnswer, OwnedCall};
 use super::spare::{LongCall, Spare};
-use super::{Answer, Call, ConfigError, Description, Failure, Judgement, Run};
+use super::{Answer, Call, ConfigError, Description, Failure, FailureKind, Judgement, Run};
 
 /// The one engine of a process: cheap to clone, and all clones are the same engine.
 #[derive(Clone)]
@@ -55,6 +56,7 @@ struct Compiled {
     size: usize,
     world: World,
     habits: Habits,
+    greed: Greed,
     /// The description's schema of configurations, once somebody has asked for it.
     config_schema: OnceLock<Option<Value>>,
     /// Of plugins that judge answers.
@@ -125,6 +127,7 @@ impl Engine {
             size,
             world,
             habits: Habits::default(),
+            greed: Greed::default(),
             config_schema: OnceLock::new(),
             judge,
         })))
@@ -235,9 +238,23 @@ impl Plugin {
 
     /// As [`Plugin::transform`], where the link says what the call may use. More than [`Limits::ceiling`] it never is.
     pub async fn transform_within(&self, call: Call<'_>, limits: Allowance) -> Run {
-        let habit = Some(self.0.habits.of(call.event.tenant, call.config));
-        let (plugin, call) = (self.clone(), OwnedCall::of(&call));
-        self.0.engine.drive(habit, async move { plugin.run(call.get(), limits).await }).await
+        let (habit, greed) = (self.0.habits.of(call.event.tenant, call.config), &self.0.greed);
+        if !greed.is_none()
+            && let Some(begin) = greed.rests_until(habit.key(), Instant::now())
+        {
+            tokio::time::sleep_until(begin.into()).await;
+        }
+        let (plugin, owned) = (self.clone(), OwnedCall::of(&call));
+        let run: Run =
+            self.0.engine.drive(Some(habit), async move { plugin.run(owned.get(), limits).await }).await;
+        match &run.result {
+            Err(failure) if failure.kind == FailureKind::MemoryLimit => {
+                greed.reached_its_bound(habit.key(), Instant::now());
+            }
+            _ if !greed.is_none() => greed.had_enough(habit.key()),
+            _ => {}
+        }
+        run
     }
 
     async fn run(&self, call: Call<'_>, limits: Allowance) -> Run {

@@ -95,7 +95,8 @@ impl Habit<'_> {
         self.habits.long().until.remove(&self.key());
     }
 
-    fn key(&self) -> u64 {
+    /// Of tenant and configuration.
+    pub fn key(&self) -> u64 {
         self.habits.hasher.hash_one((self.tenant, self.config))
     }
 }
