@@ -251,7 +251,7 @@ impl Plugin {
             Err(failure) if failure.kind == FailureKind::MemoryLimit => {
                 greed.reached_its_bound(habit.key(), Instant::now());
             }
-            _ if !greed.is_none() => greed.had_enough(habit.key()),
+            Ok(_) if !greed.is_none() => greed.had_enough(habit.key()),
             _ => {}
         }
         run

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 const IN_A_ROW: u32 = 3;
 /// From the beginning of one call to that of the next.
 const REST: Duration = Duration::from_millis(250);
-/// For how long it is remembered that a configuration was greedy.
+/// A call rests for so long at the most, however many do: it holds a place among its tenant's calls meanwhile.
+const LONGEST_REST: Duration = Duration::from_secs(2);
+/// After so long without a call a configuration is thought to be like any other.
 const REMEMBERED: Duration = Duration::from_secs(60);
 /// Most that is remembered of one plugin.
 const MOST: usize = 1_024;
@@ -43,10 +45,16 @@ impl Greed {
     /// Until when a call of this configuration rests. The next one rests for longer.
     pub fn rests_until(&self, key: u64, now: Instant) -> Option<Instant> {
         let mut greedy = self.greedy();
-        let one = greedy.get_mut(&key).filter(|one| one.times >= IN_A_ROW && one.next > now)?;
-        let begin = one.next;
-        one.next += REST;
-        Some(begin)
+        let one = greedy.get_mut(&key)?;
+        if one.next + REMEMBERED < now {
+            one.times = 0;
+        }
+        if one.times < IN_A_ROW {
+            return None;
+        }
+        let begin = one.next.clamp(now, now + LONGEST_REST);
+        one.next = begin + REST;
+        (begin > now).then_some(begin)
     }
 
     pub fn reached_its_bound(&self, key: u64, now: Instant) {
@@ -84,12 +92,24 @@ mod tests {
         assert_eq!(greed.rests_until(1, now), Some(now + REST));
         assert_eq!(greed.rests_until(1, now), Some(now + REST * 2), "one after the other");
         assert_eq!(greed.rests_until(2, now), None, "it says nothing of others");
-        assert_eq!(greed.rests_until(1, now + REST * 4), None, "the rest is over");
-        greed.reached_its_bound(1, now + REST * 4);
-        assert_eq!(greed.rests_until(1, now + REST * 4), Some(now + REST * 5));
+        let later = now + REST * 4;
+        assert_eq!(greed.rests_until(1, later), None, "the rest is over");
+        assert_eq!(greed.rests_until(1, later), Some(later + REST), "also where many come at once");
+        let longest = (0..100).filter_map(|_| greed.rests_until(1, later)).max();
+        assert_eq!(longest, Some(later + LONGEST_REST));
         greed.had_enough(1);
         assert!(greed.is_none());
-        assert_eq!(greed.rests_until(1, now + REST * 4), None);
+        assert_eq!(greed.rests_until(1, later), None);
+    }
+
+    #[test]
+    fn what_was_long_ago_is_forgotten() {
+        let (greed, now) = (Greed::default(), Instant::now());
+        (0..IN_A_ROW).for_each(|_| greed.reached_its_bound(1, now));
+        let later = now + REMEMBERED + REST * 2;
+        assert_eq!(greed.rests_until(1, later), None);
+        greed.reached_its_bound(1, later);
+        assert_eq!(greed.rests_until(1, later), None, "once in a row is not three times");
     }
 
     #[test]

@@ -8,6 +8,8 @@ use wasmtime::{ResourceLimiter, UpdateDeadline};
 
 use crate::terms::Allowance;
 
+use super::spare;
+
 /// The engine's clock: time limits are counted in these.
 pub(super) const TICK: Duration = Duration::from_millis(2);
 
@@ -185,9 +187,11 @@ impl Meter {
     }
 
     /// One more tick of running. Time that the guest spends waiting for a turn is not counted: it gives way
-    /// to other tasks after each tick, and only then is its next deadline set.
+    /// to other tasks after each tick, and only then is its next deadline set. Nor is a tick in which its thread
+    /// was held up for most of the time.
     pub fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
-        match self.ticks_left.checked_sub(1) {
+        let was_held_up = spare::has_run().is_some_and(|ran| ran < TICK / 4);
+        match self.ticks_left.checked_sub(u64::from(!was_held_up)) {
             Some(left) if Instant::now() < self.end => {
                 self.ticks_left = left;
                 Ok(UpdateDeadline::Yield(1))
@@ -284,6 +288,18 @@ mod tests {
         }
         assert!(meter.tick().is_err());
         assert_eq!(meter.reached(), Some(Bound::Time));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_tick_in_which_its_thread_was_held_up_does_not_count() {
+        let mut meter = meter(&Limits { time_limit: TICK * 2, patience: 1_000_000, ..Limits::default() });
+        spare::go_on();
+        for _ in 0..20 {
+            assert!(meter.tick().is_ok());
+        }
+        while spare::has_run().unwrap() < TICK / 4 {}
+        assert!((0..3).any(|_| meter.tick().is_err()));
     }
 
     #[test]

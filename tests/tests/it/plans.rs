@@ -14,7 +14,7 @@ macro_rules! sql {
 /// A statement, the types of its values, values of them, and by what it has to find its rows.
 type Case = (&'static str, &'static str, &'static str, &'static str);
 
-const CASES: [Case; 19] = [
+const CASES: [Case; 20] = [
     (
         sql!("stored_tallies"),
         "smallint[], bytea[], bigint[], smallint",
@@ -40,6 +40,7 @@ const CASES: [Case; 19] = [
         "'{}', '{}', 1, 1, 1, '{}'",
         "((endpoint = lane.endpoint) AND (due <= $3))",
     ),
+    (sql!("tally_changes"), "bigint, bigint", "0, 1", "(id > $1)"),
     (sql!("delete_tally_changes"), "bigint[]", "'{}'", "(id = ANY ($1))"),
     (sql!("lock_queue"), "uuid[]", "'{}'", "(delivery = ANY ($1))"),
     (

@@ -80,37 +80,38 @@ pub async fn everything(shared: &Shared) -> Result<()> {
 
 /// False where another host is at it.
 async fn add_up(shared: &Shared, turn: Turn) -> Result<bool> {
+    let mut after = i64::MIN;
     loop {
-        let some = |transaction: Arc<Transaction>| async move { some(&transaction, turn).await };
+        let some = |transaction: Arc<Transaction>| async move { some(&transaction, turn, after).await };
         match shared.transact(Lock::Together, some).await? {
             None => return Ok(false),
-            Some(number) if number < AT_ONCE => return Ok(true),
-            Some(_) => {}
+            Some(None) => return Ok(true),
+            Some(Some(last)) => after = last,
         }
     }
 }
 
-/// How many rows were added up.
-async fn some(transaction: &Transaction, turn: Turn) -> Done<Option<i64>> {
+/// The id of the last row that was looked at, where there may be more behind it.
+async fn some(transaction: &Transaction, turn: Turn, after: i64) -> Done<Option<Option<i64>>> {
     match turn {
         Turn::Wait => transaction.hold(SHARD).await?,
         Turn::Pass if !transaction.try_hold(SHARD).await? => return Ok(None),
         Turn::Pass => {}
     }
-    let rows = transaction.query(include_str!("sql/tally_changes.sql"), &[&AT_ONCE]).await?;
+    let rows = transaction.query(include_str!("sql/tally_changes.sql"), &[&after, &AT_ONCE]).await?;
+    let last = rows.last().filter(|_| super::row::big(rows.len()) == AT_ONCE);
+    let last = last.map(|row| row.try_get("id")).transpose()?;
     let (sum, ids) = sum(&rows)?;
-    if ids.is_empty() {
-        return Ok(Some(0));
+    if !ids.is_empty() {
+        transaction.later(include_str!("sql/delete_tally_changes.sql"), vec![Box::new(ids)]);
+        counters::add_tallies(transaction, sum.spread(), SHARD).await?;
     }
-    let number = super::row::big(ids.len());
-    transaction.later(include_str!("sql/delete_tally_changes.sql"), vec![Box::new(ids)]);
-    counters::add_tallies(transaction, sum.spread(), SHARD).await?;
-    Ok(Some(number))
+    Ok(Some(last))
 }
 
 /// What is not added up yet.
 pub async fn waiting(transaction: &Transaction) -> Done<Minutes> {
-    let rows = transaction.query(include_str!("sql/tally_changes.sql"), &[&i64::MAX]).await?;
+    let rows = transaction.query(include_str!("sql/tally_changes.sql"), &[&i64::MIN, &i64::MAX]).await?;
     Ok(sum(&rows)?.0)
 }
 

@@ -1,7 +1,7 @@
 //! One call, one transaction: begun under the store's lock, tried again where others were in the way, and given up at
 //! its deadline.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use deadpool_postgres::Object;
@@ -75,7 +75,13 @@ impl From<tokio_postgres::Error> for Fault {
         let text = describe(&error);
         match error.code() {
             Some(code)
-                if [SqlState::T_R_DEADLOCK_DETECTED, SqlState::T_R_SERIALIZATION_FAILURE].contains(code) =>
+                if [
+                    SqlState::T_R_DEADLOCK_DETECTED,
+                    SqlState::T_R_SERIALIZATION_FAILURE,
+                    // What was sent behind one of those, and is heard of first.
+                    SqlState::IN_FAILED_SQL_TRANSACTION,
+                ]
+                .contains(code) =>
             {
                 Fault::InTheWay(text)
             }
@@ -202,6 +208,8 @@ pub struct Transaction {
     counts: AtomicBool,
     /// Something failed, or what waited was lost on its way: nothing may follow it, least of all a commit.
     broken: AtomicBool,
+    /// Flights whose answers were not all heard.
+    unheard: AtomicUsize,
     /// Held by whoever sends, so that each statement is sent in its turn.
     sending: tokio::sync::Mutex<()>,
 }
@@ -237,6 +245,7 @@ impl Transaction {
             waiting: Mutex::new(vec![Waiting::Begin(begin)]),
             counts: AtomicBool::new(false),
             broken: AtomicBool::new(false),
+            unheard: AtomicUsize::new(0),
             sending: tokio::sync::Mutex::default(),
         }
     }
@@ -244,6 +253,9 @@ impl Transaction {
     async fn commit(&self) -> Done<()> {
         if !self.has_begun() && !self.has_changes() {
             return Ok(());
+        }
+        if self.unheard.load(Ordering::Relaxed) > 0 {
+            return Err(Fault::Store(StoreError::Closed));
         }
         // Where something that goes before it fails, the database takes everything back.
         self.ask(Ask::Run("COMMIT")).await?;
@@ -340,9 +352,10 @@ impl Transaction {
     /// Sends what waits, and this behind it.
     async fn ask(&self, ask: Ask<'_>) -> Done<Answer> {
         let turn = self.sending.lock().await;
-        if self.broken.swap(true, Ordering::Relaxed) {
+        if self.broken.load(Ordering::Relaxed) {
             return Err(Fault::Store(StoreError::Closed));
         }
+        let mut flight = Flight { transaction: self, is_sent: false };
         // From here on the connection may have something under way.
         self.ended.store(false, Ordering::Relaxed);
         let client = self.client()?;
@@ -366,8 +379,9 @@ impl Transaction {
                 break;
             }
         }
-        self.broken.store(sent.len() < number, Ordering::Relaxed);
-        drop(turn);
+        flight.is_sent = sent.len() == number;
+        self.unheard.fetch_add(1, Ordering::Relaxed);
+        drop((flight, turn));
         let mut last = Answer::default();
         for mut request in sent {
             request.as_mut().await;
@@ -381,7 +395,22 @@ impl Transaction {
                 None => {}
             }
         }
+        self.unheard.fetch_sub(1, Ordering::Relaxed);
         Ok(last)
+    }
+}
+
+/// Statements on their way. Where not all of them are sent, nothing may follow.
+struct Flight<'a> {
+    transaction: &'a Transaction,
+    is_sent: bool,
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        if !self.is_sent {
+            self.transaction.broken.store(true, Ordering::Relaxed);
+        }
     }
 }
 
