@@ -223,6 +223,10 @@ fn what_was_cut_off_in_the_middle_is_finished_by_the_next() {
 
         looker.query_one("SELECT pg_terminate_backend($1)", &[&pid]).await.unwrap();
         pruning.await.unwrap().unwrap_err();
+        // Its locks go with its process, which says so first.
+        let sql = "SELECT FROM pg_stat_activity WHERE pid = $1";
+        let is_gone = async || looker.query_opt(sql, &[&pid]).await.unwrap().is_none().then_some(());
+        until("its process has ended", is_gone).await;
         let detaching =
             "SELECT count(*) FROM pg_inherits WHERE inhdetachpending AND inhparent = 'deliveries'::regclass";
         let detaching: i64 = looker.query_one(detaching, &[]).await.unwrap().get(0);
