@@ -10,8 +10,8 @@ use hookwright::id::{DeliveryId, EndpointId};
 use hookwright::secret::Secret;
 use hookwright::store::postgres::{Address, Options, PostgresStore};
 use hookwright::store::{
-    Append, Arrival, Bucket, Claim, Endpoints, EventFilter, History, Inbox, NewDelivery, PageRequest, Queue,
-    Scope, Statistics,
+    Append, Arrival, BookVersion, Bucket, Claim, Endpoints, EventFilter, History, Inbox, NewDelivery,
+    PageRequest, Queue, Scope, Statistics,
 };
 use hookwright::tally::{Resolution, Tally, Window};
 use hookwright_tests::conformance::world;
@@ -20,12 +20,23 @@ use hookwright_tests::postgres;
 use serde_json::json;
 use tokio::task::JoinSet;
 
+/// Of all deliveries here.
+const ENDPOINT: EndpointId = EndpointId::from_u128(7);
+
 async fn open(url: &str) -> Arc<PostgresStore> {
     let options = Options { connections: 6, ..Options::default() };
     Arc::new(PostgresStore::open(&Address::parse(url).unwrap(), options).await.unwrap())
 }
 
-fn arrival(number: u64, endpoint: EndpointId) -> Arrival {
+/// On one database, which has the one endpoint.
+async fn two_hosts() -> (String, [Arc<PostgresStore>; 2], BookVersion) {
+    let url = postgres::migrated().await;
+    let hosts = [open(&url).await, open(&url).await];
+    let version = hosts[0].put_endpoint(world::row(ENDPOINT, 1, false), vec![]).await.unwrap().unwrap();
+    (url, hosts, version)
+}
+
+fn arrival(number: u64) -> Arrival {
     let event = hookwright::event::Event {
         id: hookwright::id::EventId::mint(world::START, number << 20),
         producer_id: None,
@@ -37,7 +48,7 @@ fn arrival(number: u64, endpoint: EndpointId) -> Arrival {
         payload: b"{}".as_slice().into(),
     };
     let mut arrival = world::arrival(event, &[]);
-    arrival.deliveries = vec![NewDelivery { endpoint, take: false }];
+    arrival.deliveries = vec![NewDelivery { endpoint: ENDPOINT, take: false }];
     arrival
 }
 
@@ -48,16 +59,13 @@ fn events_become_visible_in_their_order() {
         return;
     }
     runtime().block_on(async {
-        let url = postgres::migrated().await;
-        let hosts = [open(&url).await, open(&url).await];
-        let endpoint = EndpointId::from_u128(7);
-        let version = hosts[0].put_endpoint(world::row(endpoint, 1, false), vec![]).await.unwrap().unwrap();
+        let (_, hosts, version) = two_hosts().await;
         let mut writers = JoinSet::new();
         for writer in 0..8_u64 {
             let host = hosts[(writer % 2) as usize].clone();
             writers.spawn(async move {
                 for number in 0..25 {
-                    let batch = vec![arrival(writer * 100 + number, endpoint)];
+                    let batch = vec![arrival(writer * 100 + number)];
                     let answer = host.append(batch, version, world::at(60)).await.unwrap();
                     assert!(matches!(answer, Append::Done(_)), "{answer:?}");
                 }
@@ -144,12 +152,9 @@ fn counts_are_whole_while_they_are_added_up() {
         return;
     }
     runtime().block_on(async {
-        let url = postgres::migrated().await;
-        let hosts = [open(&url).await, open(&url).await];
-        let endpoint = EndpointId::from_u128(7);
-        let version = hosts[0].put_endpoint(world::row(endpoint, 1, false), vec![]).await.unwrap().unwrap();
+        let (url, hosts, version) = two_hosts().await;
         let window = Window::new(Resolution::Minute, world::START, world::at(60)).unwrap();
-        let scopes = vec![Scope::Host, Scope::Endpoint(endpoint)];
+        let scopes = vec![Scope::Host, Scope::Endpoint(ENDPOINT)];
         let count = async |host: &PostgresStore| {
             let counted = host.tallies(scopes.clone(), window).await.unwrap();
             let [host, endpoint] = &counted[..] else { panic!("two were asked for") };
@@ -165,7 +170,7 @@ fn counts_are_whole_while_they_are_added_up() {
         let (mut number, mut before, mut times) = (0, 0, 0);
         until("rows were added up three times", async || {
             let [writer, reader] = [number % 2, (number + 1) % 2].map(|place| &hosts[place as usize]);
-            writer.append(vec![arrival(number, endpoint)], version, world::at(60)).await.unwrap();
+            writer.append(vec![arrival(number)], version, world::at(60)).await.unwrap();
             number += 1;
             for _ in 0..4 {
                 assert_eq!(count(reader).await, number);
@@ -180,7 +185,7 @@ fn counts_are_whole_while_they_are_added_up() {
         assert_eq!(count(&hosts[0]).await, number);
         // One that cannot be read keeps nobody from counting.
         client.batch_execute("INSERT INTO tally_changes (row) VALUES ('\\xff')").await.unwrap();
-        hosts[0].append(vec![arrival(number, endpoint)], version, world::at(60)).await.unwrap();
+        hosts[0].append(vec![arrival(number)], version, world::at(60)).await.unwrap();
         assert_eq!(count(&hosts[1]).await, number + 1);
         until("the other one is added up", async || (waiting().await == 1).then_some(())).await;
         assert_eq!(count(&hosts[1]).await, number + 1);
@@ -197,9 +202,8 @@ fn what_was_given_up_is_not_committed_later() {
         let url = postgres::migrated().await;
         let options = Options { deadline: Duration::from_secs(3_600), ..Options::default() };
         let host = Arc::new(PostgresStore::open(&Address::parse(&url).unwrap(), options).await.unwrap());
-        let endpoint = EndpointId::from_u128(7);
-        let version = host.put_endpoint(world::row(endpoint, 1, false), vec![]).await.unwrap().unwrap();
-        let event = arrival(0, endpoint);
+        let version = host.put_endpoint(world::row(ENDPOINT, 1, false), vec![]).await.unwrap().unwrap();
+        let event = arrival(0);
         let delivery = DeliveryId::of(event.event.id, 0);
         host.append(vec![event], version, world::at(60)).await.unwrap();
         let (mut lock, watch) = (postgres::connect(&url).await, postgres::connect(&url).await);
